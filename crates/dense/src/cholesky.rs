@@ -1,0 +1,127 @@
+//! Cholesky factorisation `A = L L^T` of a symmetric positive definite matrix, over faer's
+//! blocked kernel.
+//!
+//! A Gram matrix is often singular to working precision. [`Cholesky::factor_shifted`] then adds
+//! the smallest of a fixed sequence of shifts to the diagonal and says which.
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{
+    LltError, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
+};
+use faer::linalg::triangular_solve::{
+    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
+};
+use faer::{Mat, MatMut, MatRef, Par};
+
+use crate::error::check_shape;
+use crate::parallel::fixed_par;
+use crate::{DenseError, Real};
+
+/// Most shifts that [`Cholesky::factor_shifted`] tries: each ten times the one before.
+const MAX_SHIFTS: usize = 14;
+
+/// A Cholesky factor `L`, with `L L^T = A + shift I`.
+///
+/// # Accuracy
+/// The computed factor is that of `A + E`, `|E| <= gamma_{n+1} |L| |L^T|` entry by entry
+/// (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Thm 10.3).
+#[derive(Clone, Debug)]
+pub struct Cholesky<T> {
+    lower: Mat<T>,
+    shift: T,
+}
+
+impl<T: Real> Cholesky<T> {
+    /// Factors `a` (n x n, symmetric positive definite, lower triangle read) in its own memory,
+    /// at `n^3 / 3` flops.
+    ///
+    /// # Errors
+    /// [`DenseError::Shape`] if `a` is not square, [`DenseError::NotPositiveDefinite`] if a pivot
+    /// is not positive (or not finite).
+    pub fn factor(mut a: Mat<T>, par: Par) -> Result<Self, DenseError> {
+        let dim = a.nrows();
+        check_shape("matrix", (dim, a.ncols()), (dim, dim))?;
+        factor_lower(a.as_mut(), par)?;
+        Ok(Self { lower: a, shift: T::of(0.0) })
+    }
+
+    /// Factors `a + shift I` with the first shift of `0, e t, 10 e t, 100 e t, ..` that makes it
+    /// positive definite; `a = build()`, `t = trace(a) / n` and `e` is `1e-12` (`f64`) or `1e-7`
+    /// (`f32`).
+    ///
+    /// A failed attempt destroys its matrix, so `build` (n x n, lower triangle read) is called
+    /// once more for each: time is spent only where it is needed, memory never.
+    ///
+    /// # Errors
+    /// [`DenseError::Shape`] if the matrix is not square, [`DenseError::NonFinite`] if its
+    /// diagonal is not finite, [`DenseError::NotPositiveDefinite`] if no shift up to `10 t` helps.
+    pub fn factor_shifted(mut build: impl FnMut() -> Mat<T>, par: Par) -> Result<Self, DenseError> {
+        let mut shift = 0.0;
+        for attempt in 0.. {
+            let mut a = build();
+            let dim = a.nrows();
+            check_shape("matrix", (dim, a.ncols()), (dim, dim))?;
+            let trace: f64 = (0..dim).map(|i| a[(i, i)].as_f64()).sum();
+            if let Some(row) = (0..dim).find(|&i| !a[(i, i)].is_finite()) {
+                let value = a[(row, row)].as_f64();
+                return Err(DenseError::NonFinite { what: "matrix", row, col: row, value });
+            }
+            (0..dim).for_each(|i| a[(i, i)] += T::of(shift));
+            match factor_lower(a.as_mut(), par) {
+                Ok(()) => return Ok(Self { lower: a, shift: T::of(shift) }),
+                Err(error) if attempt == MAX_SHIFTS || !(trace > 0.0) => return Err(error),
+                Err(_) if shift > 0.0 => shift *= 10.0,
+                Err(_) => {
+                    let unit = if T::NAME == "f32" { 1e-7 } else { 1e-12 };
+                    shift = unit * trace / dim as f64;
+                }
+            }
+        }
+        unreachable!("the loop returns at the last attempt")
+    }
+
+    /// Dimension `n`.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.lower.nrows()
+    }
+
+    /// What was added to the diagonal; 0 unless a factorisation without it failed.
+    #[must_use]
+    pub fn shift(&self) -> T {
+        self.shift
+    }
+
+    /// The factor `L`; what lies above its diagonal has no meaning.
+    #[must_use]
+    pub fn lower(&self) -> MatRef<'_, T> {
+        self.lower.as_ref()
+    }
+
+    /// `x <- (L L^T)^-1 x` for `x : n x k`, at `2 n^2 k` flops.
+    ///
+    /// # Panics
+    /// If `x` has not `n` rows.
+    pub fn solve_in_place(&self, mut x: MatMut<'_, T>, par: Par) {
+        let par = fixed_par(par);
+        solve_lower_triangular_in_place(self.lower.as_ref(), x.as_mut(), par);
+        solve_upper_triangular_in_place(self.lower.transpose(), x, par);
+    }
+}
+
+fn factor_lower<T: Real>(a: MatMut<'_, T>, par: Par) -> Result<(), DenseError> {
+    let dim = a.nrows();
+    let par = fixed_par(par);
+    let params = faer::prelude::default();
+    let mut scratch = MemBuffer::new(cholesky_in_place_scratch::<T>(dim, par, params));
+    let stack = MemStack::new(&mut scratch);
+    let mut a = a;
+    cholesky_in_place(a.as_mut(), LltRegularization::default(), par, stack, params).map_err(
+        |LltError::NonPositivePivot { index }| DenseError::NotPositiveDefinite { index, dim },
+    )?;
+    // faer does not promise to report a NaN pivot, so look.
+    match (0..dim).find(|&i| !(a[(i, i)].is_finite() && a[(i, i)] > T::of(0.0))) {
+        Some(index) => Err(DenseError::NotPositiveDefinite { index, dim }),
+        None => Ok(()),
+    }
+}

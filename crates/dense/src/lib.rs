@@ -1,0 +1,40 @@
+//! Dense kernels of nearlin: factorisations over faer, packed 0/1 masks, the popcount Gram matrix
+//! and the masked products that apply the Jacobian of a ReLU layer without forming it.
+//!
+//! Matrices are faer's [`MatRef`](faer::MatRef) and [`MatMut`](faer::MatMut); outputs come first
+//! and parallelism is explicit ([`faer::Par`]). Everything is generic over [`Real`], `f32` or
+//! `f64`, and no result depends on the number of threads.
+//!
+//! # Examples
+//! ```
+//! use faer::{Par, mat};
+//! use nearlin_dense::Cholesky;
+//!
+//! let a = mat![[4.0, 1.0], [1.0, 3.0]];
+//! let factor = Cholesky::factor(a, Par::Seq)?;
+//! let mut x = mat![[1.0], [2.0]];
+//! factor.solve_in_place(x.as_mut(), Par::Seq);
+//! assert!((x[(0, 0)] - 1.0 / 11.0_f64).abs() < 1e-15);
+//! # Ok::<(), nearlin_dense::DenseError>(())
+//! ```
+
+mod cholesky;
+mod error;
+mod gram;
+mod mask;
+mod masked;
+mod parallel;
+mod qr;
+mod real;
+mod simd;
+mod triangular;
+
+pub use cholesky::Cholesky;
+pub use error::DenseError;
+pub use gram::{mirror_lower, popcount_gram, symmetric_product};
+pub use mask::PackedMask;
+pub use masked::{masked_adjoint, masked_apply};
+pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_each_row_chunk};
+pub use qr::qr_r;
+pub use real::Real;
+pub use triangular::Triangular;

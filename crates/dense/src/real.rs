@@ -1,0 +1,85 @@
+//! The scalar types: `f32` and `f64`.
+
+use std::cell::Cell;
+
+use faer::traits::RealField;
+use num_traits::Float;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A real scalar that every kernel supports: `f32` or `f64`.
+///
+/// [`RealField`] gives faer's kernels, [`Float`] the elementary functions.
+pub trait Real: RealField + Float + Send + Sync + 'static + sealed::Sealed {
+    /// Name of the type, `"f32"` or `"f64"`.
+    const NAME: &'static str;
+
+    /// Row `b` holds the eight bits of the byte `b`, lowest first, as 0 or 1.
+    ///
+    /// A look-up of 8 scalars turns a packed mask into factors without shifts; the table stays in
+    /// the first-level cache (8 or 16 KiB).
+    const BYTE_MASKS: &'static [[Self; 8]; 256];
+
+    /// The nearest scalar to `x`.
+    fn of(x: f64) -> Self;
+
+    /// This scalar as `f64`, exactly.
+    fn as_f64(self) -> f64;
+
+    /// Runs `body` on `len` scalars of arbitrary contents, from a buffer that this thread keeps
+    /// between calls, so that iterations need not allocate.
+    fn with_buffer<R>(len: usize, body: impl FnOnce(&mut [Self]) -> R) -> R;
+}
+
+macro_rules! real {
+    ($t:ty, $name:literal) => {
+        impl Real for $t {
+            const NAME: &'static str = $name;
+
+            const BYTE_MASKS: &'static [[Self; 8]; 256] = &{
+                let mut table = [[0.0; 8]; 256];
+                let mut byte = 0;
+                while byte < 256 {
+                    let mut bit = 0;
+                    while bit < 8 {
+                        if byte >> bit & 1 == 1 {
+                            table[byte][bit] = 1.0;
+                        }
+                        bit += 1;
+                    }
+                    byte += 1;
+                }
+                table
+            };
+
+            fn of(x: f64) -> Self {
+                x as $t
+            }
+
+            fn as_f64(self) -> f64 {
+                f64::from(self)
+            }
+
+            fn with_buffer<R>(len: usize, body: impl FnOnce(&mut [Self]) -> R) -> R {
+                thread_local! {
+                    static BUFFER: Cell<Vec<$t>> = const { Cell::new(Vec::new()) };
+                }
+                // Taken out while in use: a nested call finds an empty one and allocates.
+                let mut buffer = BUFFER.take();
+                if buffer.len() < len {
+                    buffer.resize(len, 0.0);
+                }
+                let result = body(&mut buffer[..len]);
+                BUFFER.set(buffer);
+                result
+            }
+        }
+    };
+}
+
+real!(f32, "f32");
+real!(f64, "f64");
