@@ -1,0 +1,46 @@
+//! What can be wrong with a call.
+
+/// A sketch that cannot be made, or operands that do not fit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SketchError {
+    /// Operands do not fit together.
+    #[error("{what} is {got_rows} x {got_cols}, expected {rows} x {cols}")]
+    Shape {
+        /// The operand.
+        what: &'static str,
+        /// Rows it should have.
+        rows: usize,
+        /// Columns it should have.
+        cols: usize,
+        /// Rows it has.
+        got_rows: usize,
+        /// Columns it has.
+        got_cols: usize,
+    },
+    /// The embedding dimension is zero, or more than there are rows to sample.
+    #[error("embedding dimension {dim} for vectors of length {input}, expected 1 to {most}")]
+    Dimension {
+        /// The embedding dimension asked for.
+        dim: usize,
+        /// Length of the vectors to embed.
+        input: usize,
+        /// The largest possible.
+        most: usize,
+    },
+    /// The vectors to embed have no entries.
+    #[error("cannot sketch vectors of length 0")]
+    Empty,
+}
+
+/// `Ok` if `got == want`, else a [`SketchError::Shape`] that names `what`.
+pub(crate) fn check_shape(
+    what: &'static str,
+    got: (usize, usize),
+    want: (usize, usize),
+) -> Result<(), SketchError> {
+    if got == want {
+        return Ok(());
+    }
+    Err(SketchError::Shape { what, rows: want.0, cols: want.1, got_rows: got.0, got_cols: got.1 })
+}

@@ -1,0 +1,39 @@
+//! Randomised sketches: linear maps to few dimensions that keep lengths and inner products.
+//!
+//! The fast Walsh-Hadamard transform ([`fwht`]), the subsampled randomised Hadamard transform
+//! ([`Srht`]), its tensor form for Kronecker-structured vectors ([`TensorSrht`]) and dense Gaussian
+//! embeddings ([`Gaussian`]) as the reference, behind one trait ([`Sketch`]). Randomness is
+//! counter-based (`ChaCha8` streams numbered by what they are for), so a seed names a sketch, on any
+//! number of threads and in any order of work.
+//!
+//! # Examples
+//! ```
+//! use faer::{Mat, Par};
+//! use nearlin_sketch::{Sketch, Srht};
+//!
+//! // 1000 numbers embedded in 256 dimensions keep their length, roughly.
+//! let x = Mat::from_fn(1000, 1, |i, _| (i as f64).sin());
+//! let sketch = Srht::new(1000, 256, 42)?;
+//! let mut y = Mat::zeros(256, 1);
+//! sketch.apply(y.as_mut(), x.as_ref(), Par::Seq)?;
+//! let ratio: f64 = y.norm_l2() / x.norm_l2();
+//! assert!((ratio - 1.0).abs() < 0.2);
+//! # Ok::<(), nearlin_sketch::SketchError>(())
+//! ```
+
+mod error;
+mod fwht;
+mod gaussian;
+mod random;
+mod scalar;
+mod sketch;
+mod srht;
+mod tensor;
+
+pub use error::SketchError;
+pub use fwht::{fwht, fwht_columns, fwht_padded, padded_len};
+pub use gaussian::Gaussian;
+pub use scalar::Scalar;
+pub use sketch::Sketch;
+pub use srht::Srht;
+pub use tensor::TensorSrht;

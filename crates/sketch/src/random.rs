@@ -1,0 +1,46 @@
+//! Counter-based randomness: a seed, a purpose and a counter name a stream.
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream of random numbers is for; two purposes never share numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    Signs = 1,
+    Samples = 2,
+    RightSigns = 3,
+    RightSamples = 4,
+    Gaussian = 5,
+}
+
+/// Stream `counter` of `purpose` for `seed`.
+pub(crate) fn stream(seed: u64, purpose: Purpose, counter: u64) -> ChaCha8Rng {
+    let mut key = [0u8; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
+    rng.set_stream(counter);
+    rng
+}
+
+/// `len` random signs, one bit each: bit `i % 64` of word `i / 64` set means -1.
+#[derive(Clone, Debug)]
+pub(crate) struct Signs(Vec<u64>);
+
+impl Signs {
+    pub(crate) fn new(len: usize, seed: u64, purpose: Purpose) -> Self {
+        let mut rng = stream(seed, purpose, 0);
+        Self((0..len.div_ceil(64)).map(|_| rng.next_u64()).collect())
+    }
+
+    /// `x_i <- +-x_i`.
+    pub(crate) fn apply<T: num_traits::Float>(&self, x: &mut [T]) {
+        for (chunk, word) in x.chunks_mut(64).zip(&self.0) {
+            for (i, v) in chunk.iter_mut().enumerate() {
+                if word >> i & 1 == 1 {
+                    *v = -*v;
+                }
+            }
+        }
+    }
+}

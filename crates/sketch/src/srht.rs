@@ -1,0 +1,107 @@
+//! Subsampled randomised Hadamard transform.
+//!
+//! Ailon and Chazelle, *The fast Johnson-Lindenstrauss transform and approximate nearest
+//! neighbors*, SIAM J. Comput. 39 (2009); in this form Tropp, *Improved analysis of the subsampled
+//! randomized Hadamard transform*, Adv. Adapt. Data Anal. 3 (2011).
+
+use faer::{MatMut, MatRef, Par};
+use rand::Rng;
+use rayon::prelude::*;
+
+use crate::error::check_shape;
+use crate::fwht::{fwht, padded_len};
+use crate::random::{Purpose, Signs, stream};
+use crate::{Scalar, Sketch, SketchError};
+
+/// `S = sqrt(P / s) R H D`: random signs `D`, the orthonormal Hadamard matrix `H` of order `P` (the
+/// input padded with zeros to a power of two) and `s` rows `R` sampled without replacement.
+///
+/// A column costs `P log2 P` additions, whatever `s` is; the sketch itself `P / 8 + 8 s` bytes.
+#[derive(Clone, Debug)]
+pub struct Srht {
+    input: usize,
+    signs: Signs,
+    samples: Vec<usize>,
+}
+
+impl Srht {
+    /// The sketch `R^input -> R^dim` named by `seed`.
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] if `input` is 0, [`SketchError::Dimension`] unless
+    /// `1 <= dim <= padded_len(input)`.
+    pub fn new(input: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
+        if input == 0 {
+            return Err(SketchError::Empty);
+        }
+        let padded = padded_len(input);
+        if dim == 0 || dim > padded {
+            return Err(SketchError::Dimension { dim, input, most: padded });
+        }
+        // The first `dim` steps of a Fisher-Yates shuffle.
+        let mut rng = stream(seed, Purpose::Samples, 0);
+        let mut rows: Vec<usize> = (0..padded).collect();
+        for j in 0..dim {
+            rows.swap(j, rng.random_range(j..padded));
+        }
+        rows.truncate(dim);
+        Ok(Self { input, signs: Signs::new(input, seed, Purpose::Signs), samples: rows })
+    }
+
+    /// Length of the buffer that [`apply_to_buffer`](Self::apply_to_buffer) works on.
+    #[must_use]
+    pub fn padded_dim(&self) -> usize {
+        padded_len(self.input)
+    }
+
+    /// `out <- S x` for a column made in place: `buffer` (length
+    /// [`padded_dim`](Self::padded_dim)) holds `x` in its first `N` entries and is destroyed.
+    ///
+    /// For columns that exist nowhere else, such as those of a Jacobian.
+    ///
+    /// # Panics
+    /// If the lengths of `buffer` or `out` are not `padded_dim()` and `s`.
+    pub fn apply_to_buffer<T: Scalar>(&self, out: &mut [T], buffer: &mut [T]) {
+        assert_eq!(out.len(), self.samples.len(), "length of the sketched column");
+        assert_eq!(buffer.len(), self.padded_dim(), "length of the buffer");
+        self.signs.apply(&mut buffer[..self.input]);
+        buffer[self.input..].fill(T::of(0.0));
+        fwht(buffer);
+        // sqrt(P / s) times the orthonormal transform is 1 / sqrt(s) times the plain one.
+        let scale = T::of(1.0 / (self.samples.len() as f64).sqrt());
+        for (y, &row) in out.iter_mut().zip(&self.samples) {
+            *y = buffer[row] * scale;
+        }
+    }
+}
+
+impl<T: Scalar> Sketch<T> for Srht {
+    fn input_dim(&self) -> usize {
+        self.input
+    }
+
+    fn embedding_dim(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn apply(&self, out: MatMut<'_, T>, a: MatRef<'_, T>, par: Par) -> Result<(), SketchError> {
+        let (s, k) = (self.samples.len(), a.ncols());
+        check_shape("matrix to sketch", (a.nrows(), k), (self.input, k))?;
+        check_shape("sketched matrix", (out.nrows(), out.ncols()), (s, k))?;
+        let column = |y: faer::ColMut<'_, T>, x: faer::ColRef<'_, T>| {
+            T::with_buffer(self.padded_dim() + s, |buffer| {
+                let (buffer, sketched) = buffer.split_at_mut(self.padded_dim());
+                buffer.iter_mut().zip(x.iter()).for_each(|(b, v)| *b = *v);
+                self.apply_to_buffer(sketched, buffer);
+                y.iter_mut().zip(sketched.iter()).for_each(|(y, v)| *y = *v);
+            });
+        };
+        match par {
+            Par::Seq => out.col_iter_mut().zip(a.col_iter()).for_each(|(y, x)| column(y, x)),
+            Par::Rayon(_) => {
+                out.par_col_iter_mut().zip(a.par_col_iter()).for_each(|(y, x)| column(y, x));
+            }
+        }
+        Ok(())
+    }
+}
