@@ -1,0 +1,28 @@
+//! Krylov solvers over narrow operator traits.
+//!
+//! An operator is anything that can be applied to a block of columns ([`LinOp`]); a preconditioner
+//! ([`Precond`]) likewise. How a solve ended is data ([`Ending`]), every reported residual is
+//! recomputed from `b - A x`, and an [`Observer`] sees each step and may stop it.
+//!
+//! # Examples
+//! ```
+//! use faer::mat;
+//! use nearlin_krylov::{Cg, Ending};
+//!
+//! let a = mat![[4.0, 1.0], [1.0, 3.0]];
+//! let b = mat![[1.0], [2.0]];
+//! let solution = Cg::default().solve(&a, b.as_ref())?;
+//! assert_eq!(solution.report.ending, Ending::Converged);
+//! assert!((solution.x[(0, 0)] - 1.0 / 11.0_f64).abs() < 1e-10);
+//! # Ok::<(), nearlin_krylov::KrylovError>(())
+//! ```
+
+mod cg;
+mod error;
+mod op;
+mod report;
+
+pub use cg::{Cg, Solution};
+pub use error::KrylovError;
+pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
+pub use report::{Column, Ending, Observer, Report, Step};
