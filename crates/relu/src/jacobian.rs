@@ -1,0 +1,117 @@
+//! The Jacobian of the outputs in the weights, as an operator.
+
+use faer::{MatMut, MatRef, Par};
+use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply};
+
+use crate::ReluError;
+
+/// `J : nK x md`, never formed: row `(i, k)` is `m^(-1/2) (a_k o M_i) kron x_i`.
+///
+/// In `f32` or `f64`, independent of the network's own precision: the operator needs only the
+/// masks, the inputs and the signs.
+#[derive(Clone, Copy, Debug)]
+pub struct Jacobian<'a, T> {
+    mask: &'a PackedMask,
+    x: MatRef<'a, T>,
+    signs: MatRef<'a, T>,
+}
+
+impl<'a, T: Real> Jacobian<'a, T> {
+    /// The Jacobian at the weights whose activation mask is `mask : n x m`, for inputs `x : n x d`
+    /// and output signs `signs : m x K`.
+    ///
+    /// # Errors
+    /// [`ReluError::Shape`] if they do not fit together.
+    pub fn new(
+        mask: &'a PackedMask,
+        x: MatRef<'a, T>,
+        signs: MatRef<'a, T>,
+    ) -> Result<Self, ReluError> {
+        let (n, m) = (mask.nrows(), mask.width());
+        crate::error::check_shape("input matrix", (x.nrows(), x.ncols()), (n, x.ncols()))?;
+        crate::error::check_shape(
+            "output signs",
+            (signs.nrows(), signs.ncols()),
+            (m, signs.ncols()),
+        )?;
+        Ok(Self { mask, x, signs })
+    }
+
+    /// Examples `n`.
+    #[must_use]
+    pub fn examples(&self) -> usize {
+        self.mask.nrows()
+    }
+
+    /// Neurons `m`.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.mask.width()
+    }
+
+    /// Inputs `d`.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.x.ncols()
+    }
+
+    /// Outputs `K`.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.signs.ncols()
+    }
+
+    /// The activation mask, n x m.
+    #[must_use]
+    pub fn mask(&self) -> &'a PackedMask {
+        self.mask
+    }
+
+    /// The inputs, n x d.
+    #[must_use]
+    pub fn x(&self) -> MatRef<'a, T> {
+        self.x
+    }
+
+    /// `y <- J v`, with `v : m x d` and `y : n x K`, in `2 n m (d + K)` flops (`2 n m d` for one
+    /// output).
+    ///
+    /// # Errors
+    /// [`ReluError::Shape`] if an operand does not fit.
+    pub fn apply(&self, y: MatMut<'_, T>, v: MatRef<'_, T>, par: Par) -> Result<(), ReluError> {
+        masked_apply(y, self.mask, self.x, v, self.signs, self.scale(), par)
+            .map_err(ReluError::from_dense)
+    }
+
+    /// `v <- J^T u`, with `u : n x K` and `v : m x d`, at the cost of [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// [`ReluError::Shape`] if an operand does not fit.
+    pub fn apply_adjoint(
+        &self,
+        v: MatMut<'_, T>,
+        u: MatRef<'_, T>,
+        par: Par,
+    ) -> Result<(), ReluError> {
+        masked_adjoint(v, self.mask, self.x, u, self.signs, self.scale(), par)
+            .map_err(ReluError::from_dense)
+    }
+
+    /// Column `i` of `J^T` for output `k` without the factor `x_i`: `m^(-1/2) (a_k o M_i)`, in the
+    /// first `m` entries of `out`.
+    ///
+    /// # Panics
+    /// If `i`, `k` or the length of `out` is out of range.
+    pub fn activations(&self, out: &mut [T], i: usize, k: usize) {
+        let scale = self.scale();
+        let signs = self.signs.col(k);
+        let (zero, row) = (T::of(0.0), self.mask.row(i));
+        for (r, (value, sign)) in out[..self.width()].iter_mut().zip(signs.iter()).enumerate() {
+            *value = if row[r / 64] >> (r % 64) & 1 == 1 { *sign * scale } else { zero };
+        }
+    }
+
+    fn scale(&self) -> T {
+        T::of(1.0 / (self.width() as f64).sqrt())
+    }
+}

@@ -1,0 +1,53 @@
+//! The Gram matrix of infinite width: the arc-cosine kernel of order 0 times the inner product.
+//!
+//! Cho and Saul, *Kernel methods for deep learning*, NIPS 2009, eq. 6: two inputs at the angle
+//! `theta` activate a random neuron together with probability `(pi - theta) / 2 pi`.
+
+use faer::{Mat, MatRef, Par};
+use nearlin_dense::{Real, for_each_col_chunk, symmetric_product};
+
+/// The lower triangle of `K_ij = x_i . x_j (pi - angle(x_i, x_j)) / 2 pi` (n x n), the expectation
+/// of the Gram matrix over the initial weights. It does not depend on the width, the scale or the
+/// step.
+///
+/// Takes `n^2 d` flops and `n^2 / 2` arc cosines; the strict upper triangle is zero.
+#[must_use]
+pub fn arc_cosine_kernel<T: Real>(x: MatRef<'_, T>, par: Par) -> Mat<T> {
+    let n = x.nrows();
+    let mut k = symmetric_product(x, par);
+    let lengths: Vec<T> = (0..n).map(|i| k[(i, i)].sqrt()).collect();
+    for_each_col_chunk(k.as_mut(), 16, par, |first, mut cols| {
+        for c in 0..cols.ncols() {
+            let j = first + c;
+            for i in j..n {
+                let product = cols[(i, c)];
+                cols[(i, c)] = if i == j {
+                    product * T::of(0.5)
+                } else {
+                    weigh(product, lengths[i] * lengths[j])
+                };
+            }
+        }
+    });
+    k
+}
+
+/// One entry of [`arc_cosine_kernel`] for two inputs of length `d`, in `O(d)`.
+///
+/// # Panics
+/// If the lengths differ.
+#[must_use]
+pub fn arc_cosine_entry<T: Real>(x: &[T], y: &[T]) -> T {
+    assert_eq!(x.len(), y.len(), "inputs of unlike length");
+    let dot = |a: &[T], b: &[T]| a.iter().zip(b).fold(T::of(0.0), |sum, (&a, &b)| sum + a * b);
+    weigh(dot(x, y), (dot(x, x) * dot(y, y)).sqrt())
+}
+
+/// `p (pi - acos(p / lengths)) / 2 pi`, 0 where a length is.
+fn weigh<T: Real>(product: T, lengths: T) -> T {
+    if lengths == T::of(0.0) {
+        return T::of(0.0);
+    }
+    let cosine = (product / lengths).min(T::of(1.0)).max(T::of(-1.0));
+    product * (T::of(0.5) - cosine.acos() * T::of(0.5 / core::f64::consts::PI))
+}

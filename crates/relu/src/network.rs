@@ -1,0 +1,156 @@
+//! The network: initial directions, their change, and the output signs.
+
+use faer::MatRef;
+
+use crate::ReluError;
+use crate::error::check_shape;
+
+/// A two-layer ReLU network with paired initialisation.
+///
+/// `W = W_0 + U`. Neurons `r`, `r + p`, `r + 2 p`, .. start from the same direction (row `r mod p`
+/// of the `p x d` directions), with output signs that cancel, so `f(W_0) = 0`. `W_0` and `U` are
+/// kept apart: at a large scale their sum would lose the digits of `U`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    inputs: usize,
+    outputs: usize,
+    copies: usize,
+    /// `p x d`, row-major.
+    directions: Vec<f64>,
+    /// `U : m x d`, row-major.
+    change: Vec<f64>,
+    /// `a : m x K`, row-major.
+    signs: Vec<f64>,
+}
+
+impl Network {
+    /// A fresh network (`U = 0`) from its parts, whose shapes the caller vouches for.
+    pub(crate) fn from_directions(
+        directions: Vec<f64>,
+        signs: Vec<f64>,
+        inputs: usize,
+        outputs: usize,
+        copies: usize,
+    ) -> Self {
+        let change = vec![0.0; directions.len() * copies];
+        Self { inputs, outputs, copies, directions, change, signs }
+    }
+
+    /// A network from stored weights: `w0, change : m x d` and `signs : m x K`, all row-major.
+    ///
+    /// # Errors
+    /// [`ReluError::Empty`], [`ReluError::Shape`], [`ReluError::NonFinite`] or [`ReluError::Sign`]
+    /// for wrong parts, [`ReluError::Unpaired`] if the signs of neurons with the same initial
+    /// weights do not cancel.
+    pub fn from_parts(
+        w0: &[f64],
+        change: &[f64],
+        signs: &[f64],
+        (inputs, outputs): (usize, usize),
+    ) -> Result<Self, ReluError> {
+        if inputs == 0 || outputs == 0 {
+            return Err(ReluError::Empty { inputs, outputs });
+        }
+        let width = w0.len() / inputs;
+        if width == 0 || !width.is_multiple_of(2) {
+            return Err(ReluError::Width { width, multiple: 2 });
+        }
+        check_shape("initial weights", (w0.len(), 1), (width * inputs, 1))?;
+        check_shape("change of the weights", (change.len(), 1), (width * inputs, 1))?;
+        check_shape("output signs", (signs.len(), 1), (width * outputs, 1))?;
+        check_finite("initial weights", w0, inputs)?;
+        check_finite("change of the weights", change, inputs)?;
+        if let Some(at) = signs.iter().position(|s| s.abs() != 1.0) {
+            let (neuron, output) = (at / outputs, at % outputs);
+            return Err(ReluError::Sign { neuron, output, value: signs[at] });
+        }
+        // Halve as long as the two halves of the directions are the same.
+        let mut len = w0.len();
+        while (len / inputs).is_multiple_of(2) && w0[..len / 2] == w0[len / 2..len] {
+            len /= 2;
+        }
+        let (directions, copies) = (w0[..len].to_vec(), w0.len() / len);
+        let repeated = w0.chunks_exact(len).all(|chunk| chunk == directions);
+        for q in 0..len / inputs {
+            for k in 0..outputs {
+                let step = len / inputs;
+                let sum: f64 = (0..copies).map(|c| signs[(c * step + q) * outputs + k]).sum();
+                if sum != 0.0 || !repeated {
+                    return Err(ReluError::Unpaired { neuron: q, sum });
+                }
+            }
+        }
+        let (change, signs) = (change.to_vec(), signs.to_vec());
+        Ok(Self { inputs, outputs, copies, directions, change, signs })
+    }
+
+    /// Neurons `m`.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.change.len() / self.inputs
+    }
+
+    /// Inputs `d`.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Outputs `K`.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Neurons that start from the same direction.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.copies
+    }
+
+    /// The `p x d` different rows of `W_0`, `p = m / copies`.
+    #[must_use]
+    pub fn directions(&self) -> MatRef<'_, f64> {
+        let rows = self.directions.len() / self.inputs;
+        MatRef::from_row_major_slice(&self.directions, rows, self.inputs)
+    }
+
+    /// `U = W - W_0`, m x d, row-major.
+    #[must_use]
+    pub fn change(&self) -> &[f64] {
+        &self.change
+    }
+
+    /// `U`, to be changed in place.
+    #[must_use]
+    pub fn change_mut(&mut self) -> &mut [f64] {
+        &mut self.change
+    }
+
+    /// The output signs `a`, m x K, row-major.
+    #[must_use]
+    pub fn signs(&self) -> &[f64] {
+        &self.signs
+    }
+
+    /// `W_0` in full, m x d, row-major.
+    #[must_use]
+    pub fn initial_weights(&self) -> Vec<f64> {
+        self.directions.repeat(self.copies)
+    }
+
+    /// `m^(-1/2)`, the factor in front of the sum over neurons.
+    #[must_use]
+    pub fn normalisation(&self) -> f64 {
+        1.0 / (self.width() as f64).sqrt()
+    }
+}
+
+fn check_finite(what: &'static str, values: &[f64], cols: usize) -> Result<(), ReluError> {
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(at) => {
+            Err(ReluError::NonFinite { what, row: at / cols, col: at % cols, value: values[at] })
+        }
+    }
+}
