@@ -1,0 +1,116 @@
+//! The joint system `(J J^T + mu I) g = b` in `R^(nK)`, for Krylov solvers.
+//!
+//! A vector of `R^(nK)` is an n x K matrix, row-major: entry `i K + k` belongs to example `i` and
+//! output `k`.
+
+use faer::dyn_stack::{MemStack, StackReq};
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
+use faer::{MatMut, MatRef, Par};
+use nearlin_dense::{Cholesky, Real, Triangular};
+use nearlin_krylov::{LinOp, Precond};
+use nearlin_relu::Jacobian;
+
+/// `u -> J J^T u + mu u`, matrix-free: `4 n m (d + K)` flops and scratch for one `m x d` matrix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dual<'a, T> {
+    pub(crate) jacobian: Jacobian<'a, T>,
+    pub(crate) ridge: T,
+}
+
+impl<T: Real> LinOp<T> for Dual<'_, T> {
+    fn nrows(&self) -> usize {
+        self.jacobian.examples() * self.jacobian.outputs()
+    }
+
+    fn ncols(&self) -> usize {
+        self.nrows()
+    }
+
+    fn apply_scratch(&self, _: usize, _: Par) -> StackReq {
+        temp_mat_scratch::<T>(self.jacobian.width(), self.jacobian.inputs())
+    }
+
+    fn apply(&self, mut y: MatMut<'_, T>, x: MatRef<'_, T>, par: Par, stack: &mut MemStack) {
+        let (n, k) = (self.jacobian.examples(), self.jacobian.outputs());
+        let (mut v, _) =
+            temp_mat_zeroed::<T, _, _>(self.jacobian.width(), self.jacobian.inputs(), stack);
+        let mut v = v.as_mat_mut();
+        for j in 0..x.ncols() {
+            let u = unstack(x.subcols(j, 1), n, k);
+            let fits = "shapes of a solver's vectors are checked by the solver";
+            self.jacobian.apply_adjoint(v.as_mut(), u, par).expect(fits);
+            let y = unstack_mut(y.as_mut().subcols_mut(j, 1), n, k);
+            self.jacobian.apply(y, v.as_ref(), par).expect(fits);
+        }
+        for j in 0..x.ncols() {
+            for (y, &x) in y.as_mut().col_mut(j).iter_mut().zip(x.col(j).iter()) {
+                *y += self.ridge * x;
+            }
+        }
+    }
+}
+
+/// An `nK x 1` column as an n x K matrix.
+fn unstack<T: Real>(x: MatRef<'_, T>, n: usize, k: usize) -> MatRef<'_, T> {
+    // Columns of faer's matrices are contiguous; row-major n x K is the transpose of K x n.
+    let column = x.col(0).try_as_col_major().expect("a contiguous column").as_slice();
+    MatRef::from_row_major_slice(column, n, k)
+}
+
+fn unstack_mut<T: Real>(x: MatMut<'_, T>, n: usize, k: usize) -> MatMut<'_, T> {
+    let column = x.col_mut(0).try_as_col_major_mut().expect("a contiguous column").as_slice_mut();
+    MatMut::from_row_major_slice_mut(column, n, k)
+}
+
+/// An n x n factor that approximates one diagonal block of the joint system.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Factor<T> {
+    /// Nothing: plain conjugate gradients.
+    Identity,
+    /// `L L^T`.
+    Cholesky(Cholesky<T>),
+    /// `R^T R`.
+    Triangular(Triangular<T>),
+}
+
+/// `I kron factor^-1`: the factor's solve applied to every output, `2 n^2 K` flops.
+#[derive(Clone, Debug)]
+pub struct Preconditioner<T> {
+    /// The factor of one block.
+    pub factor: Factor<T>,
+    /// Examples `n`.
+    pub examples: usize,
+    /// Outputs `K`.
+    pub outputs: usize,
+}
+
+impl<T: Real> Preconditioner<T> {
+    /// What a Cholesky factorisation had to add to the diagonal.
+    #[must_use]
+    pub fn shift(&self) -> f64 {
+        match &self.factor {
+            Factor::Cholesky(factor) => factor.shift().as_f64(),
+            Factor::Identity | Factor::Triangular(_) => 0.0,
+        }
+    }
+}
+
+impl<T: Real> Precond<T> for Preconditioner<T> {
+    fn dim(&self) -> usize {
+        self.examples * self.outputs
+    }
+
+    fn apply(&self, mut z: MatMut<'_, T>, r: MatRef<'_, T>, par: Par, _: &mut MemStack) {
+        z.copy_from(r);
+        for j in 0..r.ncols() {
+            let z = unstack_mut(z.as_mut().subcols_mut(j, 1), self.examples, self.outputs);
+            match &self.factor {
+                Factor::Identity => {}
+                Factor::Cholesky(factor) => factor.solve_in_place(z, par),
+                Factor::Triangular(factor) => factor.solve_gram_in_place(z, par),
+            }
+        }
+    }
+}

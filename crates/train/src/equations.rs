@@ -1,0 +1,96 @@
+//! The equations to satisfy: `f(W, x_i) = y_i`.
+
+use faer::MatRef;
+
+use crate::TrainError;
+
+/// `n` equations in `K` outputs: inputs `x : n x d` and targets `y : n x K`, row-major.
+///
+/// A row may stand for several: the network is positively homogeneous in its input, so an equation
+/// of weight `w` is one whose input and target are multiplied by `sqrt(w)`; see
+/// [`merge`](crate::merge()).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Equations {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    floor: f64,
+}
+
+impl Equations {
+    /// Takes `x : n x d` and `y : n x K`, row-major, where `n` follows from `inputs = d`.
+    ///
+    /// # Errors
+    /// [`TrainError::Empty`], [`TrainError::Shape`] or [`TrainError::NonFinite`].
+    pub fn new(
+        x: Vec<f64>,
+        y: Vec<f64>,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, TrainError> {
+        let rows = x.len().checked_div(inputs).unwrap_or(0);
+        if rows == 0 || outputs == 0 {
+            return Err(TrainError::Empty { rows, inputs, outputs });
+        }
+        check("inputs", &x, rows, inputs)?;
+        check("targets", &y, rows, outputs)?;
+        Ok(Self { rows, inputs, outputs, x, y, floor: 0.0 })
+    }
+
+    /// These equations with a floor: the part of the original targets, relative to their norm, that
+    /// no model can fit because equal inputs ask for different outputs.
+    #[must_use]
+    pub fn with_floor(self, floor: f64) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// Equations `n`.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Inputs `d`.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Outputs `K`.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The inputs, n x d.
+    #[must_use]
+    pub fn x(&self) -> MatRef<'_, f64> {
+        MatRef::from_row_major_slice(&self.x, self.rows, self.inputs)
+    }
+
+    /// The targets, n x K row-major.
+    #[must_use]
+    pub fn y(&self) -> &[f64] {
+        &self.y
+    }
+
+    /// The floor, relative to the norm of the original targets; 0 if rows do not contradict.
+    #[must_use]
+    pub fn floor(&self) -> f64 {
+        self.floor
+    }
+}
+
+fn check(what: &'static str, values: &[f64], rows: usize, cols: usize) -> Result<(), TrainError> {
+    if values.len() != rows * cols {
+        return Err(TrainError::Shape { what, got: values.len(), rows, cols });
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(at) => {
+            Err(TrainError::NonFinite { what, row: at / cols, col: at % cols, value: values[at] })
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Certified Gauss-Newton training of wide two-layer ReLU networks.
+//!
+//! [`train`] fits `f(W, x_i) = y_i` ([`Equations`]) by Gauss-Newton steps, each an l2 regression
+//! solved by preconditioned conjugate gradients on the matrix-free Jacobian, and certifies every
+//! step: what the inner solver left (`eta_inner`) and what the linear model missed (`eta_lin`). The
+//! preconditioner is a matter of choice ([`SolverKind`]), the planner's by default ([`plan`]).
+//!
+//! Source: van den Brand, Peng, Song and Weinstein, *Training (Overparametrized) Neural Networks in
+//! Near-Linear Time*, ITCS 2021.
+//!
+//! The library neither prints nor reads a clock: an [`Observer`] sees every [`Event`].
+
+mod dual;
+mod equations;
+mod error;
+mod merge;
+mod observe;
+mod optimiser;
+mod options;
+mod plan;
+mod report;
+pub mod solver;
+mod step;
+mod vector;
+
+pub use dual::{Factor, Preconditioner};
+pub use equations::Equations;
+pub use error::TrainError;
+pub use merge::{Contradiction, Merged, merge};
+pub use observe::{Event, Observer, Phase};
+pub use optimiser::{chosen_solver, train};
+pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
+pub use plan::{Candidate, Plan, Shape, plan};
+pub use report::{Ending, Run, ScaleTrial, StepReport};
+pub use solver::SolverKind;
+pub use vector::Element;
+
+pub use nearlin_relu::{Network, Signs};

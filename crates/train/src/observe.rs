@@ -1,0 +1,56 @@
+//! What a run shows while it goes on. The library reads no clock: an observer that wants times
+//! takes them when a phase begins.
+
+use core::ops::ControlFlow;
+
+use crate::report::{ScaleTrial, StepReport};
+
+/// What the optimiser is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// A forward pass: outputs and activation masks.
+    Masks,
+    /// Building the preconditioner: Gram matrix or sketch, and its factorisation.
+    Build,
+    /// Solving for the step by preconditioned conjugate gradients.
+    Solve,
+    /// The certificate and the update of the weights.
+    Update,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A phase begins; the previous one ends.
+    Phase(Phase),
+    /// An iteration of the inner solver.
+    Inner {
+        /// Iterations of this solve, from 1.
+        iteration: usize,
+        /// Relative residual of the recurrence.
+        rel_residual: f64,
+    },
+    /// A scale was accepted or rejected.
+    Scale(&'a ScaleTrial),
+    /// The run starts again from the initial weights at another scale; the steps so far are void.
+    Restart {
+        /// The new scale.
+        scale: f64,
+    },
+    /// A step was kept.
+    Step(&'a StepReport),
+}
+
+/// Watches a run, and may stop it. Any `FnMut(&Event) -> ControlFlow<()>` is one.
+pub trait Observer {
+    /// Called for each event; `Break` stops the run after the last kept step.
+    fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(&Event<'_>) -> ControlFlow<()>> Observer for F {
+    fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self(event)
+    }
+}

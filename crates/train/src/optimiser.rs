@@ -1,0 +1,461 @@
+//! The outer iteration: Gauss-Newton with a certificate for every step.
+//!
+//! With `D` the step, `f(W + D) - y = (r + J D) + e` exactly, where `e = f(W + D) - f(W) - J D`. So
+//! the contraction is at most `eta_inner + eta_lin`, the relative sizes of the two terms: the first
+//! says what the inner solver left, the second what the linear model missed. The second shrinks as
+//! the scale of the initial weights grows, since sign flips become rarer while the first step stays
+//! the same; the optimiser takes the smallest scale at which every step certifies.
+
+use faer::MatRef;
+use nearlin_relu::{Forward, Init, Network, PackedMask, Signs};
+
+use crate::dual::Preconditioner;
+use crate::observe::{Event, Observer, Phase};
+use crate::options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
+use crate::plan::{Shape, plan};
+use crate::report::{Ending, Run, ScaleTrial, StepReport};
+use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
+use crate::step::{Direction, Features, Point, System, gradient_norm};
+use crate::vector::{Element, distance, norm};
+use crate::{Equations, TrainError};
+
+/// `eta_lin` of the first step must be below this for a scale to be tried further.
+const FIRST_ETA: f64 = 0.25;
+
+/// A step that contracts less than this asks for a larger scale.
+const CONTRACTION: f64 = 0.5;
+
+/// How much a later step's failure enlarges the scale.
+const GROWTH: f64 = 8.0;
+
+/// Halvings of a step that raises the objective, at a fixed scale.
+const MAX_HALVINGS: usize = 12;
+
+/// Steps in a row that gain less than [`LITTLE`] before a run counts as stagnated.
+const PATIENCE: usize = 3;
+
+/// What a step must gain, relative to the measure of convergence.
+const LITTLE: f64 = 1e-3;
+
+/// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
+/// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
+const REUSE: f64 = 5e-4;
+
+/// Trains a network on `equations`.
+///
+/// # Errors
+/// [`TrainError`] for options out of their range or a factorisation that cannot be made. Not
+/// converging is no error: read [`Run::ending`].
+///
+/// # Examples
+/// ```
+/// use core::ops::ControlFlow;
+/// use nearlin::{Ending, Equations, Event, Options, train};
+///
+/// // Forty points of a parabola, with a bias coordinate.
+/// let x: Vec<f64> = (0..40).flat_map(|i| [i as f64 / 20.0 - 1.0, 1.0]).collect();
+/// let y: Vec<f64> = x.chunks(2).map(|x| x[0] * x[0]).collect();
+/// let equations = Equations::new(x, y, 2, 1)?;
+/// let options = Options::default().width(512).ridge(1e-3);
+/// let run = train(&equations, &options, &mut |_: &Event<'_>| ControlFlow::Continue(()))?;
+/// assert_eq!(run.ending, Ending::Converged);
+/// assert!(run.rel_residual < 0.05);
+/// # Ok::<(), nearlin::TrainError>(())
+/// ```
+pub fn train(
+    equations: &Equations,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Run, TrainError> {
+    options.check()?;
+    let kind = match options.solver {
+        Some(kind) => kind,
+        None => plan(&Shape::new(equations, options), options).chosen,
+    };
+    let (n, d) = (equations.rows(), equations.inputs());
+    let sketch_rows =
+        options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, options.width * d));
+    match options.precision {
+        Precision::F64 => {
+            let solver = kind.instance::<f64>(sketch_rows.min(options.width * d), options.seed);
+            Optimiser::new(equations, options, solver)?.run(observer)
+        }
+        Precision::F32 => {
+            let solver = kind.instance::<f32>(sketch_rows.min(options.width * d), options.seed);
+            Optimiser::new(equations, options, solver)?.run(observer)
+        }
+    }
+}
+
+/// What does not change during a run.
+struct Optimiser<'a, T> {
+    equations: &'a Equations,
+    options: &'a Options,
+    solver: Box<dyn InnerSolver<T>>,
+    init: Init,
+    exact: Features<f64>,
+    features: Features<T>,
+    y_norm: f64,
+    /// Fewer parameters than equations: the residual cannot vanish, the gradient can.
+    underdetermined: bool,
+    /// The last preconditioner, with the mask that it was built for.
+    built: Option<(Preconditioner<T>, PackedMask)>,
+    /// The first step, which no scale changes.
+    first: Option<(Direction, f64)>,
+}
+
+/// The iterate.
+struct State {
+    network: Network,
+    mask: PackedMask,
+    /// `f(W) - y`.
+    residual: Vec<f64>,
+    multipliers: Option<Vec<f64>>,
+    /// What convergence is measured by: the residual's norm, or the gradient's.
+    measure: f64,
+    objective: f64,
+}
+
+/// What became of a step.
+enum Verdict {
+    Keep(Box<(State, StepReport)>),
+    /// The scale is too small; the contraction that showed it, where the step got that far.
+    Grow {
+        eta_lin: f64,
+        contraction: Option<f64>,
+    },
+    End(Ending, String),
+}
+
+impl<'a, T: Element> Optimiser<'a, T> {
+    fn new(
+        equations: &'a Equations,
+        options: &'a Options,
+        solver: Box<dyn InnerSolver<T>>,
+    ) -> Result<Self, TrainError> {
+        let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
+        let signs = options.signs.unwrap_or_else(|| Signs::suitable(n, d, k, options.width));
+        let init = Init { inputs: d, outputs: k, width: options.width, seed: options.seed, signs };
+        let network = init.network(1.0)?;
+        Ok(Self {
+            equations,
+            options,
+            solver,
+            init,
+            exact: Features::new(equations, network.signs(), options.width),
+            features: Features::new(equations, network.signs(), options.width),
+            y_norm: norm(equations.y()),
+            underdetermined: options.width / 2 * d < n * k,
+            built: None,
+            first: None,
+        })
+    }
+
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Run, TrainError> {
+        let automatic = self.options.scale == Scale::Auto;
+        let mut scale = match self.options.scale {
+            Scale::Auto => 1.0,
+            Scale::Fixed(scale) => scale,
+        };
+        let _ = observer.on_event(&Event::Phase(Phase::Masks));
+        let network = self.init.network(scale)?;
+        let forward = network.forward(self.equations.x(), self.options.par)?;
+        let mut state = self.state(network, forward, None);
+        let start_measure = state.measure;
+        let (mut steps, mut search): (Vec<StepReport>, Vec<ScaleTrial>) = (Vec::new(), Vec::new());
+        let mut worst = None;
+
+        let (ending, reason) = loop {
+            if let Some(end) = self.finished(&state, start_measure, &steps) {
+                break end;
+            }
+            let may_grow = automatic && scale < MAX_SCALE;
+            match self.step(&state, start_measure, &steps, may_grow, observer)? {
+                Verdict::End(ending, reason) => break (ending, reason),
+                Verdict::Grow { eta_lin, contraction } => {
+                    let first_eta = steps.first().map_or(eta_lin, |s| s.eta_lin);
+                    let trial = ScaleTrial {
+                        scale,
+                        eta_lin: first_eta,
+                        worst_contraction: contraction,
+                        accepted: false,
+                    };
+                    let growth = if contraction.is_some() { GROWTH } else { 2.0 };
+                    search.push(trial);
+                    scale = (scale * growth).min(MAX_SCALE);
+                    let told = observer.on_event(&Event::Scale(&trial)).is_break();
+                    if told || observer.on_event(&Event::Restart { scale }).is_break() {
+                        break (Ending::Stopped, "the observer asked to stop".into());
+                    }
+                    state = self.restart(scale, state)?;
+                    steps.clear();
+                    worst = None;
+                }
+                Verdict::Keep(kept) => {
+                    let (next, report) = *kept;
+                    worst = Some(report.contraction.max(worst.unwrap_or(0.0)));
+                    state = next;
+                    steps.push(report);
+                    let report = &steps[steps.len() - 1];
+                    if observer.on_event(&Event::Step(report)).is_break() {
+                        break (Ending::Stopped, "the observer asked to stop".into());
+                    }
+                }
+            }
+        };
+        if automatic {
+            let eta_lin = steps.first().map_or(0.0, |s| s.eta_lin);
+            let trial = ScaleTrial { scale, eta_lin, worst_contraction: worst, accepted: true };
+            let _ = observer.on_event(&Event::Scale(&trial));
+            search.push(trial);
+        }
+        let rel_residual = self.relative(norm(&state.residual));
+        let network = state.network;
+        Ok(Run { network, scale, ending, reason, rel_residual, steps, scale_search: search })
+    }
+
+    /// The state at the initial weights of another scale: the same masks, the same residual.
+    fn restart(&self, scale: f64, old: State) -> Result<State, TrainError> {
+        let network = self.init.network(scale)?;
+        drop(old);
+        let forward = network.forward(self.equations.x(), self.options.par)?;
+        Ok(self.state(network, forward, None))
+    }
+
+    fn state(&self, network: Network, forward: Forward, multipliers: Option<Vec<f64>>) -> State {
+        let Forward { outputs, mask } = forward;
+        let residual: Vec<f64> =
+            outputs.iter().zip(self.equations.y()).map(|(f, y)| f - y).collect();
+        let ridge = self.options.ridge;
+        let measure = if self.by_gradient() {
+            let jacobian = self.exact.jacobian(&mask);
+            gradient_norm(&jacobian, &residual, network.change(), ridge, self.options)
+        } else {
+            norm(&residual)
+        };
+        let (r, u) = (norm(&residual), norm(network.change()));
+        let objective = r * r + ridge * u * u;
+        State { network, mask, residual, multipliers, measure, objective }
+    }
+
+    /// Whether convergence is measured by the gradient: the residual does not vanish with a ridge,
+    /// nor where there are fewer parameters than equations.
+    fn by_gradient(&self) -> bool {
+        self.options.ridge > 0.0 || self.underdetermined
+    }
+
+    fn relative(&self, residual: f64) -> f64 {
+        if self.y_norm > 0.0 { residual / self.y_norm } else { 0.0 }
+    }
+
+    /// The ending that holds before any further step, if there is one.
+    fn finished(
+        &self,
+        state: &State,
+        start: f64,
+        steps: &[StepReport],
+    ) -> Option<(Ending, String)> {
+        let (tolerance, floor) = (self.options.tolerance, self.equations.floor());
+        let rel = self.relative(norm(&state.residual));
+        if state.measure <= tolerance * start {
+            let words = if self.options.ridge > 0.0 {
+                let gradient = if start > 0.0 { state.measure / start } else { 0.0 };
+                (Ending::Converged, format!("relative gradient {gradient:.1e} met {tolerance:e}"))
+            } else if self.underdetermined && rel > tolerance {
+                let why = "fewer parameters than equations: this is the least-squares optimum of \
+                           the linearised network";
+                (Ending::Stagnated, format!("relative residual {rel:.3e}; {why}"))
+            } else if floor > tolerance {
+                let why = "all that remains is the floor of rows that contradict one another";
+                (Ending::Floor, format!("relative residual {rel:.1e}; {why}, {floor:.3e}"))
+            } else {
+                (Ending::Converged, format!("relative residual {rel:.1e} met {tolerance:e}"))
+            };
+            return Some(words);
+        }
+        if steps.len() >= self.options.max_steps {
+            return Some((Ending::MaxSteps, format!("{} steps were taken", steps.len())));
+        }
+        let idle = steps.iter().rev().take_while(|s| s.contraction > 1.0 - LITTLE).count();
+        if idle >= PATIENCE {
+            let why = "a relative gain below 1e-3";
+            return Some((Ending::Stagnated, format!("{idle} steps in a row with {why}")));
+        }
+        None
+    }
+
+    /// One step from `state`.
+    fn step(
+        &mut self,
+        state: &State,
+        start: f64,
+        steps: &[StepReport],
+        may_grow: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Verdict, TrainError> {
+        let (direction, shift) = if let (Some(first), true) = (&self.first, steps.is_empty()) {
+            first.clone()
+        } else {
+            let found = self.direction(state, start, steps, observer)?;
+            if steps.is_empty() && !found.0.stopped {
+                self.first = Some(found.clone());
+            }
+            found
+        };
+        if direction.stopped {
+            return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
+        }
+        if direction.step.iter().all(|&s| s == 0.0) {
+            let what = if direction.broken { "broke down" } else { "made no progress" };
+            let reason = format!("the inner solver {what}: no step that lowers the residual");
+            let ending = if direction.broken { Ending::Breakdown } else { Ending::Stagnated };
+            return Ok(Verdict::End(ending, reason));
+        }
+
+        let r_norm = norm(&state.residual);
+        let mut length = 1.0;
+        for _ in 0..=MAX_HALVINGS {
+            if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
+                return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
+            }
+            let mut network = state.network.clone();
+            for (u, s) in network.change_mut().iter_mut().zip(&direction.step) {
+                *u += length * s;
+            }
+            let forward = network.forward(self.equations.x(), self.options.par)?;
+            let _ = observer.on_event(&Event::Phase(Phase::Update));
+            let multipliers = Some(direction.multipliers.clone());
+            let next = self.state(network, forward, multipliers);
+            let linear: Vec<f64> =
+                state.residual.iter().zip(&direction.image).map(|(r, v)| r + length * v).collect();
+            let eta_lin = ratio(distance(&next.residual, &linear), r_norm);
+            let contraction = ratio(next.measure, state.measure);
+            let lower = next.objective <= state.objective * (1.0 + self.rounding());
+            let gains = next.objective < state.objective || contraction < 1.0;
+
+            // A larger scale helps where the linear model missed, not where the solver did.
+            let curable = direction.reduction <= FIRST_ETA;
+            if may_grow && curable {
+                if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
+                    return Ok(Verdict::Grow { eta_lin, contraction: None });
+                }
+                if !(contraction <= CONTRACTION && lower) {
+                    return Ok(Verdict::Grow { eta_lin, contraction: Some(contraction) });
+                }
+            }
+            if lower && gains {
+                let entries = (self.equations.rows() * self.options.width) as f64;
+                let report = StepReport {
+                    step: steps.len() + 1,
+                    solver: self.solver.kind().name(),
+                    rel_residual: self.relative(norm(&next.residual)),
+                    eta_inner: direction.eta_inner,
+                    eta_lin,
+                    contraction,
+                    flipped: next.mask.count_differences(&state.mask) as f64 / entries,
+                    inner_iterations: direction.iterations,
+                    rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
+                    shift,
+                    step_length: length,
+                };
+                return Ok(Verdict::Keep(Box::new((next, report))));
+            }
+            length *= 0.5;
+        }
+        let reason = format!(
+            "no step down to 2^-{MAX_HALVINGS} of the Gauss-Newton step lowers the objective \
+             (eta_inner {:.1e})",
+            direction.eta_inner
+        );
+        Ok(Verdict::End(Ending::Stagnated, reason))
+    }
+
+    /// Relative rounding error of the objective: `sqrt(n)` terms of random sign.
+    fn rounding(&self) -> f64 {
+        4.0 * f64::EPSILON * (self.equations.y().len() as f64).sqrt()
+    }
+
+    /// Builds the preconditioner where there is none for this mask, and solves for the step.
+    fn direction(
+        &mut self,
+        state: &State,
+        start: f64,
+        steps: &[StepReport],
+        observer: &mut dyn Observer,
+    ) -> Result<(Direction, f64), TrainError> {
+        let (options, equations) = (self.options, self.equations);
+        let damping = self.damping();
+        let tolerance = self.inner_tolerance(state, start, steps);
+        let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, &state.mask));
+        if !usable {
+            let _ = observer.on_event(&Event::Phase(Phase::Build));
+            // Freed before the next one is built: they are the largest things in memory.
+            self.built = None;
+            let jacobian = self.features.jacobian(&state.mask);
+            let factor = self.solver.build(&jacobian, options.ridge + damping, options.par)?;
+            let (examples, outputs) = (equations.rows(), equations.outputs());
+            let preconditioner = Preconditioner { factor, examples, outputs };
+            self.built = Some((preconditioner, state.mask.clone()));
+        }
+        let Some((preconditioner, _)) = &self.built else {
+            unreachable!("a preconditioner has just been built")
+        };
+        let point = Point {
+            mask: &state.mask,
+            residual: &state.residual,
+            change: state.network.change(),
+            multipliers: state.multipliers.as_deref(),
+        };
+        let system = System {
+            point,
+            exact: &self.exact,
+            features: &self.features,
+            preconditioner,
+            ridge: options.ridge,
+            damping,
+        };
+        let found = system.direction(tolerance, options, observer)?;
+        Ok((found, preconditioner.shift()))
+    }
+
+    /// Whether a preconditioner built at one mask still serves at another.
+    fn serves(&self, built: &PackedMask, now: &PackedMask) -> bool {
+        let entries = (self.equations.rows() * self.options.width) as f64;
+        !self.solver.follows_masks() || built.count_differences(now) as f64 <= REUSE * entries
+    }
+
+    /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further
+    /// than the outer tolerance asks.
+    fn inner_tolerance(&self, state: &State, start: f64, steps: &[StepReport]) -> f64 {
+        match self.options.inner_tolerance {
+            InnerTolerance::Fixed(tolerance) => tolerance,
+            InnerTolerance::Adaptive => {
+                let needed = 0.3 * self.options.tolerance * start / state.measure;
+                let last = steps
+                    .last()
+                    .map_or(1.0, |s| if self.by_gradient() { s.contraction } else { s.eta_lin });
+                last.min(0.1).max(needed).min(0.1)
+            }
+        }
+    }
+
+    /// A ridge on the step alone, where there are fewer parameters than equations and the system
+    /// has no solution: `1e-8` times the mean diagonal of the Gram matrix.
+    fn damping(&self) -> f64 {
+        if self.options.ridge > 0.0 || !self.underdetermined {
+            return 0.0;
+        }
+        let x: MatRef<'_, f64> = self.equations.x();
+        1e-8 * 0.5 * x.squared_norm_l2() / self.equations.rows() as f64
+    }
+}
+
+fn ratio(a: f64, b: f64) -> f64 {
+    if b > 0.0 { a / b } else { 0.0 }
+}
+
+/// The solver that a run would use, for messages before it starts.
+#[must_use]
+pub fn chosen_solver(equations: &Equations, options: &Options) -> SolverKind {
+    options.solver.unwrap_or_else(|| plan(&Shape::new(equations, options), options).chosen)
+}

@@ -1,0 +1,212 @@
+//! The planner: what each solver would cost, and which one to take.
+//!
+//! Costs are the flop counts of each part divided by rates of common machines. The rates are
+//! deliberately few; they rank solvers, they do not promise seconds.
+
+use crate::Equations;
+use crate::options::{Options, Precision};
+use crate::solver::{SolverKind, default_sketch_rows};
+
+/// The size of a problem: all that costs depend on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Shape {
+    /// Equations `n`, after merging.
+    pub rows: usize,
+    /// Inputs `d`.
+    pub inputs: usize,
+    /// Outputs `K`.
+    pub outputs: usize,
+    /// Threads that work.
+    pub threads: usize,
+}
+
+impl Shape {
+    /// The shape of `equations`, with the threads of `options`.
+    #[must_use]
+    pub fn new(equations: &Equations, options: &Options) -> Self {
+        let (rows, inputs, outputs) = (equations.rows(), equations.inputs(), equations.outputs());
+        Self::of(rows, inputs, outputs, options.par.degree())
+    }
+
+    /// A shape from its numbers: `n` equations, `d` inputs, `K` outputs.
+    #[must_use]
+    pub fn of(rows: usize, inputs: usize, outputs: usize, threads: usize) -> Self {
+        Self { rows, inputs, outputs, threads }
+    }
+}
+
+/// What one solver would cost.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// The solver.
+    pub solver: SolverKind,
+    /// Seconds for a run of [`Plan::steps`] steps.
+    pub predicted_seconds: f64,
+    /// Bytes at the high-water mark of training, beside what the process holds before.
+    pub predicted_bytes: f64,
+    /// Seconds to build the preconditioner once.
+    pub build_seconds: f64,
+    /// Times it is built.
+    pub builds: usize,
+    /// Guessed iterations of the inner solver in a step.
+    pub iterations: f64,
+    /// Seconds for one iteration.
+    pub iteration_seconds: f64,
+}
+
+/// The choice, and what it was chosen from.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The solver to use.
+    pub chosen: SolverKind,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Steps that the predictions are for.
+    pub steps: usize,
+    /// All solvers, cheapest first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Rates of one thread in `f64`, in operations a second; `f32` doubles those of arithmetic.
+mod rates {
+    /// Masked passes through GEMM tiles.
+    pub(super) const PASS: f64 = 5.0e10;
+    /// Cholesky factorisation.
+    pub(super) const CHOLESKY: f64 = 4.0e10;
+    /// Householder QR, which scales less with threads.
+    pub(super) const QR: f64 = 3.0e10;
+    /// Bits of the popcount Gram matrix.
+    pub(super) const POPCOUNT: f64 = 8.0e11;
+    /// Additions of the Walsh-Hadamard transform.
+    pub(super) const FWHT: f64 = 2.5e9;
+    /// Arc cosines.
+    pub(super) const ACOS: f64 = 6.0e7;
+    /// Bytes of a triangular factor that is read from memory, all threads together.
+    pub(super) const MEMORY: f64 = 1.2e10;
+}
+
+/// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator.
+const OVERHEAD: f64 = 8.0e6;
+
+/// Ranks the solvers for a problem and takes the cheapest.
+#[must_use]
+pub fn plan(shape: &Shape, options: &Options) -> Plan {
+    let steps = if options.ridge > 0.0 { 6 } else { 8 }.min(options.max_steps);
+    let mut candidates: Vec<Candidate> =
+        SolverKind::ALL.iter().map(|&kind| candidate(kind, shape, options, steps)).collect();
+    candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
+    let cheapest = &candidates[0];
+    let chosen = options.solver.unwrap_or(cheapest.solver);
+    let reason = match options.solver {
+        Some(solver) if solver == cheapest.solver => {
+            format!("{solver} was asked for, and is the cheapest")
+        }
+        Some(solver) => {
+            format!("{solver} was asked for; {} would be the cheapest", cheapest.solver)
+        }
+        None => explain(cheapest, candidates.get(1)),
+    };
+    Plan { chosen, reason, steps, candidates }
+}
+
+fn explain(best: &Candidate, next: Option<&Candidate>) -> String {
+    let work = if best.builds == 0 {
+        format!("nothing to build and {:.0} iterations a step", best.iterations)
+    } else {
+        let times = if best.builds == 1 { "once".into() } else { format!("{} times", best.builds) };
+        let build = best.build_seconds;
+        format!(
+            "a factor built {times} at {build:.2} s and {:.0} iterations a step",
+            best.iterations
+        )
+    };
+    let than = next.map_or(String::new(), |next| {
+        let ratio = next.predicted_seconds / best.predicted_seconds;
+        format!(", {ratio:.1} times cheaper than {}", next.solver)
+    });
+    format!("{} needs {work}{than}", best.solver)
+}
+
+fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> Candidate {
+    let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
+    let m = options.width as f64;
+    let parameters = options.width * shape.inputs;
+    let s = options
+        .sketch_rows
+        .unwrap_or_else(|| default_sketch_rows(shape.rows, parameters))
+        .min(parameters) as f64;
+    let (size, speed) = match options.precision {
+        Precision::F64 => (8.0, 1.0),
+        Precision::F32 => (4.0, 2.0),
+    };
+    let threads = shape.threads.max(1) as f64;
+    let (arithmetic, few) = (speed * threads, speed * threads.sqrt());
+
+    let gemm = n * n * d / (rates::PASS * arithmetic);
+    let cholesky = n * n * n / 3.0 / (rates::CHOLESKY * arithmetic);
+    let qr = 2.0 * n * n * (s - n / 3.0).max(0.0) / (rates::QR * few)
+        + if options.ridge > 0.0 { 10.0 / 3.0 * n * n * n / (rates::QR * few) } else { 0.0 };
+    let padded = (parameters as f64).log2().ceil().exp2();
+    let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + s;
+    let build = match kind {
+        SolverKind::Cg => 0.0,
+        SolverKind::Cholesky => gemm + n * n * m / 2.0 / (rates::POPCOUNT * threads) + cholesky,
+        SolverKind::ArcCosine => gemm + n * n / 2.0 / (rates::ACOS * threads) + cholesky,
+        SolverKind::Srht => n * padded * padded.log2() / (rates::FWHT * arithmetic) + qr,
+        SolverKind::TensorSrht => n * padded_pair / (rates::FWHT * arithmetic) + qr,
+    };
+    let pass = 4.0 * n * m * (d + if k > 1.0 { k } else { 0.0 }) / (rates::PASS * arithmetic);
+    let factor_read = match kind {
+        SolverKind::Cg => 0.0,
+        _ => (size * n * n / rates::MEMORY).max(2.0 * n * n * k / (rates::PASS * arithmetic)),
+    };
+    let (iterations, builds) = guess(kind, shape, options, steps);
+    // Two passes beside the iterations: the true residual and the certificate.
+    let step = iterations * (pass + factor_read)
+        + 2.0 * pass
+        + 3.0 * n * m * d / (rates::PASS * arithmetic);
+    let factor_bytes = match kind {
+        SolverKind::Cg => 0.0,
+        SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
+        SolverKind::Srht | SolverKind::TensorSrht => {
+            let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
+            size * (s * n + n * n).max(stacked)
+        }
+    };
+    let masks = 2.0 * n * (m / 64.0).ceil() * 8.0;
+    let vectors = 8.0 * (6.0 * m * d + 10.0 * n * k) + size * (m * d + 5.0 * n * k);
+    let inputs = 8.0 * 3.0 * n * (d + k);
+    let tiles = threads
+        * (2.0 * 128.0 * 256.0 * 8.0 + padded * if kind == SolverKind::Srht { size } else { 0.0 });
+    Candidate {
+        solver: kind,
+        predicted_seconds: builds as f64 * build + steps as f64 * step,
+        predicted_bytes: OVERHEAD + factor_bytes + masks + vectors + inputs + tiles,
+        build_seconds: build,
+        builds,
+        iterations,
+        iteration_seconds: pass + factor_read,
+    }
+}
+
+/// Iterations a step and builds a run, from the runs in docs/benchmarks: what a factor leaves of the
+/// condition number, and for several outputs the cross terms that no block factor sees.
+fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> (f64, usize) {
+    let ridge = options.ridge;
+    // The largest eigenvalue is near n / 4; below a ridge nothing counts.
+    let condition = (shape.rows as f64 / 4.0 / ridge.max(1e-4)).max(1.0);
+    let crossed = |alone: f64| match (shape.outputs > 1, ridge >= 1e-2) {
+        (false, _) => alone,
+        (true, true) => alone + 10.0,
+        (true, false) => alone + 25.0,
+    };
+    match kind {
+        SolverKind::Cg => (0.6 * condition.sqrt(), 0),
+        SolverKind::Cholesky => (crossed(1.0), steps),
+        SolverKind::Srht | SolverKind::TensorSrht => (crossed(9.0), steps),
+        SolverKind::ArcCosine => (crossed(16.0), 1),
+    }
+}

@@ -1,0 +1,124 @@
+//! The inner solvers: preconditioned conjugate gradients, told apart by how they build the
+//! preconditioner of one n x n block.
+
+mod arc_cosine;
+mod cg;
+mod cholesky;
+mod srht;
+mod tensor_srht;
+
+use std::fmt;
+use std::str::FromStr;
+
+use faer::Par;
+use nearlin_relu::Jacobian;
+
+use crate::TrainError;
+use crate::dual::Factor;
+use crate::vector::Element;
+
+pub use arc_cosine::ArcCosine;
+pub use cg::PlainCg;
+pub use cholesky::ExactGram;
+pub use srht::SketchedSrht;
+pub use tensor_srht::SketchedTensorSrht;
+
+/// An inner solver: how to precondition `(J J^T + mu I) g = b`.
+///
+/// Law: the factor that [`build`](Self::build) returns is symmetric positive definite and depends
+/// on nothing but its arguments and the solver's own seed.
+pub trait InnerSolver<T>: fmt::Debug + Send + Sync {
+    /// The solver's name in options and reports.
+    fn kind(&self) -> SolverKind;
+
+    /// Builds the factor of one diagonal block `J_k J_k^T + mu I` (n x n; the same for every output,
+    /// since `a_rk^2 = 1`).
+    ///
+    /// # Errors
+    /// [`TrainError`] if a factorisation or a sketch cannot be made.
+    fn build(
+        &self,
+        jacobian: &Jacobian<'_, T>,
+        ridge: f64,
+        par: Par,
+    ) -> Result<Factor<T>, TrainError>;
+
+    /// Whether the factor changes with the activation mask; one that does not is built once for the
+    /// whole run.
+    fn follows_masks(&self) -> bool {
+        true
+    }
+}
+
+/// The solvers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SolverKind {
+    /// Exact popcount Gram matrix of one block and its Cholesky factor (Cai et al. 2019).
+    Cholesky,
+    /// No preconditioner.
+    Cg,
+    /// SRHT of the columns of `J^T`, QR (van den Brand, Peng, Song, Weinstein 2021).
+    Srht,
+    /// `TensorSRHT` of the columns of `J^T`, QR.
+    TensorSrht,
+    /// Cholesky factor of the infinite-width Gram matrix, once for the whole run.
+    ArcCosine,
+}
+
+impl SolverKind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 5] =
+        [Self::Cholesky, Self::Srht, Self::TensorSrht, Self::ArcCosine, Self::Cg];
+
+    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine` or `cg`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cholesky => "cholesky",
+            Self::Cg => "cg",
+            Self::Srht => "srht",
+            Self::TensorSrht => "tensor-srht",
+            Self::ArcCosine => "arc-cosine",
+        }
+    }
+
+    /// The solver itself, with `sketch_rows` rows in its sketch (where it has one) and randomness
+    /// named by `seed`.
+    #[must_use]
+    pub fn instance<T: Element>(self, sketch_rows: usize, seed: u64) -> Box<dyn InnerSolver<T>> {
+        match self {
+            Self::Cholesky => Box::new(ExactGram),
+            Self::Cg => Box::new(PlainCg),
+            Self::Srht => Box::new(SketchedSrht { sketch_rows, seed }),
+            Self::TensorSrht => Box::new(SketchedTensorSrht { sketch_rows, seed }),
+            Self::ArcCosine => Box::new(ArcCosine),
+        }
+    }
+}
+
+impl fmt::Display for SolverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SolverKind {
+    type Err = TrainError;
+
+    fn from_str(name: &str) -> Result<Self, TrainError> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            TrainError::UnknownSolver { name: name.to_owned(), known }
+        })
+    }
+}
+
+/// Rows of a sketch of `rows` columns of length `parameters`: `4 n` for a preconditioned condition
+/// number near 9, `2 n` past 8,192 rows, where the QR factorisation would dominate everything, and
+/// never more than there are parameters.
+#[must_use]
+pub fn default_sketch_rows(rows: usize, parameters: usize) -> usize {
+    let factor = if rows <= 8192 { 4 } else { 2 };
+    (factor * rows).min(parameters)
+}

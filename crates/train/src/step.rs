@@ -1,0 +1,236 @@
+//! One Gauss-Newton step: the inner system, solved and certified.
+
+use core::ops::ControlFlow;
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::{Mat, MatMut, MatRef};
+use nearlin_krylov::{Cg, Ending as InnerEnding, Precond};
+use nearlin_relu::{Jacobian, PackedMask};
+
+use crate::dual::{Dual, Preconditioner};
+use crate::observe::{Event, Observer, Phase};
+use crate::options::Options;
+use crate::vector::{Element, cast, norm, rows, rows_mut};
+use crate::{Equations, TrainError};
+
+/// Rounds of iterative refinement; each gains several digits in `f32`, all of them in `f64`.
+const MAX_ROUNDS: usize = 8;
+
+/// The inputs and signs in the precision of the inner solver.
+#[derive(Debug)]
+pub(crate) struct Features<T> {
+    x: Vec<T>,
+    signs: Vec<T>,
+    shape: (usize, usize, usize, usize),
+}
+
+impl<T: Element> Features<T> {
+    pub(crate) fn new(equations: &Equations, signs: &[f64], width: usize) -> Self {
+        let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
+        let x = equations.x();
+        let x = (0..n * d).map(|at| cast(x[(at / d, at % d)])).collect();
+        Self { x, signs: signs.iter().map(|&v| cast(v)).collect(), shape: (n, d, width, k) }
+    }
+
+    pub(crate) fn jacobian<'a>(&'a self, mask: &'a PackedMask) -> Jacobian<'a, T> {
+        let (n, d, m, k) = self.shape;
+        let x = MatRef::from_row_major_slice(&self.x, n, d);
+        let signs = MatRef::from_row_major_slice(&self.signs, m, k);
+        Jacobian::new(mask, x, signs).expect("equations and network have been matched")
+    }
+}
+
+/// What a step is computed at.
+#[derive(Clone, Copy)]
+pub(crate) struct Point<'a> {
+    pub(crate) mask: &'a PackedMask,
+    /// `r = f(W) - y`, n x K.
+    pub(crate) residual: &'a [f64],
+    /// `U = W - W_0`, m x d.
+    pub(crate) change: &'a [f64],
+    /// The last multipliers `g`, a start for the next where there is a ridge.
+    pub(crate) multipliers: Option<&'a [f64]>,
+}
+
+/// A step, before anybody has looked at the network that it leads to.
+#[derive(Clone, Debug)]
+pub(crate) struct Direction {
+    /// `D`, m x d.
+    pub(crate) step: Vec<f64>,
+    /// `J D`, n x K.
+    pub(crate) image: Vec<f64>,
+    /// `g`, n x K.
+    pub(crate) multipliers: Vec<f64>,
+    pub(crate) eta_inner: f64,
+    /// The part of the system's start that is left: equals `eta_inner` unless `g` had a start.
+    pub(crate) reduction: f64,
+    pub(crate) iterations: usize,
+    pub(crate) stopped: bool,
+    pub(crate) broken: bool,
+}
+
+/// The system `(J J^T + mu I) g = b` of one step.
+///
+/// Without a ridge `b = r`, `D = -J^T g`. With one `b = r - J U` and `U + D = -J^T g`, the minimiser
+/// of `|r + J D|^2 + mu |U + D|^2`.
+pub(crate) struct System<'a, T> {
+    pub(crate) point: Point<'a>,
+    pub(crate) exact: &'a Features<f64>,
+    pub(crate) features: &'a Features<T>,
+    pub(crate) preconditioner: &'a Preconditioner<T>,
+    pub(crate) ridge: f64,
+    /// A small ridge for systems that have no exact solution; it acts on `D` alone and vanishes with
+    /// the residual.
+    pub(crate) damping: f64,
+}
+
+impl<T: Element> System<'_, T> {
+    /// Solves the system to `tolerance` relative to its start and forms the step.
+    ///
+    /// The system is solved in `T`; its residual is formed in `f64` from the step itself, and the solve
+    /// repeated on what is left until the tolerance holds.
+    pub(crate) fn direction(
+        &self,
+        tolerance: f64,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Direction, TrainError> {
+        let &Self { point, exact, features, preconditioner, ridge, damping } = self;
+        let par = options.par;
+        let (n, d, m, k) = exact.shape;
+        let jacobian = exact.jacobian(point.mask);
+        let fits = "equations and network have been matched";
+        let mut b = point.residual.to_vec();
+        if ridge > 0.0 {
+            let mut ju = vec![0.0; n * k];
+            jacobian.apply(rows_mut(&mut ju, n, k), rows(point.change, m, d), par).expect(fits);
+            b.iter_mut().zip(&ju).for_each(|(b, v)| *b -= v);
+        }
+        let b_norm = norm(&b);
+
+        // D from g, J D, and what is left of the system: b - (G + mu) g = r + J D - mu g.
+        let certify = |at: &mut Candidate| -> Vec<f64> {
+            jacobian
+                .apply_adjoint(rows_mut(&mut at.step, m, d), rows(&at.g, n, k), par)
+                .expect(fits);
+            for (s, u) in at.step.iter_mut().zip(point.change) {
+                *s = if ridge > 0.0 { -*s - u } else { -*s };
+            }
+            let image = rows_mut(&mut at.image, n, k);
+            jacobian.apply(image, rows(&at.step, m, d), par).expect(fits);
+            let mu = ridge + damping;
+            (0..n * k).map(|i| point.residual[i] + at.image[i] - mu * at.g[i]).collect()
+        };
+        let mut at = Candidate::new(m * d, n * k);
+        let mut rho = match point.multipliers {
+            Some(g) if ridge > 0.0 => {
+                at.g.copy_from_slice(g);
+                certify(&mut at)
+            }
+            _ => b.clone(),
+        };
+        let start = norm(&rho);
+
+        let operator =
+            Dual { jacobian: features.jacobian(point.mask), ridge: cast(ridge + damping) };
+        let (mut iterations, mut stopped, mut broken) = (0, false, false);
+        let mut left = start;
+        let _ = observer.on_event(&Event::Phase(Phase::Solve));
+        for _ in 0..MAX_ROUNDS {
+            if left == 0.0 {
+                break;
+            }
+            // What the working precision can gain in one round.
+            let attainable = if T::NAME == "f32" { 1e-4 } else { 1e-14 };
+            let cg = Cg::default()
+                .with_rtol((tolerance * start / left).max(attainable))
+                .with_max_iters(options.max_inner.saturating_sub(iterations));
+            let rhs = Mat::from_fn(n * k, 1, |i, _| cast(rho[i] / left));
+            let mut delta = Mat::<T>::zeros(n * k, 1);
+            let before = iterations;
+            let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
+                let rel_residual = inner.rel_residuals[0] * left / start;
+                observer.on_event(&Event::Inner { iteration: before + inner.iter, rel_residual })
+            };
+            let mut scratch = MemBuffer::new(Cg::scratch(&operator, preconditioner, 1, par));
+            let stack = MemStack::new(&mut scratch);
+            let (delta_mut, rhs) = (delta.as_mut(), rhs.as_ref());
+            let report =
+                cg.solve_into(delta_mut, &operator, preconditioner, rhs, &mut watch, par, stack)?;
+            iterations += report.iters;
+            stopped = report.ending == InnerEnding::Stopped;
+            broken = matches!(report.ending, InnerEnding::Breakdown { .. });
+
+            let mut next = Candidate::new(m * d, n * k);
+            next.g
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, v)| *v = at.g[i] + delta[(i, 0)].as_f64() * left);
+            let next_rho = certify(&mut next);
+            let next_left = norm(&next_rho);
+            let halved = next_left < 0.5 * left;
+            if next_left < left {
+                (at, rho, left) = (next, next_rho, next_left);
+            }
+            let spent = stopped || broken || iterations >= options.max_inner;
+            if left <= tolerance * start || !halved || spent {
+                break;
+            }
+        }
+        // Damping is a means, not part of the problem: without it the certificate is |r + J D| / |r|.
+        let eta_inner = if ridge > 0.0 {
+            ratio(left, b_norm)
+        } else {
+            let linear: Vec<f64> =
+                point.residual.iter().zip(&at.image).map(|(r, v)| r + v).collect();
+            ratio(norm(&linear), b_norm)
+        };
+        let reduction = if damping > 0.0 { eta_inner } else { ratio(left, start) };
+        debug_assert_eq!(preconditioner.dim(), n * k);
+        let Candidate { g: multipliers, step, image } = at;
+        Ok(Direction {
+            step,
+            image,
+            multipliers,
+            eta_inner,
+            reduction,
+            iterations,
+            stopped,
+            broken,
+        })
+    }
+}
+
+/// Multipliers `g`, the step `D` that they give, and `J D`.
+struct Candidate {
+    g: Vec<f64>,
+    step: Vec<f64>,
+    image: Vec<f64>,
+}
+
+impl Candidate {
+    fn new(parameters: usize, equations: usize) -> Self {
+        Self { g: vec![0.0; equations], step: vec![0.0; parameters], image: vec![0.0; equations] }
+    }
+}
+
+fn ratio(a: f64, b: f64) -> f64 {
+    if b > 0.0 { a / b } else { 0.0 }
+}
+
+/// `|J^T r + mu U|`.
+pub(crate) fn gradient_norm(
+    jacobian: &Jacobian<'_, f64>,
+    residual: &[f64],
+    change: &[f64],
+    ridge: f64,
+    options: &Options,
+) -> f64 {
+    let (m, d) = (jacobian.width(), jacobian.inputs());
+    let mut gradient = vec![0.0; m * d];
+    let target: MatMut<'_, f64> = rows_mut(&mut gradient, m, d);
+    let residual = rows(residual, jacobian.examples(), jacobian.outputs());
+    jacobian.apply_adjoint(target, residual, options.par).expect("matched shapes");
+    gradient.iter_mut().zip(change).for_each(|(g, u)| *g += ridge * u);
+    norm(&gradient)
+}
