@@ -52,13 +52,13 @@ impl<T: Real> LinOp<T> for Dual<'_, T> {
 }
 
 /// An `nK x 1` column as an n x K matrix.
-fn unstack<T: Real>(x: MatRef<'_, T>, n: usize, k: usize) -> MatRef<'_, T> {
+pub(crate) fn unstack<T: Real>(x: MatRef<'_, T>, n: usize, k: usize) -> MatRef<'_, T> {
     // Columns of faer's matrices are contiguous; row-major n x K is the transpose of K x n.
     let column = x.col(0).try_as_col_major().expect("a contiguous column").as_slice();
     MatRef::from_row_major_slice(column, n, k)
 }
 
-fn unstack_mut<T: Real>(x: MatMut<'_, T>, n: usize, k: usize) -> MatMut<'_, T> {
+pub(crate) fn unstack_mut<T: Real>(x: MatMut<'_, T>, n: usize, k: usize) -> MatMut<'_, T> {
     let column = x.col_mut(0).try_as_col_major_mut().expect("a contiguous column").as_slice_mut();
     MatMut::from_row_major_slice_mut(column, n, k)
 }

@@ -18,6 +18,7 @@ mod observe;
 mod optimiser;
 mod options;
 mod plan;
+mod primal;
 mod report;
 pub mod solver;
 mod step;

@@ -6,40 +6,28 @@
 //! the scale of the initial weights grows, since sign flips become rarer while the first step stays
 //! the same; the optimiser takes the smallest scale at which every step certifies.
 
-use faer::MatRef;
+mod advance;
+
 use nearlin_relu::{Forward, Init, Network, PackedMask, Signs};
 
 use crate::dual::Preconditioner;
 use crate::observe::{Event, Observer, Phase};
-use crate::options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
+use crate::options::{MAX_SCALE, Options, Precision, Scale};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
 use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
-use crate::step::{Direction, Features, Point, System, gradient_norm};
-use crate::vector::{Element, distance, norm};
+use crate::step::{Direction, Features, gradient_norm};
+use crate::vector::{Element, norm};
 use crate::{Equations, TrainError};
-
-/// `eta_lin` of the first step must be below this for a scale to be tried further.
-const FIRST_ETA: f64 = 0.25;
-
-/// A step that contracts less than this asks for a larger scale.
-const CONTRACTION: f64 = 0.5;
 
 /// How much a later step's failure enlarges the scale.
 const GROWTH: f64 = 8.0;
-
-/// Halvings of a step that raises the objective, at a fixed scale.
-const MAX_HALVINGS: usize = 12;
 
 /// Steps in a row that gain less than [`LITTLE`] before a run counts as stagnated.
 const PATIENCE: usize = 3;
 
 /// What a step must gain, relative to the measure of convergence.
 const LITTLE: f64 = 1e-3;
-
-/// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
-/// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
-const REUSE: f64 = 5e-4;
 
 /// Trains a network on `equations`.
 ///
@@ -97,7 +85,7 @@ struct Optimiser<'a, T> {
     features: Features<T>,
     y_norm: f64,
     /// Fewer parameters than equations: the residual cannot vanish, the gradient can.
-    underdetermined: bool,
+    overdetermined: bool,
     /// The last preconditioner, with the mask that it was built for.
     built: Option<(Preconditioner<T>, PackedMask)>,
     /// The first step, which no scale changes.
@@ -145,7 +133,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             exact: Features::new(equations, network.signs(), options.width),
             features: Features::new(equations, network.signs(), options.width),
             y_norm: norm(equations.y()),
-            underdetermined: options.width / 2 * d < n * k,
+            overdetermined: options.width / 2 * d < n * k,
             built: None,
             first: None,
         })
@@ -241,7 +229,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
     /// Whether convergence is measured by the gradient: the residual does not vanish with a ridge,
     /// nor where there are fewer parameters than equations.
     fn by_gradient(&self) -> bool {
-        self.options.ridge > 0.0 || self.underdetermined
+        self.options.ridge > 0.0 || self.overdetermined
     }
 
     fn relative(&self, residual: f64) -> f64 {
@@ -261,7 +249,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             let words = if self.options.ridge > 0.0 {
                 let gradient = if start > 0.0 { state.measure / start } else { 0.0 };
                 (Ending::Converged, format!("relative gradient {gradient:.1e} met {tolerance:e}"))
-            } else if self.underdetermined && rel > tolerance {
+            } else if self.overdetermined && rel > tolerance {
                 let why = "fewer parameters than equations: this is the least-squares optimum of \
                            the linearised network";
                 (Ending::Stagnated, format!("relative residual {rel:.3e}; {why}"))
@@ -283,173 +271,9 @@ impl<'a, T: Element> Optimiser<'a, T> {
         }
         None
     }
-
-    /// One step from `state`.
-    fn step(
-        &mut self,
-        state: &State,
-        start: f64,
-        steps: &[StepReport],
-        may_grow: bool,
-        observer: &mut dyn Observer,
-    ) -> Result<Verdict, TrainError> {
-        let (direction, shift) = if let (Some(first), true) = (&self.first, steps.is_empty()) {
-            first.clone()
-        } else {
-            let found = self.direction(state, start, steps, observer)?;
-            if steps.is_empty() && !found.0.stopped {
-                self.first = Some(found.clone());
-            }
-            found
-        };
-        if direction.stopped {
-            return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
-        }
-        if direction.step.iter().all(|&s| s == 0.0) {
-            let what = if direction.broken { "broke down" } else { "made no progress" };
-            let reason = format!("the inner solver {what}: no step that lowers the residual");
-            let ending = if direction.broken { Ending::Breakdown } else { Ending::Stagnated };
-            return Ok(Verdict::End(ending, reason));
-        }
-
-        let r_norm = norm(&state.residual);
-        let mut length = 1.0;
-        for _ in 0..=MAX_HALVINGS {
-            if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
-                return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
-            }
-            let mut network = state.network.clone();
-            for (u, s) in network.change_mut().iter_mut().zip(&direction.step) {
-                *u += length * s;
-            }
-            let forward = network.forward(self.equations.x(), self.options.par)?;
-            let _ = observer.on_event(&Event::Phase(Phase::Update));
-            let multipliers = Some(direction.multipliers.clone());
-            let next = self.state(network, forward, multipliers);
-            let linear: Vec<f64> =
-                state.residual.iter().zip(&direction.image).map(|(r, v)| r + length * v).collect();
-            let eta_lin = ratio(distance(&next.residual, &linear), r_norm);
-            let contraction = ratio(next.measure, state.measure);
-            let lower = next.objective <= state.objective * (1.0 + self.rounding());
-            let gains = next.objective < state.objective || contraction < 1.0;
-
-            // A larger scale helps where the linear model missed, not where the solver did.
-            let curable = direction.reduction <= FIRST_ETA;
-            if may_grow && curable {
-                if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
-                    return Ok(Verdict::Grow { eta_lin, contraction: None });
-                }
-                if !(contraction <= CONTRACTION && lower) {
-                    return Ok(Verdict::Grow { eta_lin, contraction: Some(contraction) });
-                }
-            }
-            if lower && gains {
-                let entries = (self.equations.rows() * self.options.width) as f64;
-                let report = StepReport {
-                    step: steps.len() + 1,
-                    solver: self.solver.kind().name(),
-                    rel_residual: self.relative(norm(&next.residual)),
-                    eta_inner: direction.eta_inner,
-                    eta_lin,
-                    contraction,
-                    flipped: next.mask.count_differences(&state.mask) as f64 / entries,
-                    inner_iterations: direction.iterations,
-                    rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
-                    shift,
-                    step_length: length,
-                };
-                return Ok(Verdict::Keep(Box::new((next, report))));
-            }
-            length *= 0.5;
-        }
-        let reason = format!(
-            "no step down to 2^-{MAX_HALVINGS} of the Gauss-Newton step lowers the objective \
-             (eta_inner {:.1e})",
-            direction.eta_inner
-        );
-        Ok(Verdict::End(Ending::Stagnated, reason))
-    }
-
-    /// Relative rounding error of the objective: `sqrt(n)` terms of random sign.
-    fn rounding(&self) -> f64 {
-        4.0 * f64::EPSILON * (self.equations.y().len() as f64).sqrt()
-    }
-
-    /// Builds the preconditioner where there is none for this mask, and solves for the step.
-    fn direction(
-        &mut self,
-        state: &State,
-        start: f64,
-        steps: &[StepReport],
-        observer: &mut dyn Observer,
-    ) -> Result<(Direction, f64), TrainError> {
-        let (options, equations) = (self.options, self.equations);
-        let damping = self.damping();
-        let tolerance = self.inner_tolerance(state, start, steps);
-        let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, &state.mask));
-        if !usable {
-            let _ = observer.on_event(&Event::Phase(Phase::Build));
-            // Freed before the next one is built: they are the largest things in memory.
-            self.built = None;
-            let jacobian = self.features.jacobian(&state.mask);
-            let factor = self.solver.build(&jacobian, options.ridge + damping, options.par)?;
-            let (examples, outputs) = (equations.rows(), equations.outputs());
-            let preconditioner = Preconditioner { factor, examples, outputs };
-            self.built = Some((preconditioner, state.mask.clone()));
-        }
-        let Some((preconditioner, _)) = &self.built else {
-            unreachable!("a preconditioner has just been built")
-        };
-        let point = Point {
-            mask: &state.mask,
-            residual: &state.residual,
-            change: state.network.change(),
-            multipliers: state.multipliers.as_deref(),
-        };
-        let system = System {
-            point,
-            exact: &self.exact,
-            features: &self.features,
-            preconditioner,
-            ridge: options.ridge,
-            damping,
-        };
-        let found = system.direction(tolerance, options, observer)?;
-        Ok((found, preconditioner.shift()))
-    }
-
-    /// Whether a preconditioner built at one mask still serves at another.
-    fn serves(&self, built: &PackedMask, now: &PackedMask) -> bool {
-        let entries = (self.equations.rows() * self.options.width) as f64;
-        !self.solver.follows_masks() || built.count_differences(now) as f64 <= REUSE * entries
-    }
-
-    /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further
-    /// than the outer tolerance asks.
-    fn inner_tolerance(&self, state: &State, start: f64, steps: &[StepReport]) -> f64 {
-        match self.options.inner_tolerance {
-            InnerTolerance::Fixed(tolerance) => tolerance,
-            InnerTolerance::Adaptive => {
-                let needed = 0.3 * self.options.tolerance * start / state.measure;
-                let last = steps
-                    .last()
-                    .map_or(1.0, |s| if self.by_gradient() { s.contraction } else { s.eta_lin });
-                last.min(0.1).max(needed).min(0.1)
-            }
-        }
-    }
-
-    /// A ridge on the step alone, where there are fewer parameters than equations and the system
-    /// has no solution: `1e-8` times the mean diagonal of the Gram matrix.
-    fn damping(&self) -> f64 {
-        if self.options.ridge > 0.0 || !self.underdetermined {
-            return 0.0;
-        }
-        let x: MatRef<'_, f64> = self.equations.x();
-        1e-8 * 0.5 * x.squared_norm_l2() / self.equations.rows() as f64
-    }
 }
 
+/// `a / b`, 0 where `b` is.
 fn ratio(a: f64, b: f64) -> f64 {
     if b > 0.0 { a / b } else { 0.0 }
 }

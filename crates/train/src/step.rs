@@ -79,9 +79,6 @@ pub(crate) struct System<'a, T> {
     pub(crate) features: &'a Features<T>,
     pub(crate) preconditioner: &'a Preconditioner<T>,
     pub(crate) ridge: f64,
-    /// A small ridge for systems that have no exact solution; it acts on `D` alone and vanishes with
-    /// the residual.
-    pub(crate) damping: f64,
 }
 
 impl<T: Element> System<'_, T> {
@@ -95,7 +92,7 @@ impl<T: Element> System<'_, T> {
         options: &Options,
         observer: &mut dyn Observer,
     ) -> Result<Direction, TrainError> {
-        let &Self { point, exact, features, preconditioner, ridge, damping } = self;
+        let &Self { point, exact, features, preconditioner, ridge } = self;
         let par = options.par;
         let (n, d, m, k) = exact.shape;
         let jacobian = exact.jacobian(point.mask);
@@ -118,8 +115,7 @@ impl<T: Element> System<'_, T> {
             }
             let image = rows_mut(&mut at.image, n, k);
             jacobian.apply(image, rows(&at.step, m, d), par).expect(fits);
-            let mu = ridge + damping;
-            (0..n * k).map(|i| point.residual[i] + at.image[i] - mu * at.g[i]).collect()
+            (0..n * k).map(|i| point.residual[i] + at.image[i] - ridge * at.g[i]).collect()
         };
         let mut at = Candidate::new(m * d, n * k);
         let mut rho = match point.multipliers {
@@ -131,8 +127,7 @@ impl<T: Element> System<'_, T> {
         };
         let start = norm(&rho);
 
-        let operator =
-            Dual { jacobian: features.jacobian(point.mask), ridge: cast(ridge + damping) };
+        let operator = Dual { jacobian: features.jacobian(point.mask), ridge: cast(ridge) };
         let (mut iterations, mut stopped, mut broken) = (0, false, false);
         let mut left = start;
         let _ = observer.on_event(&Event::Phase(Phase::Solve));
@@ -177,15 +172,7 @@ impl<T: Element> System<'_, T> {
                 break;
             }
         }
-        // Damping is a means, not part of the problem: without it the certificate is |r + J D| / |r|.
-        let eta_inner = if ridge > 0.0 {
-            ratio(left, b_norm)
-        } else {
-            let linear: Vec<f64> =
-                point.residual.iter().zip(&at.image).map(|(r, v)| r + v).collect();
-            ratio(norm(&linear), b_norm)
-        };
-        let reduction = if damping > 0.0 { eta_inner } else { ratio(left, start) };
+        let (eta_inner, reduction) = (ratio(left, b_norm), ratio(left, start));
         debug_assert_eq!(preconditioner.dim(), n * k);
         let Candidate { g: multipliers, step, image } = at;
         Ok(Direction {

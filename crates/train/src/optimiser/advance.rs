@@ -1,0 +1,194 @@
+//! One step of the outer iteration: found, certified, and kept or not.
+
+use nearlin_relu::PackedMask;
+
+use super::{Optimiser, State, Verdict, ratio};
+use crate::TrainError;
+use crate::dual::Preconditioner;
+use crate::observe::{Event, Observer, Phase};
+use crate::options::InnerTolerance;
+use crate::primal::least_squares;
+use crate::report::{Ending, StepReport};
+use crate::step::{Direction, Point, System};
+use crate::vector::{Element, distance, norm};
+
+/// `eta_lin` of the first step must be below this for a scale to be tried further.
+const FIRST_ETA: f64 = 0.25;
+
+/// A step that contracts less than this asks for a larger scale.
+const CONTRACTION: f64 = 0.5;
+
+/// Halvings of a step that raises the objective, at a fixed scale.
+const MAX_HALVINGS: usize = 12;
+
+/// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
+/// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
+const REUSE: f64 = 5e-4;
+
+impl<T: Element> Optimiser<'_, T> {
+    /// One step from `state`.
+    pub(super) fn step(
+        &mut self,
+        state: &State,
+        start: f64,
+        steps: &[StepReport],
+        may_grow: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Verdict, TrainError> {
+        let (direction, shift) = if let (Some(first), true) = (&self.first, steps.is_empty()) {
+            first.clone()
+        } else {
+            let found = self.direction(state, start, steps, observer)?;
+            if steps.is_empty() && !found.0.stopped {
+                self.first = Some(found.clone());
+            }
+            found
+        };
+        if direction.stopped {
+            return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
+        }
+        if direction.step.iter().all(|&s| s == 0.0) {
+            let what = if direction.broken { "broke down" } else { "made no progress" };
+            let reason = format!("the inner solver {what}: no step that lowers the residual");
+            let ending = if direction.broken { Ending::Breakdown } else { Ending::Stagnated };
+            return Ok(Verdict::End(ending, reason));
+        }
+
+        let r_norm = norm(&state.residual);
+        let mut length = 1.0;
+        for _ in 0..=MAX_HALVINGS {
+            if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
+                return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
+            }
+            let mut network = state.network.clone();
+            for (u, s) in network.change_mut().iter_mut().zip(&direction.step) {
+                *u += length * s;
+            }
+            let forward = network.forward(self.equations.x(), self.options.par)?;
+            let _ = observer.on_event(&Event::Phase(Phase::Update));
+            let multipliers = Some(direction.multipliers.clone());
+            let next = self.state(network, forward, multipliers);
+            let linear: Vec<f64> =
+                state.residual.iter().zip(&direction.image).map(|(r, v)| r + length * v).collect();
+            let eta_lin = ratio(distance(&next.residual, &linear), r_norm);
+            let contraction = ratio(next.measure, state.measure);
+            let lower = next.objective <= state.objective * (1.0 + self.rounding());
+            let gains = next.objective < state.objective || contraction < 1.0;
+
+            // A larger scale helps where the linear model missed, not where the solver did.
+            let curable = direction.reduction <= FIRST_ETA;
+            if may_grow && curable {
+                if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
+                    return Ok(Verdict::Grow { eta_lin, contraction: None });
+                }
+                // Where the residual cannot vanish, no scale makes it contract.
+                let certified = contraction <= CONTRACTION && lower;
+                if !(certified || self.overdetermined) {
+                    return Ok(Verdict::Grow { eta_lin, contraction: Some(contraction) });
+                }
+            }
+            if lower && gains {
+                let entries = (self.equations.rows() * self.options.width) as f64;
+                let report = StepReport {
+                    step: steps.len() + 1,
+                    solver: self.solver.kind().name(),
+                    rel_residual: self.relative(norm(&next.residual)),
+                    eta_inner: direction.eta_inner,
+                    eta_lin,
+                    contraction,
+                    flipped: next.mask.count_differences(&state.mask) as f64 / entries,
+                    inner_iterations: direction.iterations,
+                    rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
+                    shift,
+                    step_length: length,
+                };
+                return Ok(Verdict::Keep(Box::new((next, report))));
+            }
+            length *= 0.5;
+        }
+        let reason = format!(
+            "no step down to 2^-{MAX_HALVINGS} of the Gauss-Newton step lowers the objective \
+             (eta_inner {:.1e})",
+            direction.eta_inner
+        );
+        Ok(Verdict::End(Ending::Stagnated, reason))
+    }
+
+    /// Relative rounding error of the objective: `sqrt(n)` terms of random sign.
+    fn rounding(&self) -> f64 {
+        4.0 * f64::EPSILON * (self.equations.y().len() as f64).sqrt()
+    }
+
+    /// Builds the preconditioner where there is none for this mask, and solves for the step.
+    fn direction(
+        &mut self,
+        state: &State,
+        start: f64,
+        steps: &[StepReport],
+        observer: &mut dyn Observer,
+    ) -> Result<(Direction, f64), TrainError> {
+        let (options, equations) = (self.options, self.equations);
+        let tolerance = self.inner_tolerance(state, start, steps);
+        if self.overdetermined && options.ridge == 0.0 {
+            let found = least_squares(
+                &self.exact,
+                &state.mask,
+                &state.residual,
+                tolerance,
+                options,
+                observer,
+            )?;
+            return Ok((found, 0.0));
+        }
+        let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, &state.mask));
+        if !usable {
+            let _ = observer.on_event(&Event::Phase(Phase::Build));
+            // Freed before the next one is built: they are the largest things in memory.
+            self.built = None;
+            let jacobian = self.features.jacobian(&state.mask);
+            let factor = self.solver.build(&jacobian, options.ridge, options.par)?;
+            let (examples, outputs) = (equations.rows(), equations.outputs());
+            let preconditioner = Preconditioner { factor, examples, outputs };
+            self.built = Some((preconditioner, state.mask.clone()));
+        }
+        let Some((preconditioner, _)) = &self.built else {
+            unreachable!("a preconditioner has just been built")
+        };
+        let point = Point {
+            mask: &state.mask,
+            residual: &state.residual,
+            change: state.network.change(),
+            multipliers: state.multipliers.as_deref(),
+        };
+        let system = System {
+            point,
+            exact: &self.exact,
+            features: &self.features,
+            preconditioner,
+            ridge: options.ridge,
+        };
+        let found = system.direction(tolerance, options, observer)?;
+        Ok((found, preconditioner.shift()))
+    }
+
+    /// Whether a preconditioner built at one mask still serves at another.
+    fn serves(&self, built: &PackedMask, now: &PackedMask) -> bool {
+        let entries = (self.equations.rows() * self.options.width) as f64;
+        !self.solver.follows_masks() || built.count_differences(now) as f64 <= REUSE * entries
+    }
+
+    /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further
+    /// than the outer tolerance asks.
+    fn inner_tolerance(&self, state: &State, start: f64, steps: &[StepReport]) -> f64 {
+        match self.options.inner_tolerance {
+            InnerTolerance::Fixed(tolerance) => tolerance,
+            InnerTolerance::Adaptive => {
+                let needed = 0.3 * self.options.tolerance * start / state.measure;
+                let last = steps
+                    .last()
+                    .map_or(1.0, |s| if self.by_gradient() { s.contraction } else { s.eta_lin });
+                last.min(0.1).max(needed).min(0.1)
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The step where there are fewer parameters than equations and no ridge.
+//!
+//! Then `J J^T` is singular and `J J^T g = r` has no solution. The step is the minimiser of
+//! `|r + J D|`, from `J^T J D = -J^T r` in the space of the weights: consistent always, and no larger
+//! than the data. Preconditioners of the other system do not apply here.
+
+use core::ops::ControlFlow;
+
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
+use faer::{Mat, MatMut, MatRef, Par};
+use nearlin_krylov::{Cg, Ending as InnerEnding, Identity, LinOp};
+use nearlin_relu::{Jacobian, PackedMask};
+
+use crate::TrainError;
+use crate::dual::{unstack, unstack_mut};
+use crate::observe::{Event, Observer, Phase};
+use crate::options::Options;
+use crate::step::{Direction, Features};
+use crate::vector::{norm, rows, rows_mut};
+
+/// `v -> J^T J v` on `R^(md)`, row-major: `4 n m (d + K)` flops and scratch for `n x K` numbers.
+struct Primal<'a>(Jacobian<'a, f64>);
+
+impl LinOp<f64> for Primal<'_> {
+    fn nrows(&self) -> usize {
+        self.0.width() * self.0.inputs()
+    }
+
+    fn ncols(&self) -> usize {
+        self.nrows()
+    }
+
+    fn apply_scratch(&self, _: usize, _: Par) -> StackReq {
+        temp_mat_scratch::<f64>(self.0.examples(), self.0.outputs())
+    }
+
+    fn apply(&self, mut y: MatMut<'_, f64>, x: MatRef<'_, f64>, par: Par, stack: &mut MemStack) {
+        let (m, d) = (self.0.width(), self.0.inputs());
+        let (mut u, _) = temp_mat_zeroed::<f64, _, _>(self.0.examples(), self.0.outputs(), stack);
+        let mut u = u.as_mat_mut();
+        for j in 0..x.ncols() {
+            let fits = "shapes of a solver's vectors are checked by the solver";
+            let v = unstack(x.subcols(j, 1), m, d);
+            self.0.apply(u.as_mut(), v, par).expect(fits);
+            let y = unstack_mut(y.as_mut().subcols_mut(j, 1), m, d);
+            self.0.apply_adjoint(y, u.as_ref(), par).expect(fits);
+        }
+    }
+}
+
+/// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`.
+pub(crate) fn least_squares(
+    exact: &Features<f64>,
+    mask: &PackedMask,
+    residual: &[f64],
+    tolerance: f64,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Direction, TrainError> {
+    let (par, operator) = (options.par, Primal(exact.jacobian(mask)));
+    let jacobian = operator.0;
+    let (n, k) = (jacobian.examples(), jacobian.outputs());
+    let (m, d) = (jacobian.width(), jacobian.inputs());
+    let fits = "equations and network have been matched";
+    let mut gradient = vec![0.0; m * d];
+    jacobian.apply_adjoint(rows_mut(&mut gradient, m, d), rows(residual, n, k), par).expect(fits);
+    let rhs = Mat::from_fn(m * d, 1, |i, _| -gradient[i]);
+
+    let _ = observer.on_event(&Event::Phase(Phase::Solve));
+    let identity = Identity { dim: m * d };
+    let cg = Cg::default().with_rtol(tolerance).with_max_iters(options.max_inner);
+    let mut step = Mat::zeros(m * d, 1);
+    let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
+        let rel_residual = inner.rel_residuals[0];
+        observer.on_event(&Event::Inner { iteration: inner.iter, rel_residual })
+    };
+    let mut scratch = MemBuffer::new(Cg::scratch(&operator, &identity, 1, par));
+    let stack = MemStack::new(&mut scratch);
+    let report =
+        cg.solve_into(step.as_mut(), &operator, &identity, rhs.as_ref(), &mut watch, par, stack)?;
+
+    let step: Vec<f64> = (0..m * d).map(|i| step[(i, 0)]).collect();
+    let mut image = vec![0.0; n * k];
+    jacobian.apply(rows_mut(&mut image, n, k), rows(&step, m, d), par).expect(fits);
+    let linear: Vec<f64> = residual.iter().zip(&image).map(|(r, v)| r + v).collect();
+    let r_norm = norm(residual);
+    Ok(Direction {
+        step,
+        image,
+        multipliers: vec![0.0; n * k],
+        eta_inner: if r_norm > 0.0 { norm(&linear) / r_norm } else { 0.0 },
+        reduction: report.worst_residual(),
+        iterations: report.iters,
+        stopped: report.ending == InnerEnding::Stopped,
+        broken: matches!(report.ending, InnerEnding::Breakdown { .. }),
+    })
+}
