@@ -1,0 +1,8 @@
+//! The parts of the program `nearlin`: tables in, model files, output files, pictures, and the
+//! commands that put them together.
+
+pub mod model;
+pub mod output;
+pub mod plot;
+pub mod program;
+pub mod table;

@@ -1,0 +1,161 @@
+//! Models as bytes, and bytes as models.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use super::{Model, ModelError};
+use crate::table::{Encoder, Target};
+
+/// The one key of the file's metadata.
+pub const KEY: &str = "nearlin";
+/// Version of the file's format.
+pub const VERSION: u64 = 1;
+
+const NAMES: [&str; 3] = ["signs", "u", "w0"];
+
+/// The JSON text; its fields are written in this order.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata<'a> {
+    version: u64,
+    width: usize,
+    inputs: usize,
+    outputs: usize,
+    scale: f64,
+    seed: u64,
+    ridge: f64,
+    precision: Cow<'a, str>,
+    target: Cow<'a, Target>,
+    encoder: Cow<'a, Encoder>,
+}
+
+/// What is read first, whatever the version.
+#[derive(Deserialize)]
+struct Head {
+    version: u64,
+}
+
+/// `model` must have passed its checks.
+pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
+    let metadata = Metadata {
+        version: VERSION,
+        width: model.width,
+        inputs: model.inputs,
+        outputs: model.outputs,
+        scale: model.scale,
+        seed: model.seed,
+        ridge: model.ridge,
+        precision: Cow::Borrowed(&model.precision),
+        target: Cow::Borrowed(&model.target),
+        encoder: Cow::Borrowed(&model.encoder),
+    };
+    let json = serde_json::to_string(&metadata).map_err(|error| unreadable(&error))?;
+    let weights = [model.width, model.inputs];
+    let matrices = [
+        ("w0", Matrix { data: &model.w0, shape: weights, dtype: Dtype::F64 }),
+        ("u", Matrix { data: &model.u, shape: weights, dtype: Dtype::F64 }),
+        (
+            "signs",
+            Matrix { data: &model.signs, shape: [model.width, model.outputs], dtype: Dtype::I8 },
+        ),
+    ];
+    safetensors::serialize(matrices, Some(HashMap::from([(KEY.to_owned(), json)])))
+        .map_err(|error| broken(&error))
+}
+
+/// The caller must check the model.
+pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error))?;
+    let json = header.metadata().as_ref().and_then(|map| map.get(KEY));
+    let json = json.ok_or(ModelError::Foreign { key: KEY })?;
+    let head: Head = serde_json::from_str(json).map_err(|error| unreadable(&error))?;
+    if head.version != VERSION {
+        return Err(ModelError::Version { found: head.version, expected: VERSION });
+    }
+    let metadata: Metadata<'static> =
+        serde_json::from_str(json).map_err(|error| unreadable(&error))?;
+
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
+    let mut found: Vec<String> = tensors.names().into_iter().map(str::to_owned).collect();
+    found.sort_unstable();
+    if found != NAMES {
+        return Err(ModelError::Tensors { found, expected: NAMES });
+    }
+    let weights = [metadata.width, metadata.inputs];
+    let signs = read(&tensors, "signs", Dtype::I8, [metadata.width, metadata.outputs])?;
+    let w0 = read(&tensors, "w0", Dtype::F64, weights)?;
+    let u = read(&tensors, "u", Dtype::F64, weights)?;
+    Ok(Model {
+        width: metadata.width,
+        inputs: metadata.inputs,
+        outputs: metadata.outputs,
+        scale: metadata.scale,
+        seed: metadata.seed,
+        ridge: metadata.ridge,
+        precision: metadata.precision.into_owned(),
+        encoder: metadata.encoder.into_owned(),
+        target: metadata.target.into_owned(),
+        w0: w0
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes")))
+            .collect(),
+        u: u.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes"))).collect(),
+        signs: signs.iter().map(|&b| f64::from(b.cast_signed())).collect(),
+    })
+}
+
+/// The bytes of a tensor that must be of this type and shape.
+fn read<'a>(
+    tensors: &SafeTensors<'a>,
+    tensor: &'static str,
+    dtype: Dtype,
+    shape: [usize; 2],
+) -> Result<&'a [u8], ModelError> {
+    let view = tensors.tensor(tensor).map_err(|error| broken(&error))?;
+    if view.dtype() == dtype && view.shape() == shape {
+        return Ok(view.data());
+    }
+    Err(ModelError::Tensor {
+        tensor,
+        found_type: view.dtype().to_string(),
+        expected_type: dtype.to_string(),
+        found: view.shape().to_vec(),
+        expected: shape,
+    })
+}
+
+/// A matrix whose bytes are made when they are written.
+struct Matrix<'a> {
+    data: &'a [f64],
+    shape: [usize; 2],
+    dtype: Dtype,
+}
+
+impl View for Matrix<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        if self.dtype == Dtype::I8 {
+            return self.data.iter().map(|&x| (x as i8).cast_unsigned()).collect();
+        }
+        self.data.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+    fn data_len(&self) -> usize {
+        self.data.len() * self.dtype.bitsize() / 8
+    }
+}
+
+fn broken(reason: &impl ToString) -> ModelError {
+    ModelError::NotSafetensors { reason: reason.to_string() }
+}
+
+fn unreadable(reason: &impl ToString) -> ModelError {
+    ModelError::Metadata { reason: reason.to_string() }
+}

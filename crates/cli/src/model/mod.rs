@@ -1,0 +1,144 @@
+//! The model file: everything that `predict` needs, in one safetensors file.
+//!
+//! Tensors `w0` and `u` (`W_0`, with the scale in it, and `W - W_0`; F64, `m x d`) and `signs`
+//! (I8, `m x K`); all else is one JSON text under the metadata key [`KEY`], since a map of several
+//! keys would be written in random order. Equal models give equal bytes: there is no time, path or
+//! thread count in the file.
+
+mod error;
+mod format;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::output;
+use crate::table::{Encoder, Target};
+
+pub use error::ModelError;
+pub use format::{KEY, VERSION};
+
+/// A trained network with the preprocessing that belongs to it.
+///
+/// On an encoded row `x` output `k` is
+/// `m^(-1/2) sum_r signs[r, k] (relu((w0 + u)_r . x) - relu(w0_r . x))`;
+/// the second part is zero in exact arithmetic where neurons are paired at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// `m`, the number of neurons.
+    pub width: usize,
+    /// `d`, the inputs after encoding, the bias included.
+    pub inputs: usize,
+    /// `K`.
+    pub outputs: usize,
+    /// Scale of the initial weights.
+    pub scale: f64,
+    /// Seed of the split and of the initial weights.
+    pub seed: u64,
+    /// Ridge.
+    pub ridge: f64,
+    /// Name of the precision it was trained in: `f64` or `f32`.
+    pub precision: String,
+    /// How raw rows become inputs.
+    pub encoder: Encoder,
+    /// How outputs become predictions.
+    pub target: Target,
+    /// Initial weights times the scale: row-major, `m x d`.
+    pub w0: Vec<f64>,
+    /// What training added to them: row-major, `m x d`.
+    pub u: Vec<f64>,
+    /// Output signs, each 1 or -1: row-major, `m x K`.
+    pub signs: Vec<f64>,
+}
+
+impl Model {
+    /// Writes the model to `path`, completely or not at all.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the model is not consistent or the file cannot be written; an older file
+    /// is then as it was.
+    pub fn write(&self, path: &Path) -> Result<(), ModelError> {
+        let bytes = self.to_bytes()?;
+        Ok(output::write(path, |out| out.write_all(&bytes))?)
+    }
+
+    /// Reads the model at `path` and checks all of it.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the file cannot be read or is not a usable model.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let failed = |source| ModelError::Read { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(failed)?;
+        Self::from_bytes(&bytes).map_err(|reason| ModelError::Unusable {
+            path: path.to_owned(),
+            reason: Box::new(reason),
+        })
+    }
+
+    /// The bytes of the model's file.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the model is not consistent: a length that does not fit its dimensions,
+    /// an entry that is not finite, a sign other than 1 and -1, or a number out of its range.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        self.check()?;
+        format::to_bytes(self)
+    }
+
+    /// The model whose file has these bytes.
+    ///
+    /// # Errors
+    /// [`ModelError`] if they are no safetensors file, not one of this program, of another
+    /// version, or hold anything that [`to_bytes`](Self::to_bytes) would not write.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let model = format::from_bytes(bytes)?;
+        model.check()?;
+        Ok(model)
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        let require = |fine: bool, what, found: String, expected: &str| {
+            let expected = expected.to_owned();
+            if fine { Ok(()) } else { Err(ModelError::Invalid { what, found, expected }) }
+        };
+        let show = |x: &dyn ToString| x.to_string();
+        require(self.width > 0, "width", show(&self.width), "at least 1")?;
+        let d = self.encoder.inputs();
+        require(self.inputs == d, "inputs", show(&self.inputs), &format!("{d}, as encoded"))?;
+        let k = self.target.outputs();
+        require(self.outputs == k, "outputs", show(&self.outputs), &format!("{k}, as targets"))?;
+        let scale = self.scale;
+        require(scale.is_finite() && scale > 0.0, "scale", show(&scale), "finite and positive")?;
+        let ridge = self.ridge;
+        require(ridge.is_finite() && ridge >= 0.0, "ridge", show(&ridge), "finite, at least 0")?;
+        let known = matches!(self.precision.as_str(), "f64" | "f32");
+        require(known, "precision", self.precision.clone(), "f64 or f32")?;
+        let sound = "what fitting to training rows gives";
+        require(self.encoder.is_valid(), "encoder", "inconsistent".into(), sound)?;
+        require(self.target.is_valid(), "target", "inconsistent".into(), sound)?;
+        check_entries("w0", &self.w0, [self.width, d], f64::is_finite)?;
+        check_entries("u", &self.u, [self.width, d], f64::is_finite)?;
+        check_entries("signs", &self.signs, [self.width, k], |x| x.abs().to_bits() == ONE)
+    }
+}
+
+const ONE: u64 = 1.0_f64.to_bits();
+
+fn check_entries(
+    tensor: &'static str,
+    data: &[f64],
+    shape: [usize; 2],
+    fine: impl Fn(f64) -> bool,
+) -> Result<(), ModelError> {
+    if shape[0].checked_mul(shape[1]) != Some(data.len()) {
+        return Err(ModelError::Length { tensor, found: data.len(), expected: shape });
+    }
+    match data.iter().position(|&x| !fine(x)) {
+        None => Ok(()),
+        Some(at) => {
+            let (row, column) = (at / shape[1], at % shape[1]);
+            Err(ModelError::Entry { tensor, row, column, value: data[at] })
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
+use nearlin::{Options, Precision, Scale, SolverKind};
+
+use crate::table;
+
+const EXAMPLES: &str = "\
+Examples:
+  Train on a table and keep the model:
+    nearlin fit diamonds.csv --target log_price --model diamonds.safetensors
+  Predict with it, for rows with or without the target:
+    nearlin predict diamonds.safetensors new.csv -o predictions.csv
+  See what a run would cost before starting it:
+    nearlin plan diamonds.csv --target log_price --width 16384
+
+Exit codes: 0 done, 2 the call or its input was wrong and nothing was written, 1 internal failure.";
+
+const FIT_EXAMPLES: &str = "\
+Examples:
+  nearlin fit diabetes.csv --target target --model m.safetensors --report run.json --plot run.svg
+  nearlin fit digits.csv.gz --target digit --task classification --train-rows 1000
+  nearlin fit diamonds.csv --target log_price --rows 4000 --width 8192 --ridge 0 --tol 1e-10
+  nearlin fit diamonds.csv --target log_price --solver tensor-srht --precision f32 --threads 8";
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  nearlin predict m.safetensors new.csv > predictions.csv
+  nearlin predict m.safetensors new.csv.gz -o predictions.csv";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  nearlin plan diamonds.csv --target log_price
+  nearlin plan diamonds.csv --target log_price --width 65536 --precision f32 --report plan.json";
+
+/// Certified Gauss-Newton training of wide two-layer ReLU networks on tables of data.
+#[derive(Debug, Parser)]
+#[command(name = "nearlin", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Train a network on the rows of a table.
+    #[command(after_help = FIT_EXAMPLES)]
+    Fit(FitArgs),
+    /// Predict with a trained model, one row for each row of a table.
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictArgs),
+    /// Show what a fit would run, what each solver would cost, and why; takes the options of fit.
+    ///
+    /// Outputs are checked as fit checks them, but only --report is written.
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(FitArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FitArgs {
+    /// The table: a CSV file with a header, gzipped or not.
+    #[arg(value_name = "DATA")]
+    pub(super) data: PathBuf,
+
+    /// Column to predict; all others are inputs.
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) target: String,
+
+    /// What kind of answer is wanted; auto is regression if and only if every target is a number.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) task: TaskChoice,
+
+    /// Neurons, a positive even number.
+    #[arg(long, value_name = "M", default_value = "4096", allow_hyphen_values = true)]
+    #[arg(value_parser = |text: &str| checked(text, "a positive even number", |&width: &usize| {
+        width > 0 && width.is_multiple_of(2)
+    }))]
+    pub(super) width: usize,
+
+    /// Standard deviation of the initial weights, a positive number; auto finds the smallest power
+    /// of two with which every step certifies.
+    #[arg(long, value_name = "auto|SIGMA", default_value = "auto", allow_hyphen_values = true)]
+    #[arg(value_parser = scale)]
+    pub(super) scale: Scale,
+
+    /// How each step is solved; auto takes what the planner finds cheapest.
+    #[arg(long, value_name = "SOLVER", default_value = "auto", allow_hyphen_values = true)]
+    #[arg(value_parser = solvers())]
+    pub(super) solver: SolverChoice,
+
+    /// Penalty mu on the change of the weights, at least 0; 0 interpolates the training rows. An
+    /// automatic choice does not exist yet.
+    #[arg(long, value_name = "MU", default_value = "0.01", allow_hyphen_values = true)]
+    #[arg(value_parser = ridge)]
+    pub(super) ridge: f64,
+
+    /// Tolerance to reach, a positive number: of the relative residual at ridge 0, else of the
+    /// relative gradient.
+    #[arg(long, value_name = "T", default_value = "1e-8", allow_hyphen_values = true)]
+    #[arg(value_parser = |text: &str| positive(text, "a positive finite number"))]
+    pub(super) tol: f64,
+
+    /// Most steps to take, at least 1.
+    #[arg(long, value_name = "N", default_value = "50", allow_hyphen_values = true)]
+    #[arg(value_parser = at_least_one)]
+    pub(super) max_steps: usize,
+
+    /// Keep only the first N of the shuffled rows, at least 2 [default: all].
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(value_parser = at_least_two)]
+    pub(super) rows: Option<usize>,
+
+    /// Train on N rows, at least 2, and test on the others [default: by --test-fraction].
+    #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with = "test_fraction")]
+    #[arg(value_parser = at_least_two)]
+    pub(super) train_rows: Option<usize>,
+
+    /// Part of the rows to test on, in [0, 1).
+    #[arg(long, value_name = "F", default_value = "0.2", allow_hyphen_values = true)]
+    #[arg(value_parser = |text: &str| checked(text, "a number in [0, 1)", |part: &f64| {
+        (0.0..1.0).contains(part)
+    }))]
+    pub(super) test_fraction: f64,
+
+    /// Seed of the split, the initial weights and the sketches.
+    #[arg(long, value_name = "S", default_value = "0", allow_hyphen_values = true)]
+    #[arg(value_parser = |text: &str| checked(text, "a whole number from 0 to 2^64 - 1", |_: &u64| true))]
+    pub(super) seed: u64,
+
+    /// Numbers that the inner solver works with; residuals and weights are f64 always.
+    #[arg(long, value_enum, default_value = "f64")]
+    pub(super) precision: PrecisionChoice,
+
+    /// Rows of the sketch, at least 1, for the solvers that sketch [default: 4 for each equation, 2
+    /// past 8192 equations].
+    #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = at_least_one)]
+    pub(super) sketch_rows: Option<usize>,
+
+    /// Threads to use, at least 1; no result depends on them [default: all cores].
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = at_least_one)]
+    pub(super) threads: Option<usize>,
+
+    /// Write the trained model here, for predict [default: not written].
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub(super) model: Option<PathBuf>,
+
+    /// Write a report of the run here, as JSON [default: not written].
+    #[arg(long, value_name = "OUT.json")]
+    pub(super) report: Option<PathBuf>,
+
+    /// Draw the loss curve here; the ending .svg or .png says how [default: not drawn].
+    #[arg(long, value_name = "OUT.svg|OUT.png")]
+    pub(super) plot: Option<PathBuf>,
+
+    /// Print nothing but errors.
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PredictArgs {
+    /// The model that fit wrote.
+    #[arg(value_name = "MODEL")]
+    pub(super) model: PathBuf,
+
+    /// The table: a CSV file with the columns that the model was trained on; a target column is
+    /// ignored.
+    #[arg(value_name = "DATA")]
+    pub(super) data: PathBuf,
+
+    /// Write the predictions here, as CSV [default: standard output].
+    #[arg(short, long, value_name = "OUT.csv")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TaskChoice {
+    Auto,
+    Regression,
+    Classification,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum PrecisionChoice {
+    F64,
+    F32,
+}
+
+/// `None` leaves the choice to the planner.
+pub(super) type SolverChoice = Choice<SolverKind>;
+
+/// A named value or `auto`. (Clap reads meaning into an `Option`.)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice<T>(pub(super) Option<T>);
+
+impl FitArgs {
+    /// The library's options. Call this in the thread pool of the run.
+    pub(super) fn options(&self) -> Options {
+        Options::default()
+            .width(self.width)
+            .scale(self.scale)
+            .solver(self.solver.0)
+            .ridge(self.ridge)
+            .tolerance(self.tol)
+            .max_steps(self.max_steps)
+            .seed(self.seed)
+            .sketch_rows(self.sketch_rows)
+            .precision(match self.precision {
+                PrecisionChoice::F64 => Precision::F64,
+                PrecisionChoice::F32 => Precision::F32,
+            })
+    }
+
+    /// What is asked of the table.
+    pub(super) fn table_options(&self) -> table::Options {
+        table::Options {
+            target: self.target.clone(),
+            task: match self.task {
+                TaskChoice::Auto => None,
+                TaskChoice::Regression => Some(table::Task::Regression),
+                TaskChoice::Classification => Some(table::Task::Classification),
+            },
+            rows: self.rows,
+            holdout: self
+                .train_rows
+                .map_or(table::Holdout::Fraction(self.test_fraction), table::Holdout::TrainRows),
+            seed: self.seed,
+        }
+    }
+}
+
+/// Parses a value and checks its range; clap's message names option and value.
+fn checked<T: FromStr>(text: &str, expected: &str, fine: impl Fn(&T) -> bool) -> Result<T, String> {
+    text.trim().parse().ok().filter(fine).ok_or_else(|| format!("expected {expected}"))
+}
+
+fn positive(text: &str, expected: &str) -> Result<f64, String> {
+    checked(text, expected, |x: &f64| x.is_finite() && *x > 0.0)
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    checked(text, "a whole number, at least 1", |&n: &usize| n >= 1)
+}
+
+fn at_least_two(text: &str) -> Result<usize, String> {
+    checked(text, "a whole number, at least 2", |&n: &usize| n >= 2)
+}
+
+fn scale(text: &str) -> Result<Scale, String> {
+    match text {
+        "auto" => Ok(Scale::Auto),
+        _ => positive(text, "auto or a positive finite number").map(Scale::Fixed),
+    }
+}
+
+fn ridge(text: &str) -> Result<f64, String> {
+    if text == "auto" {
+        return Err("the automatic choice does not exist yet, give a number such as 0.01".into());
+    }
+    let mu = checked(text, "a finite number, at least 0", |mu: &f64| mu.is_finite() && *mu >= 0.0)?;
+    Ok(mu + 0.0) // no -0 in reports
+}
+
+fn solvers() -> impl TypedValueParser<Value = SolverChoice> {
+    let names = SolverKind::ALL.map(SolverKind::name);
+    PossibleValuesParser::new(std::iter::once("auto").chain(names))
+        .map(|name| Choice(name.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn fit(options: &[&str]) -> Result<FitArgs, clap::Error> {
+        let call = ["nearlin", "fit", "data.csv", "--target", "y"].iter().chain(options);
+        Args::try_parse_from(call).map(|args| match args.command {
+            Command::Fit(args) => args,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    /// The defaults of the library, so that there is one place to look them up.
+    #[test]
+    fn defaults() {
+        let args = fit(&[]).unwrap();
+        assert_eq!(args.options(), Options::default());
+        let expected = table::Options { target: "y".into(), ..table::Options::default() };
+        assert_eq!(args.table_options(), expected);
+    }
+
+    #[test]
+    fn every_option_arrives() {
+        let args = fit(&[
+            "--task",
+            "classification",
+            "--width",
+            "64",
+            "--scale",
+            "3",
+            "--solver",
+            "srht",
+            "--ridge",
+            "1e-3",
+            "--tol",
+            "1e-6",
+            "--max-steps",
+            "7",
+            "--rows",
+            "90",
+            "--train-rows",
+            "60",
+            "--seed",
+            "18446744073709551615",
+            "--precision",
+            "f32",
+            "--sketch-rows",
+            "5",
+        ]);
+        let args = args.unwrap();
+        let expected = Options::default()
+            .width(64)
+            .scale(Scale::Fixed(3.0))
+            .solver(Some(SolverKind::Srht))
+            .ridge(1e-3)
+            .tolerance(1e-6)
+            .max_steps(7)
+            .seed(u64::MAX)
+            .precision(Precision::F32)
+            .sketch_rows(Some(5));
+        assert_eq!(args.options(), expected);
+        let table = args.table_options();
+        assert_eq!(table.task, Some(table::Task::Classification));
+        assert_eq!((table.rows, table.holdout), (Some(90), table::Holdout::TrainRows(60)));
+        assert_eq!(table.seed, u64::MAX);
+        let fraction = fit(&["--test-fraction", "0"]).unwrap().table_options().holdout;
+        assert_eq!(fraction, table::Holdout::Fraction(0.0));
+    }
+
+    /// What the option parsers accept is what the library accepts.
+    #[test]
+    fn accepted_options_pass_the_library() {
+        for option in ["--width", "--scale", "--ridge", "--tol", "--sketch-rows"] {
+            for value in ["0", "1", "2", "3", "-1", "-0.5", "1e400", "inf", "-inf", "nan", "x", ""]
+            {
+                if let Ok(args) = fit(&[option, value]) {
+                    assert_eq!(args.options().check(), Ok(()), "{option} {value}");
+                }
+            }
+        }
+    }
+}

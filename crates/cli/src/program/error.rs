@@ -1,0 +1,98 @@
+//! What ends a command early, and with which exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+use nearlin::TrainError;
+
+use crate::model::ModelError;
+use crate::output::OutputError;
+use crate::plot::PlotError;
+use crate::table::TableError;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProgramError {
+    /// The table, or what is asked of it.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A model that cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// An output's path.
+    #[error("`{option}`: {reason}")]
+    Path {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with its value.
+        reason: PathFault,
+    },
+    /// A network that no machine of this kind can hold.
+    #[error(
+        "`--width` is {width}: with {inputs} inputs the run would need about {needed}, and this \
+         machine has {there}"
+    )]
+    TooLarge {
+        /// Neurons.
+        width: usize,
+        /// Inputs after encoding.
+        inputs: usize,
+        /// Memory that would be needed, in words.
+        needed: String,
+        /// Memory that there is, in words.
+        there: String,
+    },
+    /// Training failed.
+    #[error("training: {0}")]
+    Train(#[from] TrainError),
+    /// Threads could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// Outputs could not be written at the end; each has been named already.
+    #[error("{failed} of {asked} outputs could not be written")]
+    Outputs {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        asked: usize,
+    },
+    /// The predictions could not be written.
+    #[error(transparent)]
+    Write(OutputError),
+    /// Standard output failed, other than by a closed pipe.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(#[source] io::Error),
+}
+
+/// What is wrong with an output's path, found before anything is done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PathFault {
+    /// The file could not be written there.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The ending names no picture format.
+    #[error(transparent)]
+    Ending(#[from] PlotError),
+    /// It would overwrite something that this call reads or writes.
+    #[error("`{path}` is also {other}")]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// What else it is.
+        other: &'static str,
+    },
+}
+
+impl ProgramError {
+    /// 2 if the call or its input was wrong and nothing was written, 1 for an internal failure.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Table(_) | Self::Model(_) | Self::Path { .. } | Self::TooLarge { .. } => 2,
+            Self::Train(error) => match error {
+                TrainError::Option { .. } | TrainError::UnknownSolver { .. } => 2,
+                _ => 1,
+            },
+            Self::Threads(_) | Self::Outputs { .. } | Self::Write(_) | Self::Stdout(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Errors of a trained network in the user's units.
+
+use faer::{MatRef, Par};
+use nearlin::{Network, TrainError};
+
+use super::setup::Setup;
+use crate::table::{Part, Target, Truth, best};
+
+/// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that
+/// the pass takes at a time, so that it changes no bit.
+const BLOCK: usize = 8192;
+
+/// Errors over some rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Errors {
+    /// Root mean square error: for regression in the target's units; for classification of the
+    /// scores, `sqrt(sum over rows and classes of (score - [is the class])^2 / (n K))`.
+    pub(super) rmse: f64,
+    /// `1 - (sum of squared errors) / (sum of squares about these rows' mean)`; `None` for
+    /// classification or if all targets are the same.
+    pub(super) r2: Option<f64>,
+    /// Part of the rows whose highest score is their class's; `None` for regression.
+    pub(super) accuracy: Option<f64>,
+}
+
+/// How well a network does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scores {
+    /// Over the training rows as they are in the file, merged or not.
+    pub(super) train: Errors,
+    /// Over the test rows; `None` if there are none.
+    pub(super) test: Option<Errors>,
+}
+
+/// `f(W, x_i)` for `x : n x d`, row-major: `n x K`, row-major, the same bits on any number of
+/// threads.
+///
+/// # Errors
+/// [`TrainError`] if the network has not `d` inputs.
+pub(super) fn outputs(network: &Network, x: &[f64]) -> Result<Vec<f64>, TrainError> {
+    let d = network.inputs();
+    let mut outputs = Vec::with_capacity(x.len() / d * network.outputs());
+    for x in x.chunks(BLOCK * d) {
+        let x = MatRef::from_row_major_slice(x, x.len() / d, d);
+        outputs.extend(network.forward(x, Par::rayon(0))?.outputs);
+    }
+    Ok(outputs)
+}
+
+/// Evaluates `network` on all rows of its problem.
+///
+/// # Errors
+/// [`TrainError`] if the network is not of this problem.
+pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainError> {
+    let problem = &setup.problem;
+    let train = training_outputs(setup, network)?;
+    let test = outputs(network, &problem.test_x)?;
+    let tested = !problem.test.rows.is_empty();
+    Ok(Scores {
+        train: errors(&problem.target, &problem.train, train),
+        test: tested.then(|| errors(&problem.target, &problem.test, test)),
+    })
+}
+
+/// Outputs for every training row, from the equations that the rows were merged into: those are
+/// the rows' outputs times the square root of the count.
+fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainError> {
+    let (equations, merged) = (&setup.equations, &setup.problem.equations);
+    let (d, k) = (network.inputs(), network.outputs());
+    let mut by_equation = Vec::with_capacity(equations.rows() * k);
+    for first in (0..equations.rows()).step_by(BLOCK) {
+        let x = equations.x().subrows(first, BLOCK.min(equations.rows() - first));
+        debug_assert_eq!(x.ncols(), d);
+        by_equation.extend(network.forward(x, Par::rayon(0))?.outputs);
+    }
+    let rows = merged.equation_of.iter().flat_map(|&equation| {
+        let weight = (merged.counts[equation] as f64).sqrt();
+        by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
+    });
+    Ok(rows.collect())
+}
+
+fn errors(target: &Target, part: &Part, mut outputs: Vec<f64>) -> Errors {
+    let k = target.outputs();
+    outputs.chunks_exact_mut(k).for_each(|row| target.decode(row));
+    match &part.truth {
+        Truth::Numbers(numbers) => {
+            let errors: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
+            let rmse = root_mean_square(&errors);
+            Errors { rmse, r2: r2(rmse, numbers), accuracy: None }
+        }
+        Truth::Labels(labels) => {
+            let right = outputs
+                .chunks_exact(k)
+                .zip(labels)
+                .filter(|(scores, label)| **label == Some(best(scores) as u32));
+            let accuracy = Some(right.count() as f64 / labels.len() as f64);
+            for (scores, label) in outputs.chunks_exact_mut(k).zip(labels) {
+                if let Some(label) = label {
+                    scores[*label as usize] -= 1.0;
+                }
+            }
+            Errors { rmse: root_mean_square(&outputs), r2: None, accuracy }
+        }
+    }
+}
+
+/// `sqrt(mean of squares)` without overflow or underflow on the way; finite always.
+fn root_mean_square(values: &[f64]) -> f64 {
+    let largest = values.iter().fold(0.0_f64, |largest, x| largest.max(x.abs())).min(f64::MAX);
+    if largest == 0.0 {
+        return 0.0;
+    }
+    let square = |x: &f64| (x.clamp(f64::MIN, f64::MAX) / largest).powi(2);
+    let mean = values.iter().map(square).sum::<f64>() / values.len() as f64;
+    largest * mean.sqrt()
+}
+
+/// `1 - (rmse / spread of the numbers)^2`, cut off at the least number there is.
+fn r2(rmse: f64, numbers: &[f64]) -> Option<f64> {
+    let count = numbers.len() as f64;
+    let mean: f64 = numbers.iter().map(|y| y / count).sum();
+    let constant = numbers.iter().all(|y| *y == numbers[0]);
+    let about: Vec<f64> = numbers.iter().map(|y| y - mean).collect();
+    let spread = root_mean_square(&about);
+    (!constant && spread > 0.0).then(|| (1.0 - (rmse / spread).powi(2)).max(f64::MIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_mean_squares_of_any_size() {
+        for size in [1e-300, 1.0, 1e300] {
+            let got = root_mean_square(&[3.0 * size, -4.0 * size]) / size;
+            assert!((got - 12.5_f64.sqrt()).abs() <= 4.0 * f64::EPSILON * got, "{size}: {got}");
+        }
+        assert_eq!(root_mean_square(&[]).to_bits(), 0);
+        assert_eq!(root_mean_square(&[0.0, 0.0]).to_bits(), 0);
+        assert!(root_mean_square(&[f64::INFINITY, 1.0]).is_finite());
+    }
+
+    #[test]
+    fn determination() {
+        let numbers = [1.0, 2.0, 3.0, 6.0]; // mean 3, squares about it 14
+        let close = |a: Option<f64>, b: f64| (a.unwrap() - b).abs() <= 8.0 * f64::EPSILON;
+        assert!(close(r2(0.0, &numbers), 1.0));
+        assert!(close(r2((14.0_f64 / 4.0).sqrt(), &numbers), 0.0));
+        assert!(close(r2((7.0_f64 / 4.0).sqrt(), &numbers), 0.5));
+        assert_eq!(r2(0.1, &[2.5]), None);
+        assert_eq!(r2(0.1, &[0.1, 0.1, 0.1]), None);
+        assert_eq!(r2(1e200, &[1e-150, 2e-150]), Some(f64::MIN));
+    }
+}

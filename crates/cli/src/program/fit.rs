@@ -1,0 +1,128 @@
+//! `nearlin fit`.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Instant;
+
+use nearlin::{Run, train};
+
+use super::args::FitArgs;
+use super::error::ProgramError;
+use super::evaluate::scores;
+use super::progress::Watch;
+use super::report::Report;
+use super::setup::{Setup, within};
+use super::summary::{self, Summary};
+use super::{memory, say, show};
+use crate::model::Model;
+use crate::plot::{Chart, LossPoint, loss_curve};
+
+/// Trains, evaluates, writes what was asked for and says how it went.
+///
+/// # Errors
+/// [`ProgramError`]; if its exit code is 2 nothing was written.
+pub(super) fn run(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
+    within(args, || fit(args, start))
+}
+
+fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
+    let setup = Setup::new(args)?;
+    setup.fits_in_memory()?;
+    if !args.quiet {
+        say(&summary::beginning(args, &setup).trim_end());
+    }
+    // The solver that was announced is the one that runs.
+    let options = setup.options.solver(Some(setup.plan.chosen));
+    let mut watch = Watch::new(args.quiet, options.tolerance);
+    let run = train(&setup.equations, &options, &mut watch);
+    let times = watch.finish();
+    let run = run?;
+    let scores = scores(&setup, &run.network)?;
+    let (seconds, peak_bytes) = (start.elapsed().as_secs_f64(), memory::peak_bytes());
+    let cost = (seconds, peak_bytes);
+    let report = Report::planned(args, &setup).ran(&setup, &run, &times, &scores, cost);
+
+    let mut written = Written::default();
+    // The model first: it is what cannot be had again without training.
+    written.add(args.model.as_deref(), |path| model(&setup, &run).write(path));
+    written.add(args.report.as_deref(), |path| report.write(path));
+    written.add(args.plot.as_deref(), |path| chart(args, &setup, &run).write(path));
+    if !args.quiet {
+        let summary = Summary {
+            args,
+            setup: &setup,
+            run: &run,
+            times: &times,
+            scores: &scores,
+            seconds,
+            peak_bytes,
+        };
+        show(&summary.text(&written.paths))?;
+    }
+    written.result()
+}
+
+/// What became of the outputs.
+#[derive(Debug, Default)]
+struct Written {
+    paths: Vec<String>,
+    failed: usize,
+}
+
+impl Written {
+    /// Writes one output, if it was asked for; a failure is said at once and stops nothing.
+    fn add<E: Display>(&mut self, path: Option<&Path>, write: impl FnOnce(&Path) -> Result<(), E>) {
+        let Some(path) = path else { return };
+        match write(path) {
+            Ok(()) => self.paths.push(path.display().to_string()),
+            Err(error) => {
+                say(&format_args!("nearlin: error: {error}"));
+                self.failed += 1;
+            }
+        }
+    }
+
+    fn result(self) -> Result<(), ProgramError> {
+        match self.failed {
+            0 => Ok(()),
+            failed => Err(ProgramError::Outputs { failed, asked: failed + self.paths.len() }),
+        }
+    }
+}
+
+fn model(setup: &Setup, run: &Run) -> Model {
+    let network = &run.network;
+    Model {
+        width: network.width(),
+        inputs: network.inputs(),
+        outputs: network.outputs(),
+        scale: run.scale,
+        seed: setup.options.seed,
+        ridge: setup.options.ridge,
+        precision: setup.options.precision.name().into(),
+        encoder: setup.problem.encoder.clone(),
+        target: setup.problem.target.clone(),
+        w0: network.initial_weights(),
+        u: network.change().to_vec(),
+        signs: network.signs().to_vec(),
+    }
+}
+
+fn chart(args: &FitArgs, setup: &Setup, run: &Run) -> Chart {
+    let points: Vec<LossPoint> = run
+        .steps
+        .iter()
+        .map(|step| LossPoint {
+            step: step.step,
+            rel_residual: step.rel_residual,
+            eta_inner: Some(step.eta_inner),
+            eta_lin: Some(step.eta_lin),
+        })
+        .collect();
+    let name = args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy();
+    let title = format!("{name}: {}", setup.problem.target.column);
+    Chart {
+        subtitle: summary::settings(setup, run),
+        ..loss_curve(&points, &title, Some(setup.equations.floor()))
+    }
+}

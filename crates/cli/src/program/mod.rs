@@ -1,0 +1,96 @@
+//! The commands `fit`, `predict` and `plan`.
+//!
+//! Whatever can be wrong with a call is found before any training and before any file is touched;
+//! it exits with 2. What the library or the system refuses later exits with 1. Results go to
+//! stdout, progress, warnings and errors to stderr.
+
+mod args;
+mod error;
+mod evaluate;
+mod files;
+mod fit;
+mod memory;
+mod plan;
+mod predict;
+mod progress;
+mod report;
+mod setup;
+mod summary;
+mod words;
+
+use std::fmt;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use error::ProgramError;
+
+/// Does what the command line says; `start` is when the program began.
+///
+/// Exit codes: 0 if it was done, 2 if the call or its input was wrong (then nothing was written),
+/// 1 for an internal failure.
+#[must_use]
+pub fn run(start: Instant) -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed pipe is no reason to fail: who asked for help has what they wanted.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = catch_unwind(AssertUnwindSafe(|| match &args.command {
+        Command::Fit(args) => fit::run(args, start),
+        Command::Predict(args) => predict::run(args),
+        Command::Plan(args) => plan::run(args),
+    }));
+    match done {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            say(&format_args!("nearlin: error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+        Err(_) => {
+            say(&"nearlin: internal error: the message above says where");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// One line to stderr; whether anybody reads it changes nothing.
+fn say(line: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// `text` to stdout.
+fn show(text: &str) -> Result<(), ProgramError> {
+    to_stdout(|out| out.write_all(text.as_bytes()))
+}
+
+/// What `fill` writes to stdout. A reader that has gone away has read enough.
+fn to_stdout(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ProgramError> {
+    let mut out = BufWriter::new(WhileRead(io::stdout().lock()));
+    fill(&mut out).and_then(|()| out.flush()).map_err(ProgramError::Stdout)
+}
+
+/// A pipe to a reader; what is written after the reader is gone goes nowhere, without an error.
+#[derive(Debug)]
+struct WhileRead<W>(W);
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).or_else(|error| unless_broken(error, bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().or_else(|error| unless_broken(error, ()))
+    }
+}
+
+fn unless_broken<T>(error: io::Error, value: T) -> io::Result<T> {
+    if error.kind() == ErrorKind::BrokenPipe { Ok(value) } else { Err(error) }
+}

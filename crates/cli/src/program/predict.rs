@@ -1,0 +1,50 @@
+//! `nearlin predict`.
+
+use std::io::Write;
+
+use nearlin::Network;
+
+use super::args::PredictArgs;
+use super::error::ProgramError;
+use super::files::Files;
+use super::{evaluate, say, to_stdout};
+use crate::model::{Model, ModelError};
+use crate::output;
+use crate::table::{Table, write_predictions};
+
+/// Writes one prediction for each row of a table.
+///
+/// # Errors
+/// [`ProgramError`]; if its exit code is 2 nothing was written.
+pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
+    Files::default()
+        .reads(&args.model, "the model")
+        .reads(&args.data, "the table")
+        .writes("--output", args.output.as_deref())?;
+    let model = Model::read(&args.model)?;
+    let unusable = |reason: &dyn ToString| ModelError::Unusable {
+        path: args.model.clone(),
+        reason: Box::new(ModelError::Invalid {
+            what: "network",
+            found: reason.to_string(),
+            expected: "one that nearlin trains".into(),
+        }),
+    };
+    let shape = (model.inputs, model.outputs);
+    let network = Network::from_parts(&model.w0, &model.u, &model.signs, shape)
+        .map_err(|error| unusable(&error))?;
+
+    let table = Table::read_where(&args.data, |name| name != model.target.column)?;
+    let rows: Vec<usize> = (0..table.rows()).collect();
+    let encoded = model.encoder.encode(&table, &rows)?;
+    drop(table);
+    for warning in &encoded.warnings {
+        say(&format_args!("nearlin: warning: {warning}"));
+    }
+    let outputs = evaluate::outputs(&network, &encoded.x)?;
+    let fill = |out: &mut dyn Write| write_predictions(out, &model.target, &outputs);
+    args.output.as_ref().map_or_else(
+        || to_stdout(fill),
+        |path| output::write(path, fill).map_err(ProgramError::Write),
+    )
+}

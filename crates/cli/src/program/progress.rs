@@ -1,0 +1,264 @@
+//! Watching a run: the clock that the library does not read, and a line or a bar on stderr.
+
+use core::ops::ControlFlow;
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use nearlin::{Event, Observer, Phase, ScaleTrial, StepReport};
+
+use super::{say, words};
+
+/// The bar is drawn this often at most.
+const REFRESH: Duration = Duration::from_millis(60);
+
+/// Units of the bar.
+const BAR: f64 = 1000.0;
+
+/// Seconds that went into each kind of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Phases {
+    /// Forward passes.
+    pub(super) masks: f64,
+    /// Building the preconditioner.
+    pub(super) build: f64,
+    /// Inner iterations.
+    pub(super) solve: f64,
+    /// Certificate and update.
+    pub(super) update: f64,
+}
+
+/// The time of a kept step, from the end of the one before or the last restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct StepTime {
+    /// In all.
+    pub(super) seconds: f64,
+    /// By kind of work, at most `seconds` together.
+    pub(super) phases: Phases,
+}
+
+/// The clock of a run.
+#[derive(Debug)]
+struct Clock {
+    step_began: Instant,
+    phase: Option<(Phase, Instant)>,
+    phases: Phases,
+    steps: Vec<StepTime>,
+}
+
+impl Clock {
+    fn new(now: Instant) -> Self {
+        Self { step_began: now, phase: None, phases: Phases::default(), steps: Vec::new() }
+    }
+
+    /// Takes note of `event`, which happened `now`.
+    fn note(&mut self, event: &Event<'_>, now: Instant) {
+        match event {
+            Event::Phase(phase) => {
+                self.end_phase(now);
+                self.phase = Some((*phase, now));
+            }
+            Event::Step(_) => {
+                self.end_phase(now);
+                let seconds = (now - self.step_began).as_secs_f64();
+                let phases = std::mem::take(&mut self.phases);
+                self.steps.push(StepTime { seconds, phases });
+                self.step_began = now;
+            }
+            Event::Restart { .. } => *self = Self::new(now),
+            _ => {}
+        }
+    }
+
+    fn end_phase(&mut self, now: Instant) {
+        if let Some((phase, began)) = self.phase.take() {
+            let total = match phase {
+                Phase::Masks => &mut self.phases.masks,
+                Phase::Build => &mut self.phases.build,
+                Phase::Solve => &mut self.phases.solve,
+                // Whatever phases there may come to be, they belong to some step.
+                _ => &mut self.phases.update,
+            };
+            *total += (now - began).as_secs_f64();
+        }
+    }
+}
+
+/// An observer that times a run and shows how far it is.
+#[derive(Debug)]
+pub(super) struct Watch {
+    clock: Clock,
+    view: View,
+}
+
+#[derive(Debug)]
+enum View {
+    Nothing,
+    Lines,
+    Bar(Bar),
+}
+
+impl Watch {
+    /// Starts the clock. Shows nothing if `quiet`, a bar if stderr is a terminal, else a line for
+    /// each step. `tolerance` is where the run is to end.
+    pub(super) fn new(quiet: bool, tolerance: f64) -> Self {
+        let view = match (quiet, io::stderr().is_terminal()) {
+            (true, _) => View::Nothing,
+            (false, true) => View::Bar(Bar::new(tolerance)),
+            (false, false) => View::Lines,
+        };
+        Self { clock: Clock::new(Instant::now()), view }
+    }
+
+    /// The times of the kept steps since the last restart; the bar is gone after it.
+    pub(super) fn finish(self) -> Vec<StepTime> {
+        if let View::Bar(bar) = self.view {
+            bar.shown.finish_and_clear();
+        }
+        self.clock.steps
+    }
+}
+
+impl Observer for Watch {
+    fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self.clock.note(event, Instant::now());
+        match (&mut self.view, event) {
+            (View::Lines, Event::Step(report)) => {
+                let time = self.clock.steps.last().map_or(0.0, |step| step.seconds);
+                say(&step_line(report, time));
+            }
+            (View::Lines, Event::Scale(trial)) if !trial.accepted => say(&rejected(trial)),
+            (View::Lines, Event::Restart { scale }) => {
+                say(&format_args!("starting again at scale {}", words::plain(*scale)));
+            }
+            (View::Nothing | View::Lines, _) => {}
+            (View::Bar(bar), event) => bar.note(event),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn step_line(report: &StepReport, seconds: f64) -> String {
+    let gradient = report.rel_gradient.map_or(String::new(), |g| format!(", gradient {g:.2e}"));
+    format!(
+        "step {}: residual {:.3e}{gradient}, contraction {:.2e} (eta_inner {:.1e}, eta_lin {:.1e}), \
+         {}, {}",
+        report.step,
+        report.rel_residual,
+        report.contraction,
+        report.eta_inner,
+        report.eta_lin,
+        words::counted(report.inner_iterations, "inner iteration"),
+        words::seconds(seconds),
+    )
+}
+
+/// Why a scale was given up.
+pub(super) fn why_rejected(trial: &ScaleTrial) -> String {
+    match trial.worst_contraction {
+        Some(worst) => format!("contraction {worst:.2}"),
+        None => format!("eta_lin {:.2}", trial.eta_lin),
+    }
+}
+
+fn rejected(trial: &ScaleTrial) -> String {
+    format!("scale {} is too small: {}", words::plain(trial.scale), why_rejected(trial))
+}
+
+/// The bar: digits gained, of those that the tolerance asks for.
+#[derive(Debug)]
+struct Bar {
+    shown: ProgressBar,
+    tolerance: f64,
+    step: usize,
+    residual: f64,
+    drawn: Instant,
+}
+
+impl Bar {
+    fn new(tolerance: f64) -> Self {
+        let bar = ProgressBar::new(BAR as u64);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} [{bar:20}] {wide_msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { shown: bar, tolerance, step: 1, residual: 1.0, drawn: Instant::now() }
+    }
+
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Phase(Phase::Masks) => self.show("forward pass"),
+            Event::Phase(Phase::Build) => self.show("building the preconditioner"),
+            Event::Phase(Phase::Solve) => self.show("solving"),
+            Event::Phase(_) => self.show("updating"),
+            Event::Inner { iteration, rel_residual } if self.drawn.elapsed() >= REFRESH => {
+                self.show(&format!("solving: iteration {iteration}, {rel_residual:.1e}"));
+            }
+            Event::Step(report) => {
+                let measure = report.rel_gradient.unwrap_or(report.rel_residual);
+                self.shown.set_position((BAR * gained(measure, self.tolerance)) as u64);
+                (self.step, self.residual) = (report.step + 1, report.rel_residual);
+            }
+            Event::Restart { .. } => {
+                self.shown.set_position(0);
+                (self.step, self.residual) = (1, 1.0);
+            }
+            Event::Scale(trial) if !trial.accepted => self.shown.println(rejected(trial)),
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, what: &str) {
+        let (step, residual) = (self.step, self.residual);
+        self.shown.set_message(format!("step {step}  residual {residual:.2e}  {what}"));
+        self.shown.tick();
+        self.drawn = Instant::now();
+    }
+}
+
+/// The part of the way from 1 to `tolerance` that `measure` has gone, in digits.
+fn gained(measure: f64, tolerance: f64) -> f64 {
+    if tolerance >= 1.0 || measure <= tolerance {
+        return 1.0;
+    }
+    (measure.ln() / tolerance.ln()).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Phases end where the next begins or the step ends; a restart forgets everything.
+    #[test]
+    fn phases_add_up() {
+        let start = Instant::now();
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        let mut clock = Clock::new(start);
+        clock.note(&Event::Phase(Phase::Build), at(5));
+        clock.note(&Event::Restart { scale: 2.0 }, at(1000));
+        for (phase, time) in [
+            (Phase::Masks, 1000),
+            (Phase::Build, 1010),
+            (Phase::Solve, 1030),
+            (Phase::Masks, 1070),
+            (Phase::Update, 1150),
+        ] {
+            clock.note(&Event::Phase(phase), at(time));
+        }
+        clock.note(&Event::Inner { iteration: 1, rel_residual: 0.5 }, at(1200));
+        clock.end_phase(at(1310));
+        let milliseconds = |seconds: f64| (seconds * 1e3).round() as u64;
+        let Phases { masks, build, solve, update } = clock.phases;
+        assert_eq!([masks, build, solve, update].map(milliseconds), [90, 20, 40, 160]);
+        assert_eq!(milliseconds((at(1310) - clock.step_began).as_secs_f64()), 310);
+        assert!(clock.steps.is_empty());
+    }
+
+    #[test]
+    fn digits_gained() {
+        let cases = [(1.0, 0.0), (10.0, 0.0), (1e-4, 0.5), (1e-8, 1.0), (0.0, 1.0)];
+        for (measure, part) in cases {
+            assert!((gained(measure, 1e-8) - part).abs() < 1e-12, "{measure}");
+        }
+        assert!((gained(0.5, 2.0) - 1.0).abs() < 1e-12);
+    }
+}

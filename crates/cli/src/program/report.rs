@@ -1,0 +1,244 @@
+//! The report of a run: one JSON object, stable in its keys and their order.
+
+use std::path::Path;
+
+use nearlin::{Run, Scale};
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
+
+use super::args::FitArgs;
+use super::evaluate::Scores;
+use super::progress::StepTime;
+use super::setup::Setup;
+use crate::output::{self, OutputError};
+
+/// A number that is written only if it is one: a NaN or an infinity is a bug, and JSON would make
+/// it a null.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Finite(f64);
+
+impl Serialize for Finite {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_finite() {
+            serializer.serialize_f64(self.0)
+        } else {
+            Err(S::Error::custom(format_args!("a figure of the report is {}", self.0)))
+        }
+    }
+}
+
+/// What there is to say about a run; from `plan` what there is to say before it.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    data: Data,
+    model: Model,
+    plan: Plan,
+    /// Null from `plan`, like the next two.
+    scale_search: Option<Vec<Trial>>,
+    steps: Option<Vec<Step>>,
+    result: Option<Outcome>,
+}
+
+#[derive(Debug, Serialize)]
+struct Data {
+    path: String,
+    rows: usize,
+    train_rows: usize,
+    test_rows: usize,
+    features: usize,
+    inputs: usize,
+    outputs: usize,
+    task: &'static str,
+    merged_rows: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Model {
+    width: usize,
+    parameters: usize,
+    /// Null from `plan` for an automatic scale.
+    scale: Option<Finite>,
+    seed: u64,
+    ridge: Finite,
+}
+
+#[derive(Debug, Serialize)]
+struct Plan {
+    solver: &'static str,
+    reason: String,
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Debug, Serialize)]
+struct Candidate {
+    solver: &'static str,
+    predicted_seconds: Finite,
+    predicted_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Trial {
+    scale: Finite,
+    eta_lin: Finite,
+    worst_contraction: Option<Finite>,
+    accepted: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    #[serde(rename = "step")]
+    number: usize,
+    solver: &'static str,
+    rel_residual: Finite,
+    eta_inner: Finite,
+    eta_lin: Finite,
+    contraction: Finite,
+    flipped: Finite,
+    inner_iterations: usize,
+    seconds: Finite,
+    phases: Phases,
+}
+
+#[derive(Debug, Serialize)]
+struct Phases {
+    masks: Finite,
+    build: Finite,
+    solve: Finite,
+    update: Finite,
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    ending: &'static str,
+    floor: Finite,
+    train_rel_residual: Finite,
+    train_rmse: Finite,
+    test_rmse: Option<Finite>,
+    test_r2: Option<Finite>,
+    test_accuracy: Option<Finite>,
+    seconds: Finite,
+    peak_bytes: Option<u64>,
+}
+
+impl Report {
+    /// What is known before a run.
+    pub(super) fn planned(args: &FitArgs, setup: &Setup) -> Self {
+        let (problem, options) = (&setup.problem, &setup.options);
+        let candidates = setup.plan.candidates.iter().zip(setup.predicted_bytes());
+        Self {
+            data: Data {
+                path: args.data.to_string_lossy().into_owned(),
+                rows: problem.rows,
+                train_rows: problem.train.rows.len(),
+                test_rows: problem.test.rows.len(),
+                features: problem.features,
+                inputs: setup.equations.inputs(),
+                outputs: setup.equations.outputs(),
+                task: problem.target.task().name(),
+                merged_rows: problem.equations.merged_rows(),
+            },
+            model: Model {
+                width: options.width,
+                parameters: setup.parameters(),
+                scale: match options.scale {
+                    Scale::Auto => None,
+                    Scale::Fixed(scale) => Some(Finite(scale)),
+                },
+                seed: options.seed,
+                ridge: Finite(options.ridge),
+            },
+            plan: Plan {
+                solver: setup.plan.chosen.name(),
+                reason: setup.plan.reason.clone(),
+                candidates: candidates
+                    .map(|(candidate, bytes)| Candidate {
+                        solver: candidate.solver.name(),
+                        predicted_seconds: Finite(candidate.predicted_seconds),
+                        predicted_bytes: bytes.round() as u64,
+                    })
+                    .collect(),
+            },
+            scale_search: None,
+            steps: None,
+            result: None,
+        }
+    }
+
+    /// With what a run did and what the whole command took: seconds, and bytes at most.
+    pub(super) fn ran(
+        self,
+        setup: &Setup,
+        run: &Run,
+        times: &[StepTime],
+        scores: &Scores,
+        (seconds, peak_bytes): (f64, Option<u64>),
+    ) -> Self {
+        let trials = run.scale_search.iter().map(|trial| Trial {
+            scale: Finite(trial.scale),
+            eta_lin: Finite(trial.eta_lin),
+            worst_contraction: trial.worst_contraction.map(Finite),
+            accepted: trial.accepted,
+        });
+        let steps = run.steps.iter().zip(times).map(|(step, time)| Step {
+            number: step.step,
+            solver: step.solver,
+            rel_residual: Finite(step.rel_residual),
+            eta_inner: Finite(step.eta_inner),
+            eta_lin: Finite(step.eta_lin),
+            contraction: Finite(step.contraction),
+            flipped: Finite(step.flipped),
+            inner_iterations: step.inner_iterations,
+            seconds: Finite(time.seconds),
+            phases: Phases {
+                masks: Finite(time.phases.masks),
+                build: Finite(time.phases.build),
+                solve: Finite(time.phases.solve),
+                update: Finite(time.phases.update),
+            },
+        });
+        let test = scores.test.as_ref();
+        Self {
+            model: Model { scale: Some(Finite(run.scale)), ..self.model },
+            scale_search: Some(trials.collect()),
+            steps: Some(steps.collect()),
+            result: Some(Outcome {
+                ending: run.ending.name(),
+                floor: Finite(setup.equations.floor()),
+                train_rel_residual: Finite(run.rel_residual),
+                train_rmse: Finite(scores.train.rmse),
+                test_rmse: test.map(|test| Finite(test.rmse)),
+                test_r2: test.and_then(|test| test.r2).map(Finite),
+                test_accuracy: test.and_then(|test| test.accuracy).map(Finite),
+                seconds: Finite(seconds),
+                peak_bytes,
+            }),
+            ..self
+        }
+    }
+
+    /// Writes the report to `path`, completely or not at all.
+    ///
+    /// # Errors
+    /// [`OutputError`], also for a figure that is not finite; an older file is then as it was.
+    pub(super) fn write(&self, path: &Path) -> Result<(), OutputError> {
+        output::write(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            out.write_all(b"\n")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_finite_or_an_error() {
+        assert_eq!(serde_json::to_string(&[Finite(0.1), Finite(1e-300)]).unwrap(), "[0.1,1e-300]");
+        assert_eq!(serde_json::to_string(&None::<Finite>).unwrap(), "null");
+        for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = serde_json::to_string(&Some(Finite(x))).unwrap_err().to_string();
+            assert!(error.contains("a figure of the report is"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! From options and a table to a problem with a plan: what `fit` and `plan` share.
+
+use std::path::Path;
+
+use nearlin::{Equations, Options, Plan, Shape, plan};
+
+use super::args::FitArgs;
+use super::error::ProgramError;
+use super::files::Files;
+use super::{memory, words};
+use crate::table::{Problem, Table, Warning};
+
+/// A run that needs more than this many times the machine's memory is refused.
+const MEMORY_MARGIN: f64 = 1.5;
+
+/// Constant columns that are named.
+const COLUMNS: usize = 5;
+
+/// What is trained, how, and why so.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// The data; the equations' entries have moved to [`Setup::equations`].
+    pub(super) problem: Problem,
+    /// The equations to satisfy.
+    pub(super) equations: Equations,
+    /// How.
+    pub(super) options: Options,
+    /// The choice of a solver.
+    pub(super) plan: Plan,
+    /// What the process had needed at most before training, in bytes.
+    pub(super) held_bytes: u64,
+    /// What a user should know, in sentences.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Checks the paths of a call and works in a pool of as many threads as it asks for.
+///
+/// # Errors
+/// [`ProgramError`] for a wrong path, threads that cannot be started, or what `work` says.
+pub(super) fn within<T: Send>(
+    args: &FitArgs,
+    work: impl FnOnce() -> Result<T, ProgramError> + Send,
+) -> Result<T, ProgramError> {
+    Files::default()
+        .reads(&args.data, "the table")
+        .writes("--model", args.model.as_deref())?
+        .writes("--report", args.report.as_deref())?
+        .draws("--plot", args.plot.as_deref())?;
+    let threads = args.threads.unwrap_or(0);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(work)
+}
+
+impl Setup {
+    /// Reads the table and plans; call this in the thread pool of the run.
+    ///
+    /// # Errors
+    /// [`ProgramError`] for anything wrong with the table, the options or their combination.
+    pub(super) fn new(args: &FitArgs) -> Result<Self, ProgramError> {
+        let options = args.options();
+        let table = Table::read(Path::new(&args.data))?;
+        let mut problem = Problem::prepare(&table, &args.table_options())?;
+        drop(table);
+
+        let merged = &mut problem.equations;
+        let (inputs, outputs, floor) = (merged.inputs, merged.outputs, merged.floor);
+        let (x, y) = (std::mem::take(&mut merged.x), std::mem::take(&mut merged.y));
+        let equations = Equations::new(x, y, inputs, outputs)?.with_floor(floor);
+        check_weights(options.width, inputs, outputs)?;
+
+        let held_bytes = memory::peak_bytes().unwrap_or(0);
+        let plan = plan(&Shape::new(&equations, &options), &options);
+        let warnings = sentences(&problem.warnings);
+        let mut setup = Self { problem, equations, options, plan, held_bytes, warnings };
+        setup.doubt();
+        Ok(setup)
+    }
+
+    /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
+    pub(super) fn predicted_bytes(&self) -> impl Iterator<Item = f64> {
+        self.plan.candidates.iter().map(|candidate| candidate.predicted_bytes + self.held())
+    }
+
+    /// The same for the chosen solver.
+    pub(super) fn chosen_bytes(&self) -> f64 {
+        let chosen =
+            |&(candidate, _): &(&nearlin::Candidate, f64)| candidate.solver == self.plan.chosen;
+        let mut candidates = self.plan.candidates.iter().zip(self.predicted_bytes());
+        candidates.find(chosen).map_or(self.held(), |(_, bytes)| bytes)
+    }
+
+    fn held(&self) -> f64 {
+        self.held_bytes as f64
+    }
+
+    /// `m d`.
+    pub(super) fn parameters(&self) -> usize {
+        self.options.width * self.equations.inputs()
+    }
+
+    /// `m d / (n K)`.
+    pub(super) fn parameters_per_equation(&self) -> f64 {
+        self.parameters() as f64 / (self.equations.rows() * self.equations.outputs()) as f64
+    }
+
+    /// Refuses what the machine cannot hold.
+    ///
+    /// # Errors
+    /// [`ProgramError::TooLarge`].
+    pub(super) fn fits_in_memory(&self) -> Result<(), ProgramError> {
+        let needed = self.chosen_bytes();
+        match memory::machine_bytes() {
+            Some(there) if needed > MEMORY_MARGIN * there as f64 => Err(too_large(
+                self.options.width,
+                self.equations.inputs(),
+                needed,
+                words::bytes(there as f64),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn doubt(&mut self) {
+        let needed = self.chosen_bytes();
+        if let Some(there) = memory::available_bytes()
+            && needed > there as f64
+        {
+            self.warnings.push(format!(
+                "the run may need {}, and {} are free",
+                words::bytes(needed),
+                words::bytes(there as f64)
+            ));
+        }
+        // Neurons start in pairs, so half of the parameters have an effect.
+        if self.options.ridge == 0.0 && self.parameters_per_equation() < 2.0 {
+            self.warnings.push(format!(
+                "{} parameters for each equation: below 2 the residual cannot vanish; \
+                 a larger `--width` helps",
+                words::figure(self.parameters_per_equation())
+            ));
+        }
+    }
+}
+
+/// Warnings in words, those about constant columns together if there are many: images have such
+/// columns by the hundred.
+fn sentences(warnings: &[Warning]) -> Vec<String> {
+    let constant: Vec<&str> = (warnings.iter())
+        .filter_map(|warning| match warning {
+            Warning::ConstantColumn { column, .. } => Some(&**column),
+            _ => None,
+        })
+        .collect();
+    let together = constant.len() > COLUMNS;
+    let alone =
+        |warning: &&Warning| !(together && matches!(warning, Warning::ConstantColumn { .. }));
+    let mut sentences: Vec<String> =
+        warnings.iter().filter(alone).map(ToString::to_string).collect();
+    if together {
+        sentences.push(format!(
+            "{} columns have one value each on all training rows: dropped ({})",
+            constant.len(),
+            words::listed(&constant, COLUMNS)
+        ));
+    }
+    sentences
+}
+
+/// Refuses weights whose number of bytes is no number of this machine.
+fn check_weights(width: usize, inputs: usize, outputs: usize) -> Result<(), ProgramError> {
+    let entries = width.checked_mul(inputs + outputs);
+    // The optimiser holds fewer than sixteen such arrays.
+    match entries.and_then(|entries| entries.checked_mul(16 * size_of::<f64>())) {
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
+        _ => {
+            let needed = 128.0 * width as f64 * (inputs + outputs) as f64;
+            let there = memory::machine_bytes();
+            let there = there.map_or("less".into(), |there| words::bytes(there as f64));
+            Err(too_large(width, inputs, needed, there))
+        }
+    }
+}
+
+fn too_large(width: usize, inputs: usize, needed: f64, there: String) -> ProgramError {
+    ProgramError::TooLarge { width, inputs, needed: words::bytes(needed), there }
+}

@@ -1,0 +1,270 @@
+//! What a person reads: what will be done, and what was done.
+
+use std::fmt::Write;
+
+use nearlin::{Contradiction, Run, Scale, StepReport};
+
+use super::args::FitArgs;
+use super::evaluate::{Errors, Scores};
+use super::progress::{StepTime, why_rejected};
+use super::setup::Setup;
+use super::words;
+use super::words::{counted, figure, listed, plain, seconds as time, table};
+use crate::table::Task;
+
+/// Groups of contradictory rows that are named.
+const GROUPS: usize = 5;
+
+/// Lines of a group that are named.
+const LINES: usize = 8;
+
+/// Classes whose rows are counted.
+const CLASSES: usize = 8;
+
+/// The problem and the plan, before anything is done, and what is doubtful about them.
+pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
+    let (problem, equations, options) = (&setup.problem, &setup.equations, &setup.options);
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| {
+        let _ = writeln!(out, "{name:<9} {text}");
+    };
+    let (train, test) = (problem.train.rows.len(), problem.test.rows.len());
+    line(
+        "data",
+        format!(
+            "{}: {}, {train} to train on, {}",
+            args.data.display(),
+            counted(problem.rows, "row"),
+            if test == 0 { "none to test on".into() } else { format!("{test} to test on") },
+        ),
+    );
+    line(
+        "target",
+        format!("{}, {}{}", problem.target.column, problem.target.task().name(), classes(setup)),
+    );
+    let merged = problem.equations.merged_rows();
+    line(
+        "problem",
+        format!(
+            "{}{}; {} from {}; {}",
+            counted(equations.rows(), "equation"),
+            if merged == 0 { String::new() } else { format!(" ({merged} rows merged)") },
+            counted(equations.inputs(), "input"),
+            counted(problem.features, "column"),
+            counted(equations.outputs(), "output"),
+        ),
+    );
+    line(
+        "network",
+        format!(
+            "width {}, {} parameters, {} for each equation",
+            options.width,
+            setup.parameters(),
+            figure(setup.parameters_per_equation()),
+        ),
+    );
+    line("solver", setup.plan.reason.clone());
+    for warning in &setup.warnings {
+        line("warning", warning.clone());
+    }
+    out
+}
+
+/// The settings of a run in a line, for a picture.
+pub(super) fn settings(setup: &Setup, run: &Run) -> String {
+    let equations = &setup.equations;
+    format!(
+        "n = {}, d = {}, outputs {}, width {}, scale {}, ridge {}, {}",
+        equations.rows(),
+        equations.inputs(),
+        equations.outputs(),
+        setup.options.width,
+        plain(run.scale),
+        plain(setup.options.ridge),
+        setup.plan.chosen,
+    )
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub(super) struct Summary<'a> {
+    /// What was asked for.
+    pub(super) args: &'a FitArgs,
+    /// What was trained.
+    pub(super) setup: &'a Setup,
+    /// How it went.
+    pub(super) run: &'a Run,
+    /// How long its steps took.
+    pub(super) times: &'a [StepTime],
+    /// How well it did.
+    pub(super) scores: &'a Scores,
+    /// Seconds of the whole command.
+    pub(super) seconds: f64,
+    /// Bytes at the high-water mark.
+    pub(super) peak_bytes: Option<u64>,
+}
+
+impl Summary<'_> {
+    /// The summary; `written` are the files.
+    pub(super) fn text(&self, written: &[String]) -> String {
+        let Self { args, setup, run, .. } = self;
+        let mut out = format!(
+            "Trained a network of width {} on {} of {} for the target {} ({}).\n\n",
+            setup.options.width,
+            counted(setup.problem.train.rows.len(), "row"),
+            args.data.display(),
+            setup.problem.target.column,
+            setup.problem.target.task().name(),
+        );
+        if !run.steps.is_empty() {
+            out += &self.steps();
+            out.push('\n');
+        }
+        let mut line = |name: &str, text: &str| {
+            let _ = writeln!(out, "{name:<9} {text}");
+        };
+        line("solver", &setup.plan.reason);
+        line("scale", &self.scale());
+        line("ridge", &plain(setup.options.ridge));
+        line("ending", &format!("{}: {}", run.ending.name(), run.reason));
+        line("residual", &format!("{:.3e} relative", run.rel_residual));
+        line("train", &self.errors(&self.scores.train, setup.problem.train.rows.len()));
+        match &self.scores.test {
+            Some(test) => line("test", &self.errors(test, setup.problem.test.rows.len())),
+            None => line("test", "no rows"),
+        }
+        line("floor", &self.floor());
+        for group in self.contradictions() {
+            line("", &group);
+        }
+        let peak = self.peak_bytes.map_or(String::new(), |peak| {
+            format!(", {} of memory at most", words::bytes(peak as f64))
+        });
+        line("cost", &format!("{}{peak}", time(self.seconds)));
+        if !written.is_empty() {
+            line("wrote", &written.join(", "));
+        }
+        for warning in setup.warnings.iter().cloned().chain(self.notes()) {
+            line("warning", &warning);
+        }
+        out
+    }
+
+    fn steps(&self) -> String {
+        let gradient = self.run.steps.iter().any(|step| step.rel_gradient.is_some());
+        let mut header = vec!["step", "residual"];
+        header.extend(gradient.then_some("gradient"));
+        header.extend(["eta_inner", "eta_lin", "contraction", "flipped", "inner", "seconds"]);
+        let mut rows = vec![header.into_iter().map(String::from).collect()];
+        rows.extend(self.run.steps.iter().zip(self.times).map(|(step, time)| {
+            let mut row = vec![step.step.to_string(), format!("{:.3e}", step.rel_residual)];
+            row.extend(step.rel_gradient.map(|gradient| format!("{gradient:.2e}")));
+            row.extend([
+                format!("{:.1e}", step.eta_inner),
+                format!("{:.1e}", step.eta_lin),
+                format!("{:.2e}", step.contraction),
+                format!("{:.2}%", 100.0 * step.flipped),
+                step.inner_iterations.to_string(),
+                format!("{:.3}", time.seconds),
+            ]);
+            row
+        }));
+        table(&rows)
+    }
+
+    /// The scale and how it was found.
+    fn scale(&self) -> String {
+        let scale = plain(self.run.scale);
+        if let Scale::Fixed(_) = self.setup.options.scale {
+            return format!("{scale}, as asked for");
+        }
+        let rejected: Vec<String> = (self.run.scale_search.iter())
+            .filter(|trial| !trial.accepted)
+            .map(|trial| format!("{} ({})", plain(trial.scale), why_rejected(trial)))
+            .collect();
+        if rejected.is_empty() {
+            return format!("{scale}, the first that was tried");
+        }
+        format!("{scale}; too small were {}", rejected.join(", "))
+    }
+
+    fn errors(&self, errors: &Errors, rows: usize) -> String {
+        let mut out = format!("RMSE {}", figure(errors.rmse));
+        if self.setup.problem.target.task() == Task::Classification {
+            out += " of the scores";
+        }
+        if let Some(r2) = errors.r2 {
+            let _ = write!(out, ", R2 {}", figure(r2));
+        }
+        if let Some(accuracy) = errors.accuracy {
+            let _ = write!(out, ", accuracy {:.2}%", 100.0 * accuracy);
+        }
+        out + &format!(" ({})", counted(rows, "row"))
+    }
+
+    fn floor(&self) -> String {
+        let contradictions = &self.setup.problem.equations.contradictions;
+        if contradictions.is_empty() {
+            return "0: no rows with equal inputs have different targets".into();
+        }
+        let rows: usize = contradictions.iter().map(|group| group.rows.len()).sum();
+        format!(
+            "{:.3e} of the targets: {rows} rows in {} have equal inputs and different targets",
+            self.setup.equations.floor(),
+            counted(contradictions.len(), "group"),
+        )
+    }
+
+    /// The groups that add most to the floor, by line.
+    fn contradictions(&self) -> Vec<String> {
+        let contradictions = &self.setup.problem.equations.contradictions;
+        let name = |group: &Contradiction| {
+            let mut lines = self.setup.problem.lines_of(group);
+            lines.sort_unstable();
+            format!("lines {}", listed(&lines, LINES))
+        };
+        let mut named: Vec<String> = contradictions.iter().take(GROUPS).map(name).collect();
+        if contradictions.len() > GROUPS {
+            named.push(format!("and {} more", counted(contradictions.len() - GROUPS, "group")));
+        }
+        named
+    }
+
+    /// What the steps have to confess.
+    fn notes(&self) -> Vec<String> {
+        let steps = &self.run.steps;
+        let of = |which: &dyn Fn(&StepReport) -> bool| {
+            let steps: Vec<usize> =
+                steps.iter().filter(|step| which(step)).map(|step| step.step).collect();
+            (!steps.is_empty()).then(|| {
+                format!(
+                    "{} {}",
+                    if steps.len() == 1 { "step" } else { "steps" },
+                    listed(&steps, LINES)
+                )
+            })
+        };
+        let largest = steps.iter().map(|step| step.shift).fold(0.0, f64::max);
+        let shifted = of(&|step| step.shift > 0.0).map(|which| {
+            format!("the factorisation needed up to {largest:.1e} more on its diagonal in {which}")
+        });
+        let shortened = of(&|step| step.step_length < 1.0).map(|which| {
+            format!("the full step raised the objective and was shortened in {which}")
+        });
+        shifted.into_iter().chain(shortened).collect()
+    }
+}
+
+/// How many classes, and the rows of each.
+fn classes(setup: &Setup) -> String {
+    let classes = &setup.problem.classes;
+    if classes.is_empty() {
+        return String::new();
+    }
+    let counts: Vec<String> = classes
+        .iter()
+        .map(|class| format!("{} ({} + {})", class.label, class.train, class.test))
+        .collect();
+    // There are two classes at least.
+    format!(", {} classes (rows to train + test on): {}", classes.len(), listed(&counts, CLASSES))
+}

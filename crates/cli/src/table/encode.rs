@@ -1,0 +1,301 @@
+//! Inputs as points on the unit sphere.
+//!
+//! Every column, one-hot columns included, is standardised on the training rows; constant ones
+//! are dropped; what is left is divided by the square root of its number, a bias coordinate 1 is
+//! appended, and the row is normalised. So a row is `(z / sqrt(c), 1) / |..|` with `z` of mean 0
+//! and variance 1 in each of `c` coordinates: its two parts weigh about the same on average.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::column::{Categories, Column, Table, Values};
+use super::error::{TableError, excerpt};
+use super::standard::Standard;
+use super::warning::Warning;
+
+/// No table has so many rows that a level in it could have a smaller share.
+const SMALLEST_SHARE: f64 = 1e-20;
+
+/// How raw rows become inputs of the network, fitted on training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    features: Vec<Feature>,
+}
+
+/// How one column of the table becomes coordinates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Feature {
+    /// One coordinate.
+    Number {
+        /// Name of the column.
+        column: String,
+        /// Its mean and spread on the training rows.
+        standard: Standard,
+    },
+    /// One coordinate for each level.
+    Category {
+        /// Name of the column.
+        column: String,
+        /// The texts in the training rows, at least two, in order of their bytes.
+        levels: Vec<Level>,
+    },
+}
+
+/// One text of a categorical column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// The text.
+    pub text: String,
+    /// Its part of the training rows, in (0, 1): the mean of its one-hot column.
+    pub share: f64,
+}
+
+/// Encoded rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// Row-major, `n x inputs`, every row of unit length.
+    pub x: Vec<f64>,
+    /// `d`, the bias coordinate included; it is the last one.
+    pub inputs: usize,
+    /// One for each column with categories that the training rows did not have.
+    pub warnings: Vec<Warning>,
+}
+
+impl Encoder {
+    /// Fits an encoder to the training rows `rows`, using every column but `target`.
+    ///
+    /// Columns that are constant over `rows` are left out, with a warning each. If all are, only
+    /// the bias remains, which is valid.
+    #[must_use]
+    pub fn fit(table: &Table, target: &str, rows: &[usize]) -> (Self, Vec<Warning>) {
+        let mut features = Vec::new();
+        let mut warnings = Vec::new();
+        for column in table.columns().iter().filter(|column| column.name() != target) {
+            let name = || column.name().to_owned();
+            let feature = match column.values() {
+                Values::Numeric(values) => {
+                    let values: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
+                    Standard::fit(&values)
+                        .map(|standard| Feature::Number { column: name(), standard })
+                }
+                Values::Categorical(categories) => {
+                    let levels = shares(categories, rows);
+                    warnings.extend(doubts(table, column, levels.len(), rows.len()));
+                    (levels.len() >= 2).then(|| Feature::Category { column: name(), levels })
+                }
+            };
+            match (feature, rows.first()) {
+                (Some(feature), _) => features.push(feature),
+                (None, None) => {}
+                (None, Some(&row)) => {
+                    let text = column.cell(row).to_owned();
+                    warnings.push(Warning::ConstantColumn { column: name(), text });
+                }
+            }
+        }
+        (Self { features }, warnings)
+    }
+
+    /// The columns that are used and how.
+    #[must_use]
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// `d`, the number of coordinates, the bias included.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.features.iter().map(Feature::width).sum::<usize>() + 1
+    }
+
+    /// Encodes `rows` of `table`, whose columns are found by name.
+    ///
+    /// Columns that are not needed are ignored, the target among them. A category that the
+    /// training rows did not have is all zeros before standardising.
+    ///
+    /// # Errors
+    /// [`TableError`] for missing columns (all are named), a text where a number is due, or more
+    /// rows than fit in memory.
+    pub fn encode(&self, table: &Table, rows: &[usize]) -> Result<Encoded, TableError> {
+        let columns: Vec<Option<&Column>> =
+            self.features.iter().map(|feature| table.column(feature.column())).collect();
+        let missing: Vec<String> = (self.features.iter().zip(&columns))
+            .filter(|(_, column)| column.is_none())
+            .map(|(feature, _)| feature.column().to_owned())
+            .collect();
+        if !missing.is_empty() {
+            return Err(TableError::MissingColumns { missing });
+        }
+
+        let inputs = self.inputs();
+        let too_large = || TableError::TooLarge { rows: rows.len(), inputs };
+        let size = rows.len().checked_mul(inputs).ok_or_else(too_large)?;
+        let mut x = Vec::new();
+        x.try_reserve_exact(size).map_err(|_| too_large())?;
+        x.resize(size, 0.0);
+
+        let mut warnings = Vec::new();
+        let mut start = 0;
+        for (feature, column) in self.features.iter().zip(columns.into_iter().flatten()) {
+            let cells = Cells { table, column, rows };
+            match feature {
+                Feature::Number { standard, .. } => {
+                    cells.numbers(standard, start, inputs, &mut x)?;
+                }
+                Feature::Category { levels, .. } => {
+                    warnings.extend(cells.one_hot(levels, start, inputs, &mut x));
+                }
+            }
+            start += feature.width();
+        }
+        x.chunks_exact_mut(inputs).for_each(to_sphere);
+        Ok(Encoded { x, inputs, warnings })
+    }
+
+    /// Whether the numbers can be what [`fit`](Self::fit) returns.
+    pub(crate) fn is_valid(&self) -> bool {
+        let mut names = HashSet::new();
+        self.features.iter().all(|feature| {
+            let code = match feature {
+                Feature::Number { standard, .. } => standard.is_valid(),
+                Feature::Category { levels, .. } => {
+                    levels.len() >= 2
+                        && levels
+                            .iter()
+                            .all(|level| level.share > SMALLEST_SHARE && level.share < 1.0)
+                        && levels.windows(2).all(|pair| pair[0].text < pair[1].text)
+                        && !levels[0].text.is_empty()
+                }
+            };
+            code && !feature.column().is_empty() && names.insert(feature.column())
+        })
+    }
+}
+
+impl Feature {
+    /// Name of the column.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Number { column, .. } | Self::Category { column, .. } => column,
+        }
+    }
+
+    /// Coordinates that the column becomes.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Number { .. } => 1,
+            Self::Category { levels, .. } => levels.len(),
+        }
+    }
+}
+
+/// Turns `c` standardised values and a place for the bias into a unit vector.
+///
+/// No value is farther out than 1e150, so squares do not overflow, and the bias keeps the length
+/// from 0.
+fn to_sphere(row: &mut [f64]) {
+    let c = row.len() - 1;
+    let scale = (c as f64).sqrt();
+    for z in &mut row[..c] {
+        *z /= scale;
+    }
+    row[c] = 1.0;
+    let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
+    for z in row {
+        *z /= length;
+    }
+}
+
+/// The levels among `rows` and the part of the rows that each has.
+fn shares(categories: Categories, rows: &[usize]) -> Vec<Level> {
+    let mut counts = vec![0_usize; categories.levels.len()];
+    for &row in rows {
+        counts[categories.codes[row] as usize] += 1;
+    }
+    (categories.levels.into_iter().zip(counts))
+        .filter(|&(_, count)| count > 0)
+        .map(|(text, count)| Level { text, share: count as f64 / rows.len() as f64 })
+        .collect()
+}
+
+/// What looks odd about a column that is read as `levels` categories in `rows` training rows.
+pub(super) fn doubts(table: &Table, column: &Column, levels: usize, rows: usize) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(row) = column.first_text()
+        && column.numbers() * 10 >= table.rows() * 9
+    {
+        warnings.push(Warning::MostlyNumeric {
+            column: column.name().to_owned(),
+            text: column.cell(row).to_owned(),
+            line: table.line(row),
+            numbers: column.numbers(),
+            rows: table.rows(),
+        });
+    }
+    if levels > 20 && levels * 10 > rows {
+        warnings.push(Warning::ManyLevels { column: column.name().to_owned(), levels, rows });
+    }
+    warnings
+}
+
+/// The cells to encode, written into coordinates `start..` of rows of `inputs`.
+struct Cells<'a> {
+    table: &'a Table,
+    column: &'a Column,
+    rows: &'a [usize],
+}
+
+impl Cells<'_> {
+    fn numbers(
+        &self,
+        standard: &Standard,
+        start: usize,
+        inputs: usize,
+        x: &mut [f64],
+    ) -> Result<(), TableError> {
+        for (out, &row) in x.chunks_exact_mut(inputs).zip(self.rows) {
+            let number = self.column.number(row).ok_or_else(|| TableError::NotNumeric {
+                line: self.table.line(row),
+                column: self.column.name().to_owned(),
+                text: excerpt(self.column.cell(row)),
+            })?;
+            out[start] = standard.apply(number);
+        }
+        Ok(())
+    }
+
+    fn one_hot(
+        &self,
+        levels: &[Level],
+        start: usize,
+        inputs: usize,
+        x: &mut [f64],
+    ) -> Option<Warning> {
+        let spread = |level: &Level| (level.share * (1.0 - level.share)).sqrt();
+        let off: Vec<f64> = levels.iter().map(|level| -level.share / spread(level)).collect();
+        let on: Vec<f64> = levels.iter().map(|level| (1.0 - level.share) / spread(level)).collect();
+        let mut unseen: Option<(usize, usize)> = None;
+        for (out, &row) in x.chunks_exact_mut(inputs).zip(self.rows) {
+            let out = &mut out[start..start + levels.len()];
+            out.copy_from_slice(&off);
+            let cell = self.column.cell(row);
+            match levels.binary_search_by(|level| level.text.as_str().cmp(cell)) {
+                Ok(level) => out[level] = on[level],
+                Err(_) => unseen.get_or_insert((row, 0)).1 += 1,
+            }
+        }
+        unseen.map(|(row, rows)| Warning::UnseenCategory {
+            column: self.column.name().to_owned(),
+            text: self.column.cell(row).to_owned(),
+            line: self.table.line(row),
+            rows,
+        })
+    }
+}

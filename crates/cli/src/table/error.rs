@@ -1,0 +1,281 @@
+//! What can be wrong with a table or with what is asked of it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A table that cannot be read, or a request that does not fit it.
+///
+/// Lines count from 1, the header's; a row's line is the one it starts on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// The file cannot be opened or read.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file starts like gzip and does not decompress.
+    #[error("cannot decompress `{path}`, which is truncated or corrupt gzip: {source}")]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        source: io::Error,
+    },
+    /// No byte, or nothing but blank lines.
+    #[error("`{path}` is empty, expected a header and rows")]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A header and nothing else.
+    #[error("`{path}` has a header and no rows")]
+    HeaderOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A field is not UTF-8.
+    #[error("line {line} is not UTF-8 (field {field}); save the file as UTF-8")]
+    NotUtf8 {
+        /// Line of the row.
+        line: u64,
+        /// Field of the row, from 1.
+        field: usize,
+    },
+    /// A quoted field runs to the end of the file.
+    #[error("line {line} opens a quote (\") that is never closed")]
+    OpenQuote {
+        /// Line of the row.
+        line: u64,
+    },
+    /// A row with more or fewer fields than the header.
+    #[error("line {line} has {}, expected {expected} as in the header", counted(*found, "field"))]
+    Ragged {
+        /// Line of the row.
+        line: u64,
+        /// Fields it has.
+        found: usize,
+        /// Fields of the header.
+        expected: usize,
+    },
+    /// A column without a name.
+    #[error("column {position} of the header has no name")]
+    EmptyName {
+        /// Position in the header, from 1.
+        position: usize,
+    },
+    /// Two columns with one name.
+    #[error("columns {first} and {second} of the header are both called `{name}`")]
+    DuplicateName {
+        /// The name.
+        name: String,
+        /// Position of the first, from 1.
+        first: usize,
+        /// Position of the second.
+        second: usize,
+    },
+    /// A cell with nothing in it.
+    #[error("line {line}, column `{column}`: the cell is empty (imputation does not exist yet)")]
+    EmptyCell {
+        /// Line of the row.
+        line: u64,
+        /// Name of the column.
+        column: String,
+    },
+    /// A cell that reads as a number but as no finite one.
+    #[error("line {line}, column `{column}`: `{text}` is not a finite number")]
+    NonFinite {
+        /// Line of the row.
+        line: u64,
+        /// Name of the column.
+        column: String,
+        /// The cell.
+        text: String,
+    },
+    /// More than 4 GiB of text in one column.
+    #[error("line {line}: column `{column}` holds more than 4 GiB of text")]
+    ColumnTooLong {
+        /// Line where it became too much.
+        line: u64,
+        /// Name of the column.
+        column: String,
+    },
+    /// The encoded table does not fit in memory.
+    #[error("{rows} rows of {inputs} inputs do not fit in memory; is a column an identifier?")]
+    TooLarge {
+        /// Rows to encode.
+        rows: usize,
+        /// Inputs after encoding.
+        inputs: usize,
+    },
+    /// A column that was asked for by name.
+    #[error("no column `{name}`{}; the columns are {}", suggestion(nearest.as_deref()), listing(columns))]
+    NoColumn {
+        /// What was asked for.
+        name: String,
+        /// The columns that there are.
+        columns: Vec<String>,
+        /// The one most like it, if any is.
+        nearest: Option<String>,
+    },
+    /// Columns that a model needs.
+    #[error("the table lacks columns that the model needs: {}", listing(missing))]
+    MissingColumns {
+        /// All of them.
+        missing: Vec<String>,
+    },
+    /// A text where a model expects a number.
+    #[error("line {line}, column `{column}`: `{text}` is not a number, as the model expects")]
+    NotNumeric {
+        /// Line of the row.
+        line: u64,
+        /// Name of the column.
+        column: String,
+        /// The cell.
+        text: String,
+    },
+    /// Regression on a target that is not numeric.
+    #[error(
+        "line {line}, column `{column}`: `{text}` is not a number, as `--task regression` expects"
+    )]
+    TargetNotNumeric {
+        /// Line of the row.
+        line: u64,
+        /// Name of the target.
+        column: String,
+        /// The cell.
+        text: String,
+    },
+    /// A target with one value on all training rows.
+    #[error(
+        "target `{column}` is `{text}` on all {rows} training rows, so there is nothing to learn"
+    )]
+    ConstantTarget {
+        /// Name of the target.
+        column: String,
+        /// Its value.
+        text: String,
+        /// Training rows.
+        rows: usize,
+    },
+    /// Fewer than two rows.
+    #[error("the table has {}, expected at least 2", counted(*found, "row"))]
+    TooFewRows {
+        /// Rows of the table.
+        found: usize,
+    },
+    /// An option whose value does not fit, or does not fit the table.
+    #[error("`{option}` is {value}, expected {expected}")]
+    BadOption {
+        /// The option as it is written on the command line.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        expected: String,
+    },
+}
+
+/// `text` for a message: control characters escaped, cut after 60 characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut out = String::new();
+    for (i, c) in text.chars().enumerate() {
+        match c {
+            _ if i == 60 => {
+                out.push('…');
+                break;
+            }
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The name most like `name`: at most a third of its letters away (at least one), or else the
+/// first that has `name` inside or is inside it, three letters at least.
+pub(super) fn nearest<'a>(
+    name: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    let wanted = name.to_lowercase();
+    let limit = (wanted.chars().count() / 3).max(1);
+    let close = names
+        .clone()
+        .map(|other| (distance(&wanted, &other.to_lowercase()), other))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, _)| distance <= limit)
+        .map(|(_, other)| other);
+    let inside = |a: &str, b: &str| a.chars().count() >= 3 && b.contains(a);
+    let related = |other: &str| inside(&wanted, other) || inside(other, &wanted);
+    close
+        .or_else(|| names.into_iter().find(|other| related(&other.to_lowercase())))
+        .map(str::to_owned)
+}
+
+/// Letters to insert, delete or replace to get from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}
+
+fn listing(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut out: Vec<String> =
+        names.iter().take(SHOWN).map(|name| format!("`{}`", excerpt(name))).collect();
+    if names.len() > SHOWN {
+        out.push(format!("and {} more", names.len() - SHOWN));
+    }
+    out.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_wants_a_likeness() {
+        let names = ["carat", "cut", "price"];
+        let near = |name| nearest(name, names.into_iter());
+        assert_eq!(near("prise").as_deref(), Some("price"));
+        assert_eq!(near("PRICE").as_deref(), Some("price"));
+        assert_eq!(near("cit").as_deref(), Some("cut"));
+        assert_eq!(near("weight"), None);
+        assert_eq!(near("log_price").as_deref(), Some("price"));
+        assert_eq!(near("ric").as_deref(), Some("price"));
+        assert_eq!(near("ce"), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn messages_stay_on_one_short_line() {
+        assert_eq!(excerpt("a\nb\tc"), "a\\nb\\tc");
+        let long = excerpt(&"x".repeat(1000));
+        assert_eq!(long.chars().count(), 61);
+        assert!(long.ends_with('…'));
+        let many: Vec<String> = (0..25).map(|i| format!("c{i}")).collect();
+        assert!(listing(&many).ends_with("`c19`, and 5 more"));
+    }
+}

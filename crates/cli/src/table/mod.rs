@@ -1,0 +1,34 @@
+//! From a CSV file to equations: reading, splitting, encoding, merging, and back to CSV.
+//!
+//! [`Table::read`] keeps a file's cells and line numbers, [`Problem::prepare`] turns them into
+//! training and test rows, and [`write_predictions`] puts a model's outputs back into the user's
+//! units. The pieces stand alone as well: [`split`](split()), [`Encoder`], [`Target`], [`merge`](merge()).
+//!
+//! What a user should know but need not act on comes back as [`Warning`] values; a call or a
+//! file that is wrong is a [`TableError`] that names line, column and text.
+
+mod column;
+mod encode;
+mod error;
+mod predictions;
+mod problem;
+mod read;
+mod split;
+mod standard;
+mod target;
+mod warning;
+
+#[cfg(test)]
+mod tests;
+
+pub use column::{Categories, Column, Table, Values};
+pub use encode::{Encoded, Encoder, Feature, Level};
+pub use error::TableError;
+pub use nearlin::{Contradiction, Merged, merge};
+pub use predictions::{Predictions, prediction_header, write_predictions};
+pub use problem::{ClassCount, Options, Part, Problem};
+pub use split::{Holdout, Split, split};
+pub use standard::Standard;
+pub(crate) use target::best;
+pub use target::{Target, TargetCode, Task, Truth};
+pub use warning::Warning;

@@ -1,0 +1,164 @@
+//! From a table and a target to what a network is trained and tested on.
+
+use super::column::Table;
+use super::encode::{Encoder, doubts};
+use super::error::TableError;
+use super::split::{Holdout, split};
+use super::target::{Target, Task, Truth};
+use super::warning::Warning;
+use nearlin::{Contradiction, Merged, merge};
+
+/// What is asked of a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Name of the target's column.
+    pub target: String,
+    /// Default: [`Task::auto`].
+    pub task: Option<Task>,
+    /// How many of the shuffled rows to keep. Default all.
+    pub rows: Option<usize>,
+    /// How the rows that are kept are divided. Default a fifth for testing.
+    pub holdout: Holdout,
+    /// Seed of the shuffle. Default 0.
+    pub seed: u64,
+}
+
+/// A table ready for training.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// How raw rows become inputs.
+    pub encoder: Encoder,
+    /// How the target becomes outputs, and back.
+    pub target: Target,
+    /// The training rows as equations.
+    pub equations: Merged,
+    /// The training rows, in the order of [`Merged::equation_of`].
+    pub train: Part,
+    /// The test rows.
+    pub test: Part,
+    /// Encoded test rows, row-major, `test rows x inputs`.
+    pub test_x: Vec<f64>,
+    /// Encoded targets of the test rows, row-major, `test rows x outputs`.
+    pub test_y: Vec<f64>,
+    /// Rows kept, those of training and test together unless fewer than 5.
+    pub rows: usize,
+    /// Columns of the table but the target.
+    pub features: usize,
+    /// Rows of each class that there is in training; empty for regression.
+    pub classes: Vec<ClassCount>,
+    /// What a user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Some rows of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The rows' indices in the table.
+    pub rows: Vec<usize>,
+    /// The lines of the file that they start on.
+    pub lines: Vec<u64>,
+    /// Their targets as the user gave them.
+    pub truth: Truth,
+}
+
+/// How often a class occurs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassCount {
+    /// The class.
+    pub label: String,
+    /// Training rows that have it.
+    pub train: usize,
+    /// Test rows that have it.
+    pub test: usize,
+}
+
+impl Problem {
+    /// Divides, encodes and merges the rows of `table`.
+    ///
+    /// Encoders are fitted on the training rows only; whether a column is numeric is decided on
+    /// the whole table.
+    ///
+    /// # Errors
+    /// [`TableError`] for a target that is absent, not numeric though regression is asked for, or
+    /// constant over the training rows; for options that do not fit the table; for fewer than two
+    /// rows; or if the encoded rows do not fit in memory.
+    pub fn prepare(table: &Table, options: &Options) -> Result<Self, TableError> {
+        let column = table.find(&options.target)?;
+        let task = options.task.unwrap_or_else(|| Task::auto(column));
+        let codes = match task {
+            Task::Regression => None,
+            Task::Classification => Some(column.categories().codes),
+        };
+        let (rows, keep) = (table.rows(), options.rows);
+        let parts = split(rows, codes.as_deref(), keep, options.holdout, options.seed)?;
+
+        let target = Target::fit(table, &options.target, task, &parts.train)?;
+        let (encoder, mut warnings) = Encoder::fit(table, &options.target, &parts.train);
+        let train = Part::new(table, &target, parts.train)?;
+        let test = Part::new(table, &target, parts.test)?;
+        if task == Task::Classification {
+            warnings.extend(doubts(table, column, target.outputs(), train.rows.len()));
+            warnings.extend(test.unseen_class(table, &target));
+        }
+
+        let encoded = encoder.encode(table, &train.rows)?;
+        let y = target.encode(&train.truth);
+        let equations = merge(encoded.x, &y, encoded.inputs, target.outputs());
+        let encoded = encoder.encode(table, &test.rows)?;
+        warnings.extend(encoded.warnings);
+        Ok(Self {
+            test_x: encoded.x,
+            test_y: target.encode(&test.truth),
+            rows: keep.map_or(rows, |keep| keep.min(rows)),
+            features: table.columns().len() - 1,
+            classes: class_counts(&target, &train, &test),
+            encoder,
+            target,
+            equations,
+            train,
+            test,
+            warnings,
+        })
+    }
+
+    /// The file's lines of training rows that contradict each other.
+    #[must_use]
+    pub fn lines_of(&self, contradiction: &Contradiction) -> Vec<u64> {
+        contradiction.rows.iter().map(|&row| self.train.lines[row]).collect()
+    }
+}
+
+impl Part {
+    fn new(table: &Table, target: &Target, rows: Vec<usize>) -> Result<Self, TableError> {
+        let lines = rows.iter().map(|&row| table.line(row)).collect();
+        let truth = target.truth(table, &rows)?;
+        Ok(Self { rows, lines, truth })
+    }
+
+    fn unseen_class(&self, table: &Table, target: &Target) -> Option<Warning> {
+        let Truth::Labels(labels) = &self.truth else { return None };
+        let first = labels.iter().position(Option::is_none)?;
+        Some(Warning::UnseenClass {
+            column: target.column.clone(),
+            text: table.column(&target.column)?.cell(self.rows[first]).to_owned(),
+            line: self.lines[first],
+            rows: labels.iter().filter(|label| label.is_none()).count(),
+        })
+    }
+
+    fn class_sizes(&self, classes: usize) -> Vec<usize> {
+        let mut sizes = vec![0; classes];
+        if let Truth::Labels(labels) = &self.truth {
+            labels.iter().flatten().for_each(|&label| sizes[label as usize] += 1);
+        }
+        sizes
+    }
+}
+
+fn class_counts(target: &Target, train: &Part, test: &Part) -> Vec<ClassCount> {
+    let labels = target.classes().unwrap_or_default();
+    let sizes = train.class_sizes(labels.len()).into_iter().zip(test.class_sizes(labels.len()));
+    (labels.iter().zip(sizes))
+        .map(|(label, (train, test))| ClassCount { label: label.clone(), train, test })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! What a user should know although nothing is wrong.
+
+use std::fmt;
+
+use super::error::excerpt;
+
+/// Something noticed while a table was prepared; `Display` is the sentence to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// An input column with one value on all training rows; it is not used.
+    ConstantColumn {
+        /// Name of the column.
+        column: String,
+        /// Its value.
+        text: String,
+    },
+    /// Categories that were not in the training rows; they get the all-zero code.
+    UnseenCategory {
+        /// Name of the column.
+        column: String,
+        /// The first such cell.
+        text: String,
+        /// Its line.
+        line: u64,
+        /// How many rows hold such cells.
+        rows: usize,
+    },
+    /// Classes of the target that are only in test rows; they count as wrong.
+    UnseenClass {
+        /// Name of the target.
+        column: String,
+        /// The first such class.
+        text: String,
+        /// Its line.
+        line: u64,
+        /// How many test rows hold such classes.
+        rows: usize,
+    },
+    /// At least nine cells of ten are numbers, but the column is read as categories.
+    MostlyNumeric {
+        /// Name of the column.
+        column: String,
+        /// The first cell that is no number.
+        text: String,
+        /// Its line.
+        line: u64,
+        /// Cells that are numbers.
+        numbers: usize,
+        /// All cells.
+        rows: usize,
+    },
+    /// More than 20 categories, and more than one for every ten training rows.
+    ManyLevels {
+        /// Name of the column.
+        column: String,
+        /// Different cells in the training rows.
+        levels: usize,
+        /// Training rows.
+        rows: usize,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConstantColumn { column, text } => {
+                write!(f, "column `{column}` is `{}` on all training rows: dropped", excerpt(text))
+            }
+            Self::UnseenCategory { column, text, line, rows } => write!(
+                f,
+                "column `{column}`, line {line}: `{}` is not among the training rows; \
+                 such cells, here {rows}, get the all-zero code",
+                excerpt(text)
+            ),
+            Self::UnseenClass { column, text, line, rows } => write!(
+                f,
+                "target `{column}`, line {line}: class `{}` is not among the training rows; \
+                 such test rows, here {rows}, count as wrong",
+                excerpt(text)
+            ),
+            Self::MostlyNumeric { column, text, line, numbers, rows } => write!(
+                f,
+                "column `{column}` is read as categories because of `{}` on line {line}, \
+                 though {numbers} of its {rows} cells are numbers",
+                excerpt(text)
+            ),
+            Self::ManyLevels { column, levels, rows } => write!(
+                f,
+                "column `{column}` has {levels} categories in {rows} training rows; \
+                 is it an identifier or a number?"
+            ),
+        }
+    }
+}

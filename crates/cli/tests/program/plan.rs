@@ -1,0 +1,61 @@
+//! `nearlin plan`.
+
+use serde_json::Value;
+
+use super::{Folder, classes, smooth};
+
+const SOLVERS: [&str; 5] = ["cholesky", "srht", "tensor-srht", "arc-cosine", "cg"];
+
+#[test]
+fn every_solver_has_a_price() {
+    let folder = Folder::with(smooth(60));
+    let options = "--width 64 --model m.safetensors --plot p.svg --report r.json";
+    let call = ["plan", "data.csv", "--target", "y"].into_iter().chain(options.split(' '));
+    let ran = folder.run(call).succeeded();
+    assert_eq!(ran.stderr, "");
+    for solver in SOLVERS {
+        let lines = ran.stdout.lines().filter(|line| line.starts_with(&format!("  {solver} ")));
+        assert_eq!(lines.count(), 1, "{solver}: {}", ran.stdout);
+    }
+    let report = folder.json("r.json");
+    let reason = report["plan"]["reason"].as_str().unwrap();
+    // Three texts and two numbers make five coordinates, the bias a sixth: 6 x 64 parameters.
+    let shape = ["48 to train on", "6 inputs from 3 columns", "384 parameters"];
+    for part in shape.into_iter().chain([reason, "iterations a step", "MiB"]) {
+        assert!(ran.stdout.contains(part), "no `{part}` in: {}", ran.stdout);
+    }
+    // Only the report was written, and of it what is known before a run.
+    let names: Vec<String> = folder.contents().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["data.csv", "r.json"]);
+    for key in ["scale_search", "steps", "result"] {
+        assert_eq!(report[key], Value::Null);
+    }
+    assert_eq!(report["model"]["scale"], Value::Null);
+    assert_eq!(report["data"]["train_rows"], 48);
+}
+
+/// What is announced is what runs, and a plan predicts what a fit would.
+#[test]
+fn plan_and_fit_agree() {
+    let folder = Folder::with(classes(60));
+    for solver in SOLVERS.into_iter().chain(["auto"]) {
+        let options = format!("--width 64 --solver {solver} --quiet --scale 100 --report");
+        let call = |command| [command, "data.csv", "--target", "y"].into_iter();
+        folder.run(call("plan").chain(options.split(' ')).chain(["plan.json"])).succeeded();
+        folder.run(call("fit").chain(options.split(' ')).chain(["fit.json"])).succeeded();
+        let (plan, fit) = (folder.json("plan.json"), folder.json("fit.json"));
+        let chosen = plan["plan"]["solver"].as_str().unwrap();
+        assert!(solver == "auto" || solver == chosen);
+        assert_eq!(fit["plan"]["solver"], chosen);
+        assert_eq!(fit["plan"]["reason"], plan["plan"]["reason"]);
+        let price = |report: &Value, i: usize| {
+            let candidate = &report["plan"]["candidates"][i];
+            (candidate["solver"].clone(), candidate["predicted_seconds"].clone())
+        };
+        for i in 0..SOLVERS.len() {
+            assert_eq!(price(&fit, i), price(&plan, i));
+        }
+        let steps = fit["steps"].as_array().unwrap();
+        assert!(!steps.is_empty() && steps.iter().all(|step| step["solver"] == chosen));
+    }
+}

@@ -1,0 +1,193 @@
+//! The report: its keys, their order, and what must hold among the figures.
+
+use serde_json::Value;
+
+use super::{Folder, classes, smooth};
+
+const DATA: &str = "data path rows train_rows test_rows features inputs outputs task merged_rows";
+const MODEL: &str = "model width parameters scale seed ridge";
+const PLAN: &str = "plan solver reason candidates";
+const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
+const TRIAL: &str = "scale eta_lin worst_contraction accepted";
+const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations \
+     seconds phases masks build solve update";
+const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rmse test_r2 \
+     test_accuracy seconds peak_bytes";
+
+/// The keys that may be null, as paths without indices.
+const NULLABLE: [&str; 5] = [
+    "scale_search.worst_contraction",
+    "result.test_rmse",
+    "result.test_r2",
+    "result.test_accuracy",
+    "result.peak_bytes",
+];
+
+/// Checks everything that holds for every report of a fit.
+#[track_caller]
+pub(crate) fn check(folder: &Folder, name: &str) -> Value {
+    let report = folder.json(name);
+    let count = |key: &str| report[key].as_array().unwrap().len();
+    let text = String::from_utf8(folder.bytes(name)).unwrap();
+    let repeated = |what: &str, times: usize| vec![what; times].join(" ");
+    let expected = [
+        DATA,
+        MODEL,
+        PLAN,
+        &repeated(CANDIDATE, report["plan"]["candidates"].as_array().unwrap().len()),
+        "scale_search",
+        &repeated(TRIAL, count("scale_search")),
+        "steps",
+        &repeated(STEP, count("steps")),
+        RESULT,
+    ]
+    .join(" ");
+    assert_eq!(keys(&text).join(" "), expected.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert!(text.ends_with("}\n"));
+    check_nulls(&report, "");
+    check_figures(&report);
+    report
+}
+
+/// All keys in the order of the text; no text in a report looks like one.
+fn keys(text: &str) -> Vec<String> {
+    let key = |line: &str| {
+        let (key, _) = line.trim_start().strip_prefix('"')?.split_once("\":")?;
+        Some(key.to_owned())
+    };
+    text.lines().filter_map(key).collect()
+}
+
+#[track_caller]
+fn check_nulls(value: &Value, path: &str) {
+    match value {
+        Value::Null => assert!(NULLABLE.contains(&path), "{path} is null"),
+        Value::Number(number) => assert!(number.as_f64().unwrap().is_finite(), "{path}"),
+        Value::Array(items) => items.iter().for_each(|item| check_nulls(item, path)),
+        Value::Object(entries) => {
+            for (key, item) in entries {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                check_nulls(item, &below);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn check_figures(report: &Value) {
+    let (data, model, result) = (&report["data"], &report["model"], &report["result"]);
+    let whole = |value: &Value| value.as_u64().unwrap();
+    let real = |value: &Value| value.as_f64().unwrap();
+    assert_eq!(whole(&model["parameters"]), whole(&model["width"]) * whole(&data["inputs"]));
+    assert!(whole(&data["train_rows"]) + whole(&data["test_rows"]) <= whole(&data["rows"]));
+    assert!(whole(&data["merged_rows"]) < whole(&data["train_rows"]));
+    let endings = ["converged", "floor", "max-steps", "stagnated", "stopped", "breakdown"];
+    let ending = result["ending"].as_str().unwrap();
+    assert!(endings.contains(&ending), "{ending}");
+    let regression = data["task"] == "regression";
+    let tested = whole(&data["test_rows"]) > 0;
+    assert_eq!(result["test_rmse"].is_number(), tested);
+    assert_eq!(result["test_accuracy"].is_number(), tested && !regression);
+    assert!(result["test_r2"].is_null() || tested && regression);
+    assert!((0.0..=1.0).contains(&real(&result["floor"])));
+    assert!(!cfg!(target_os = "linux") || whole(&result["peak_bytes"]) > 0);
+
+    let candidates = report["plan"]["candidates"].as_array().unwrap();
+    assert!(candidates.iter().any(|candidate| candidate["solver"] == report["plan"]["solver"]));
+    let trials = report["scale_search"].as_array().unwrap();
+    for (i, trial) in trials.iter().enumerate() {
+        assert_eq!(trial["accepted"], i + 1 == trials.len());
+    }
+    if let Some(accepted) = trials.last() {
+        assert_eq!(accepted["scale"], model["scale"]);
+    }
+    let steps = report["steps"].as_array().unwrap();
+    let mut total = 0.0;
+    for (i, step) in steps.iter().enumerate() {
+        assert_eq!(whole(&step["step"]), i as u64 + 1);
+        assert!((0.0..=1.0).contains(&real(&step["flipped"])));
+        let phases = step["phases"].as_object().unwrap();
+        let parts: f64 = phases.values().map(real).sum();
+        assert!(phases.values().all(|part| real(part) >= 0.0));
+        // Durations are whole nanoseconds, so only their sums have roundings.
+        assert!(parts <= real(&step["seconds"]) + 1e-9, "{step}");
+        total += real(&step["seconds"]);
+    }
+    assert!(total <= real(&result["seconds"]));
+    if let Some(last) = steps.last() {
+        assert_eq!(last["rel_residual"], result["train_rel_residual"]);
+    }
+}
+
+#[test]
+fn keys_are_complete_and_stable() {
+    let folder = Folder::with(smooth(40));
+    folder.fit("--width 32 --quiet --report r.json").succeeded();
+    let report = check(&folder, "r.json");
+    assert_eq!(report["data"]["path"], "data.csv");
+    assert_eq!(report["data"]["rows"], 40);
+    assert_eq!(report["data"]["features"], 3);
+    assert_eq!(report["data"]["inputs"], 6);
+    assert_eq!(report["data"]["outputs"], 1);
+    assert_eq!(report["model"]["width"], 32);
+    assert_eq!(report["model"]["ridge"], 0.01);
+    assert!(!report["scale_search"].as_array().unwrap().is_empty());
+
+    let folder = Folder::with(classes(40));
+    let options = "--width 32 --seed 18446744073709551615 --scale 2 --ridge 0";
+    folder.fit(&format!("{options} --quiet --report r.json")).succeeded();
+    let report = check(&folder, "r.json");
+    assert_eq!(report["data"]["outputs"], 3);
+    assert_eq!(report["model"]["seed"], u64::MAX);
+    assert_eq!(report["model"]["scale"], 2.0);
+    // A fixed scale is not searched for.
+    assert_eq!(report["scale_search"], Value::Array(vec![]));
+    assert!(report["result"]["test_accuracy"].is_number());
+}
+
+/// Wide enough and without a ridge, a run must end where it was asked to, and say so.
+#[test]
+fn a_run_that_can_converge_does() {
+    let folder = Folder::with(smooth(60));
+    folder.fit("--width 512 --ridge 0 --tol 1e-6 --quiet --report r.json").succeeded();
+    let report = check(&folder, "r.json");
+    assert_eq!(report["result"]["ending"], "converged");
+    assert!(report["result"]["train_rel_residual"].as_f64().unwrap() <= 1e-6);
+    // Every kept step is certified: the contraction is at most what the two terms allow.
+    for step in report["steps"].as_array().unwrap() {
+        let figure = |key: &str| step[key].as_f64().unwrap();
+        // The triangle inequality for vectors of 48 entries at most twice the residual: a few
+        // roundings an entry, and 48 in each of the three norms.
+        let rounding = 4.0 * (48.0 + 8.0) * f64::EPSILON;
+        let certified = figure("eta_inner") + figure("eta_lin");
+        assert!(figure("contraction") <= certified + rounding, "{step}");
+    }
+}
+
+/// Rows that contradict each other leave the known floor, and the ending names it.
+#[test]
+fn a_floor_is_an_ending() {
+    let table = smooth(40) + "0.5,0.5,c1,1\n0.5,0.5,c1,2\n";
+    let folder = Folder::with(table);
+    folder.fit("--width 512 --ridge 0 --test-fraction 0 --quiet --report r.json").succeeded();
+    let report = check(&folder, "r.json");
+    assert_eq!(report["result"]["ending"], "floor");
+    assert_eq!(report["data"]["merged_rows"], 1);
+    // Each of the two rows is 1/2 off their mean.
+    let table = String::from_utf8(folder.bytes("data.csv")).unwrap();
+    let y: Vec<f64> =
+        table.lines().skip(1).map(|l| l.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    let mean = y.iter().sum::<f64>() / y.len() as f64;
+    let norm = y.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>().sqrt();
+    let (floor, expected) = (report["result"]["floor"].as_f64().unwrap(), 0.5_f64.sqrt() / norm);
+    // Sums over 42 rows.
+    assert!((floor - expected).abs() <= 200.0 * f64::EPSILON * expected, "{floor} {expected}");
+    // With nothing left but the floor, the RMSE is the floor's: sqrt(1/2) over all rows.
+    let rmse = report["result"]["train_rmse"].as_f64().unwrap();
+    let least = (0.5 / y.len() as f64).sqrt();
+    // What the tolerance of 1e-8 leaves is orthogonal to the floor: sqrt(1 + (1e-8 / floor)^2).
+    assert!(
+        rmse >= least * (1.0 - 1e-12) && rmse <= least * (1.0 + 1e-12 + (1e-8 / floor).powi(2))
+    );
+}
