@@ -1,0 +1,87 @@
+//! `cargo xtask bench`: the figures of docs/benchmarks, measured again.
+//!
+//! Every benchmark writes a JSON file with all samples and a page that is computed from it, so that
+//! the sentences of a page always belong to its numbers.
+
+mod facts;
+mod files;
+mod peers;
+mod spread;
+mod step;
+mod table;
+mod words;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Which benchmark to run: `step` where nothing is said.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    step: step::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The time of one Gauss-Newton step against the width m and against the examples n.
+    Step(step::Args),
+    /// The time to a relative residual of 1e-8 beside other programs, on one thread.
+    Peers(peers::Args),
+}
+
+/// What every benchmark returns.
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// Runs the benchmark asked for.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let done = match &args.what {
+        None => step::run(&args.step),
+        Some(What::Step(args)) => step::run(args),
+        Some(What::Peers(args)) => peers::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.args)
+    }
+
+    #[test]
+    fn step_is_the_benchmark_where_nothing_is_said() {
+        let args = parsed("bench --quick").unwrap();
+        assert!(args.what.is_none());
+        assert_eq!(
+            format!("{:?}", args.step),
+            match parsed("bench step --quick").unwrap().what {
+                Some(What::Step(step)) => format!("{step:?}"),
+                other => panic!("{other:?}"),
+            }
+        );
+        assert!(parsed("bench --quick peers --peers a").is_err());
+        assert!(parsed("bench peers").is_err(), "the scripts' folder is required");
+        assert!(matches!(parsed("bench peers --peers a").unwrap().what, Some(What::Peers(_))));
+    }
+}

@@ -1,0 +1,57 @@
+//! Where results go, and how they get there.
+
+use std::path::{Path, PathBuf};
+
+use nearlin_cli::output;
+use serde::Serialize;
+
+use super::Outcome;
+
+/// The folder of the repository, which cargo tells the program it runs.
+pub(super) fn root() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    manifest.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| ".".into())
+}
+
+/// The folder for results, made where it is missing: the one asked for, or `docs/benchmarks`. What
+/// a smoke test measures is not worth keeping, so it goes to `target/bench`.
+pub(super) fn folder(asked: Option<&Path>, root: &Path, quick: bool) -> Outcome<PathBuf> {
+    let folder = match asked {
+        Some(folder) => folder.to_owned(),
+        None if quick => root.join("target/bench"),
+        None => root.join("docs/benchmarks"),
+    };
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Writes `NAME.json` with all samples and `NAME.md`, the page, and says so.
+pub(super) fn write(folder: &Path, name: &str, report: &impl Serialize, page: &str) -> Outcome {
+    let json = serde_json::to_string_pretty(report)? + "\n";
+    for (ending, text) in [("json", json.as_str()), ("md", page)] {
+        let path = folder.join(format!("{name}.{ending}"));
+        output::write(&path, |out| out.write_all(text.as_bytes()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoke_tests_leave_the_published_figures_alone() {
+        let root = std::env::temp_dir().join(format!("nearlin-xtask-{}", std::process::id()));
+        let published = folder(None, &root, false).unwrap();
+        assert_eq!(published, root.join("docs/benchmarks"));
+        assert_eq!(folder(None, &root, true).unwrap(), root.join("target/bench"));
+        let asked = root.join("a/b");
+        assert_eq!(folder(Some(&asked), &root, true).unwrap(), asked);
+        write(&asked, "step", &[1.5], "# Page\n").unwrap();
+        assert_eq!(std::fs::read_to_string(asked.join("step.json")).unwrap(), "[\n  1.5\n]\n");
+        assert_eq!(std::fs::read_to_string(asked.join("step.md")).unwrap(), "# Page\n");
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -1,0 +1,135 @@
+//! `cargo xtask ci`: format, lints, tests, documentation and tidiness, one after the other.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::tidy;
+
+/// Which checks to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Checks to run, in this order; all of them by default.
+    checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// The code is formatted.
+    Fmt,
+    /// No lint speaks up in any target. In the release profile, whose build scripts and macros
+    /// the tests need as well.
+    Clippy,
+    /// The tests of the whole workspace pass.
+    Tests,
+    /// The documentation builds without a warning.
+    Docs,
+    /// The rules of `cargo xtask tidy` hold.
+    Tidy,
+}
+
+impl Check {
+    /// Arguments to cargo and, if any, an environment variable with its value. None where the
+    /// check runs in this process.
+    fn command(self) -> Option<(&'static str, Option<(&'static str, &'static str)>)> {
+        match self {
+            Self::Fmt => Some(("fmt --all --check", None)),
+            Self::Clippy => {
+                Some(("clippy --release --workspace --all-targets -- -D warnings", None))
+            }
+            Self::Tests => Some(("test --release --workspace", None)),
+            Self::Docs => {
+                Some(("doc --no-deps --workspace", Some(("RUSTDOCFLAGS", "-D warnings"))))
+            }
+            Self::Tidy => None,
+        }
+    }
+
+    /// Runs the check; its exit code, 0 if it passed.
+    fn run(self) -> u8 {
+        let Some((arguments, variable)) = self.command() else {
+            println!("\n==> tidy");
+            return tidy::check();
+        };
+        let prefix = variable.map_or(String::new(), |(name, value)| format!("{name}=\"{value}\" "));
+        println!("\n==> {prefix}cargo {arguments}");
+        let mut command = Command::new(cargo());
+        command.args(arguments.split(' ')).envs(variable);
+        match command.status() {
+            Ok(status) => exit_code(status.code()),
+            Err(error) => {
+                eprintln!("ci: cargo could not be started: {error}");
+                1
+            }
+        }
+    }
+}
+
+/// The cargo that started this program, or the one on the path.
+pub(crate) fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+/// Runs the checks asked for and reports the total time.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let start = Instant::now();
+    let checks = if args.checks.is_empty() { Check::value_variants() } else { &args.checks };
+    let failed = first_failure(checks, Check::run);
+    let seconds = start.elapsed().as_secs_f64();
+    match failed {
+        None => {
+            println!("\nci: {} checks passed in {seconds:.0} s", checks.len());
+            ExitCode::SUCCESS
+        }
+        Some((check, code)) => {
+            eprintln!("\nci: {check:?} failed with exit code {code} after {seconds:.0} s");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Runs checks in order up to the first that does not return 0.
+fn first_failure(checks: &[Check], mut run: impl FnMut(Check) -> u8) -> Option<(Check, u8)> {
+    checks.iter().map(|&check| (check, run(check))).find(|&(_, code)| code != 0)
+}
+
+/// A child's exit code as ours: 1 for a child that a signal ended or whose code has no `u8`.
+fn exit_code(code: Option<i32>) -> u8 {
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_ends_the_run_with_its_code() {
+        let mut seen = Vec::new();
+        let failed = first_failure(Check::value_variants(), |check| {
+            seen.push(check);
+            if check == Check::Tests { 101 } else { 0 }
+        });
+        assert_eq!(failed, Some((Check::Tests, 101)));
+        assert_eq!(seen, [Check::Fmt, Check::Clippy, Check::Tests]);
+        assert_eq!(first_failure(Check::value_variants(), |_| 0), None);
+    }
+
+    #[test]
+    fn no_failure_becomes_a_success() {
+        assert_eq!(
+            [Some(0), Some(101), None, Some(256), Some(-1)].map(exit_code),
+            [0, 101, 1, 1, 1]
+        );
+    }
+
+    #[test]
+    fn warnings_are_errors_and_the_whole_workspace_is_checked() {
+        let clippy = Check::Clippy.command().unwrap().0;
+        assert!(clippy.ends_with("--workspace --all-targets -- -D warnings"), "{clippy}");
+        let (docs, variable) = Check::Docs.command().unwrap();
+        assert!(docs.contains("--workspace"), "{docs}");
+        assert_eq!(variable, Some(("RUSTDOCFLAGS", "-D warnings")));
+    }
+}

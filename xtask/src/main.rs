@@ -1,0 +1,40 @@
+//! Repository tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these tasks talk to whoever started them"
+)]
+
+mod bench;
+mod ci;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the nearlin repository.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs the checks that every change must pass, and stops at the first that fails.
+    Ci(ci::Args),
+    /// Checks what the compiler does not: file lengths, crate edges, silence, unsafe code.
+    Tidy,
+    /// Measures the figures of docs/benchmarks again.
+    Bench(Box<bench::Args>),
+}
+
+fn main() -> ExitCode {
+    match Args::parse().task {
+        Task::Ci(args) => ci::run(&args),
+        Task::Tidy => tidy::run(),
+        Task::Bench(args) => bench::run(&args),
+    }
+}
