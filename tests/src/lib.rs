@@ -1,0 +1,1 @@
+//! Cross-crate laws live in the test files beside this one.
