@@ -79,7 +79,8 @@ pub struct Options {
     pub max_inner: usize,
     /// Rows of a sketch; `None` for 4 n, or 2 n past 8,192 equations. Default `None`.
     pub sketch_rows: Option<usize>,
-    /// Signs of the outputs; `None` for what suits the shape. Default `None`.
+    /// Signs of the outputs; `None` for orthogonal ones without a ridge, where the width allows them,
+    /// and random ones with a ridge. Default `None`.
     pub signs: Option<Signs>,
     /// Threads. Default: rayon's current pool. No result depends on it.
     pub par: Par,

@@ -118,10 +118,9 @@ fn explain(best: &Candidate, next: Option<&Candidate>) -> String {
     } else {
         let times = if best.builds == 1 { "once".into() } else { format!("{} times", best.builds) };
         let build = best.build_seconds;
-        format!(
-            "a factor built {times} at {build:.2} s and {:.0} iterations a step",
-            best.iterations
-        )
+        let build =
+            if build < 0.1 { format!("{:.1} ms", 1e3 * build) } else { format!("{build:.1} s") };
+        format!("a factor built {times} at {build} and {:.0} iterations a step", best.iterations)
     };
     let than = next.map_or(String::new(), |next| {
         let ratio = next.predicted_seconds / best.predicted_seconds;

@@ -25,6 +25,9 @@ const MAX_HALVINGS: usize = 12;
 /// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
 const REUSE: f64 = 5e-4;
 
+/// A system of which this much is left has no solution, as far as the solver can tell.
+const UNSOLVED: f64 = 0.5;
+
 impl<T: Element> Optimiser<'_, T> {
     /// One step from `state`.
     pub(super) fn step(
@@ -129,16 +132,12 @@ impl<T: Element> Optimiser<'_, T> {
     ) -> Result<(Direction, f64), TrainError> {
         let (options, equations) = (self.options, self.equations);
         let tolerance = self.inner_tolerance(state, start, steps);
-        if self.overdetermined && options.ridge == 0.0 {
-            let found = least_squares(
-                &self.exact,
-                &state.mask,
-                &state.residual,
-                tolerance,
-                options,
-                observer,
-            )?;
-            return Ok((found, 0.0));
+        let (exact, mask, residual) = (&self.exact, &state.mask, &state.residual);
+        let in_weight_space = |observer: &mut dyn Observer| {
+            least_squares(exact, mask, residual, tolerance, options, observer)
+        };
+        if self.deficient || (self.overdetermined && options.ridge == 0.0) {
+            return Ok((in_weight_space(observer)?, 0.0));
         }
         let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, &state.mask));
         if !usable {
@@ -146,7 +145,14 @@ impl<T: Element> Optimiser<'_, T> {
             // Freed before the next one is built: they are the largest things in memory.
             self.built = None;
             let jacobian = self.features.jacobian(&state.mask);
-            let factor = self.solver.build(&jacobian, options.ridge, options.par)?;
+            let factor = match self.solver.build(&jacobian, options.ridge, options.par) {
+                // Nothing to factor, as when no neuron is active: a fact about the data.
+                Err(TrainError::Factor(_)) => {
+                    self.deficient = true;
+                    return Ok((in_weight_space(observer)?, 0.0));
+                }
+                built => built?,
+            };
             let (examples, outputs) = (equations.rows(), equations.outputs());
             let preconditioner = Preconditioner { factor, examples, outputs };
             self.built = Some((preconditioner, state.mask.clone()));
@@ -168,7 +174,19 @@ impl<T: Element> Optimiser<'_, T> {
             ridge: options.ridge,
         };
         let found = system.direction(tolerance, options, observer)?;
-        Ok((found, preconditioner.shift()))
+        let shift = preconditioner.shift();
+        let stuck = found.step.iter().all(|&s| s == 0.0);
+        let unsolved = options.ridge == 0.0 && found.reduction > UNSOLVED;
+        if found.stopped || !(stuck || unsolved) {
+            return Ok((found, shift));
+        }
+        // Linearly dependent columns can leave J without full rank although it has enough columns.
+        let other = in_weight_space(observer)?;
+        if stuck || other.eta_inner < found.eta_inner {
+            self.deficient = true;
+            return Ok((other, 0.0));
+        }
+        Ok((found, shift))
     }
 
     /// Whether a preconditioner built at one mask still serves at another.
