@@ -7,21 +7,22 @@
 //! the same; the optimiser takes the smallest scale at which every step certifies.
 
 mod advance;
+mod search;
 
 use nearlin_relu::{Forward, Init, Network, PackedMask, Signs};
 
 use crate::dual::Preconditioner;
-use crate::observe::{Event, Observer, Phase};
-use crate::options::{MAX_SCALE, Options, Precision, Scale};
+use crate::observe::Observer;
+use crate::options::{Options, Precision};
 use crate::plan::{Shape, plan};
-use crate::report::{Ending, Run, ScaleTrial, StepReport};
+use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
 use crate::step::{Direction, Features, gradient_norm};
 use crate::vector::{Element, norm};
 use crate::{Equations, TrainError};
 
-/// How much a later step's failure enlarges the scale.
-const GROWTH: f64 = 8.0;
+/// The reason of a run that an observer stopped.
+const STOPPED: &str = "the observer asked to stop";
 
 /// Steps in a row that gain less than [`LITTLE`] before a run counts as stagnated.
 const PATIENCE: usize = 3;
@@ -109,11 +110,8 @@ struct State {
 /// What became of a step.
 enum Verdict {
     Keep(Box<(State, StepReport)>),
-    /// The scale is too small; the contraction that showed it, where the step got that far.
-    Grow {
-        eta_lin: f64,
-        contraction: Option<f64>,
-    },
+    /// The scale is too small.
+    Grow(search::Failure),
     End(Ending, String),
 }
 
@@ -145,77 +143,6 @@ impl<'a, T: Element> Optimiser<'a, T> {
             built: None,
             first: None,
         })
-    }
-
-    fn run(mut self, observer: &mut dyn Observer) -> Result<Run, TrainError> {
-        let automatic = self.options.scale == Scale::Auto;
-        let mut scale = match self.options.scale {
-            Scale::Auto => 1.0,
-            Scale::Fixed(scale) => scale,
-        };
-        let _ = observer.on_event(&Event::Phase(Phase::Masks));
-        let network = self.init.network(scale)?;
-        let forward = network.forward(self.equations.x(), self.options.par)?;
-        let mut state = self.state(network, forward, None);
-        let start_measure = state.measure;
-        let (mut steps, mut search): (Vec<StepReport>, Vec<ScaleTrial>) = (Vec::new(), Vec::new());
-        let mut worst = None;
-
-        let (ending, reason) = loop {
-            if let Some(end) = self.finished(&state, start_measure, &steps) {
-                break end;
-            }
-            let may_grow = automatic && scale < MAX_SCALE;
-            match self.step(&state, start_measure, &steps, may_grow, observer)? {
-                Verdict::End(ending, reason) => break (ending, reason),
-                Verdict::Grow { eta_lin, contraction } => {
-                    let first_eta = steps.first().map_or(eta_lin, |s| s.eta_lin);
-                    let trial = ScaleTrial {
-                        scale,
-                        eta_lin: first_eta,
-                        worst_contraction: contraction,
-                        accepted: false,
-                    };
-                    let growth = if contraction.is_some() { GROWTH } else { 2.0 };
-                    search.push(trial);
-                    scale = (scale * growth).min(MAX_SCALE);
-                    let told = observer.on_event(&Event::Scale(&trial)).is_break();
-                    if told || observer.on_event(&Event::Restart { scale }).is_break() {
-                        break (Ending::Stopped, "the observer asked to stop".into());
-                    }
-                    state = self.restart(scale, state)?;
-                    steps.clear();
-                    worst = None;
-                }
-                Verdict::Keep(kept) => {
-                    let (next, report) = *kept;
-                    worst = Some(report.contraction.max(worst.unwrap_or(0.0)));
-                    state = next;
-                    steps.push(report);
-                    let report = &steps[steps.len() - 1];
-                    if observer.on_event(&Event::Step(report)).is_break() {
-                        break (Ending::Stopped, "the observer asked to stop".into());
-                    }
-                }
-            }
-        };
-        if automatic {
-            let eta_lin = steps.first().map_or(0.0, |s| s.eta_lin);
-            let trial = ScaleTrial { scale, eta_lin, worst_contraction: worst, accepted: true };
-            let _ = observer.on_event(&Event::Scale(&trial));
-            search.push(trial);
-        }
-        let rel_residual = self.relative(norm(&state.residual));
-        let network = state.network;
-        Ok(Run { network, scale, ending, reason, rel_residual, steps, scale_search: search })
-    }
-
-    /// The state at the initial weights of another scale: the same masks, the same residual.
-    fn restart(&self, scale: f64, old: State) -> Result<State, TrainError> {
-        let network = self.init.network(scale)?;
-        drop(old);
-        let forward = network.forward(self.equations.x(), self.options.par)?;
-        Ok(self.state(network, forward, None))
     }
 
     fn state(&self, network: Network, forward: Forward, multipliers: Option<Vec<f64>>) -> State {

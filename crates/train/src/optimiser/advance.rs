@@ -2,7 +2,8 @@
 
 use nearlin_relu::PackedMask;
 
-use super::{Optimiser, State, Verdict, ratio};
+use super::search::Failure;
+use super::{Optimiser, STOPPED, State, Verdict, ratio};
 use crate::TrainError;
 use crate::dual::Preconditioner;
 use crate::observe::{Event, Observer, Phase};
@@ -48,7 +49,7 @@ impl<T: Element> Optimiser<'_, T> {
             found
         };
         if direction.stopped {
-            return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
+            return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
         }
         if direction.step.iter().all(|&s| s == 0.0) {
             let what = if direction.broken { "broke down" } else { "made no progress" };
@@ -61,7 +62,7 @@ impl<T: Element> Optimiser<'_, T> {
         let mut length = 1.0;
         for _ in 0..=MAX_HALVINGS {
             if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
-                return Ok(Verdict::End(Ending::Stopped, "the observer asked to stop".into()));
+                return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
             }
             let mut network = state.network.clone();
             for (u, s) in network.change_mut().iter_mut().zip(&direction.step) {
@@ -81,17 +82,18 @@ impl<T: Element> Optimiser<'_, T> {
             // A larger scale helps where the linear model missed, not where the solver did.
             let curable = direction.reduction <= FIRST_ETA;
             if may_grow && curable {
+                let flips = next.mask.count_differences(&state.mask) as f64;
                 if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
-                    return Ok(Verdict::Grow { eta_lin, contraction: None });
+                    return Ok(Verdict::Grow(Failure { eta_lin, contraction: None, flips }));
                 }
                 // Where the residual cannot vanish, no scale makes it contract.
                 let certified = contraction <= CONTRACTION && lower;
                 if !(certified || self.overdetermined) {
-                    return Ok(Verdict::Grow { eta_lin, contraction: Some(contraction) });
+                    let contraction = Some(contraction);
+                    return Ok(Verdict::Grow(Failure { eta_lin, contraction, flips }));
                 }
             }
             if lower && gains {
-                let entries = (self.equations.rows() * self.options.width) as f64;
                 let report = StepReport {
                     step: steps.len() + 1,
                     solver: self.solver.kind().name(),
@@ -99,7 +101,7 @@ impl<T: Element> Optimiser<'_, T> {
                     eta_inner: direction.eta_inner,
                     eta_lin,
                     contraction,
-                    flipped: next.mask.count_differences(&state.mask) as f64 / entries,
+                    flipped: next.mask.count_differences(&state.mask) as f64 / self.entries(),
                     inner_iterations: direction.iterations,
                     rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
                     shift,
@@ -191,8 +193,8 @@ impl<T: Element> Optimiser<'_, T> {
 
     /// Whether a preconditioner built at one mask still serves at another.
     fn serves(&self, built: &PackedMask, now: &PackedMask) -> bool {
-        let entries = (self.equations.rows() * self.options.width) as f64;
-        !self.solver.follows_masks() || built.count_differences(now) as f64 <= REUSE * entries
+        let flipped = built.count_differences(now) as f64;
+        !self.solver.follows_masks() || flipped <= REUSE * self.entries()
     }
 
     /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further
