@@ -44,11 +44,14 @@ struct Clock {
     phase: Option<(Phase, Instant)>,
     phases: Phases,
     steps: Vec<StepTime>,
+    /// The steps at the last scale that certified: a search may still look at smaller ones.
+    certified: Option<Vec<StepTime>>,
 }
 
 impl Clock {
     fn new(now: Instant) -> Self {
-        Self { step_began: now, phase: None, phases: Phases::default(), steps: Vec::new() }
+        let (phases, steps) = (Phases::default(), Vec::new());
+        Self { step_began: now, phase: None, phases, steps, certified: None }
     }
 
     /// Takes note of `event`, which happened `now`.
@@ -65,7 +68,12 @@ impl Clock {
                 self.steps.push(StepTime { seconds, phases });
                 self.step_began = now;
             }
-            Event::Restart { .. } => *self = Self::new(now),
+            Event::Scale(trial) if trial.accepted => {
+                self.certified = Some(std::mem::take(&mut self.steps));
+            }
+            Event::Restart { .. } => {
+                *self = Self { certified: self.certified.take(), ..Self::new(now) };
+            }
             _ => {}
         }
     }
@@ -110,12 +118,12 @@ impl Watch {
         Self { clock: Clock::new(Instant::now()), view }
     }
 
-    /// The times of the kept steps since the last restart; the bar is gone after it.
+    /// The times of the kept steps at the accepted scale; the bar is gone after it.
     pub(super) fn finish(self) -> Vec<StepTime> {
         if let View::Bar(bar) = self.view {
             bar.shown.finish_and_clear();
         }
-        self.clock.steps
+        self.clock.certified.unwrap_or(self.clock.steps)
     }
 }
 
