@@ -7,8 +7,10 @@
 //! the same; the optimiser takes the smallest scale at which every step certifies.
 
 mod advance;
+mod pin;
 mod search;
 
+use self::pin::Pin;
 use nearlin_relu::{Forward, Init, Network, PackedMask, Signs};
 
 use crate::dual::Preconditioner;
@@ -17,7 +19,7 @@ use crate::options::{Options, Precision};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
-use crate::step::{Direction, Features, gradient_norm};
+use crate::step::{Direction, Features, gradient};
 use crate::vector::{Element, norm};
 use crate::{Equations, TrainError};
 
@@ -84,6 +86,8 @@ struct Optimiser<'a, T> {
     init: Init,
     exact: Features<f64>,
     features: Features<T>,
+    /// Output signs, m x K.
+    signs: Vec<f64>,
     y_norm: f64,
     /// Fewer parameters than equations: the residual cannot vanish, the gradient can.
     overdetermined: bool,
@@ -102,9 +106,20 @@ struct State {
     /// `f(W) - y`.
     residual: Vec<f64>,
     multipliers: Option<Vec<f64>>,
+    /// Entries of the mask that are held on their kinks.
+    pins: Vec<Pin>,
     /// What convergence is measured by: the residual's norm, or the gradient's.
     measure: f64,
+    /// `measure` relative to the gradient with `relu'(0) = 0`: below 1 only on kinks.
+    share: f64,
     objective: f64,
+}
+
+/// What a step hands on beside the weights.
+#[derive(Default)]
+struct Hold {
+    multipliers: Option<Vec<f64>>,
+    pins: Vec<Pin>,
 }
 
 /// What became of a step.
@@ -137,6 +152,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             init,
             exact: Features::new(equations, network.signs(), options.width),
             features: Features::new(equations, network.signs(), options.width),
+            signs: network.signs().to_vec(),
             y_norm: norm(equations.y()),
             overdetermined: options.width / 2 * d < n * k,
             deficient: false,
@@ -145,20 +161,25 @@ impl<'a, T: Element> Optimiser<'a, T> {
         })
     }
 
-    fn state(&self, network: Network, forward: Forward, multipliers: Option<Vec<f64>>) -> State {
+    /// The state of a network that has seen `forward`.
+    fn state(&self, network: Network, forward: Forward, hold: Hold) -> State {
         let Forward { outputs, mask } = forward;
+        let Hold { multipliers, pins } = hold;
         let residual: Vec<f64> =
             outputs.iter().zip(self.equations.y()).map(|(f, y)| f - y).collect();
         let ridge = self.options.ridge;
-        let measure = if self.by_gradient() {
+        let (measure, share) = if self.by_gradient() {
             let jacobian = self.exact.jacobian(&mask);
-            gradient_norm(&jacobian, &residual, network.change(), ridge, self.options)
+            let plain = gradient(&jacobian, &residual, network.change(), ridge, self.options);
+            let size = norm(&plain);
+            let smallest = self.smallest_gradient(plain, &network, &mask, &residual, &pins);
+            (smallest, if size > 0.0 { smallest / size } else { 1.0 })
         } else {
-            norm(&residual)
+            (norm(&residual), 1.0)
         };
         let (r, u) = (norm(&residual), norm(network.change()));
         let objective = r * r + ridge * u * u;
-        State { network, mask, residual, multipliers, measure, objective }
+        State { network, mask, residual, multipliers, pins, measure, share, objective }
     }
 
     /// Whether convergence is measured by the gradient: the residual does not vanish with a ridge,

@@ -65,6 +65,9 @@ pub struct StepReport {
     /// The fraction of the Gauss-Newton step that was taken; below 1 only where a full step at a
     /// fixed scale raised the objective.
     pub step_length: f64,
+    /// Entries of the activation mask that the step put on their kinks, where `relu'` is any number
+    /// of `[0, 1]`; the gradient is the smallest that these allow. 0 without a ridge.
+    pub pinned: usize,
 }
 
 /// A scale that was tried.

@@ -205,19 +205,19 @@ fn ratio(a: f64, b: f64) -> f64 {
     if b > 0.0 { a / b } else { 0.0 }
 }
 
-/// `|J^T r + mu U|`.
-pub(crate) fn gradient_norm(
+/// `J^T r + mu U`, m x d.
+pub(crate) fn gradient(
     jacobian: &Jacobian<'_, f64>,
     residual: &[f64],
     change: &[f64],
     ridge: f64,
     options: &Options,
-) -> f64 {
+) -> Vec<f64> {
     let (m, d) = (jacobian.width(), jacobian.inputs());
     let mut gradient = vec![0.0; m * d];
     let target: MatMut<'_, f64> = rows_mut(&mut gradient, m, d);
     let residual = rows(residual, jacobian.examples(), jacobian.outputs());
     jacobian.apply_adjoint(target, residual, options.par).expect("matched shapes");
     gradient.iter_mut().zip(change).for_each(|(g, u)| *g += ridge * u);
-    norm(&gradient)
+    gradient
 }

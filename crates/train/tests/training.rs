@@ -306,3 +306,36 @@ fn merging_keeps_the_least_squares_problem() {
         a.network.change().iter().zip(b.network.change()).map(|(a, b)| a - b).collect();
     assert!(norm(&difference) <= 1e-6 * norm(a.network.change()), "{}", norm(&difference));
 }
+
+/// Minima of the ridge objective can lie on kinks, where `relu'` may be any number of `[0, 1]`. What
+/// must hold there, and is checked by forward passes alone: no direction descends. The steepest
+/// suspects are the rows of the gradient with `relu'(0) = 0` and moves of one neuron along one input,
+/// which is what crosses a kink.
+#[test]
+fn minima_on_kinks_are_minima() {
+    let mut pinned = 0;
+    for seed in 0..12 {
+        let equations = problem(60, 4, 1, seed);
+        let ridge = 1e-3;
+        let options = options(256).ridge(ridge).seed(seed).solver(Some(SolverKind::Cholesky));
+        let run = run(&equations, &options);
+        assert_eq!(run.ending, Ending::Converged, "seed {seed}: {}", run.reason);
+        pinned += run.steps.last().unwrap().pinned;
+        let objective = |network: &nearlin::Network| {
+            norm(&residual(&equations, network)).powi(2) + ridge * norm(network.change()).powi(2)
+        };
+        let here = objective(&run.network);
+        let size = norm(run.network.change());
+        let step = 1e-5 * size;
+        for trial in 0..400 {
+            let mut moved = run.network.clone();
+            let (r, i) = (trial % 256, (trial * 7) % 60);
+            let sign = if trial % 2 == 0 { step } else { -step };
+            (0..4).for_each(|q| moved.change_mut()[r * 4 + q] += sign * equations.x()[(i, q)]);
+            // At a stationary point the objective falls by no more than the gradient's 1e-8 allows.
+            let bound = 1e-8 * 2.0 * norm(equations.y()) * step + 1e-13 * here;
+            assert!(objective(&moved) >= here - bound, "seed {seed}: neuron {r} along input {i}");
+        }
+    }
+    assert!(pinned > 0, "no run ended on a kink: the test has lost its subject");
+}

@@ -3,7 +3,7 @@
 use nearlin_relu::PackedMask;
 
 use super::search::Failure;
-use super::{Optimiser, STOPPED, State, Verdict, ratio};
+use super::{Hold, Optimiser, Pin, STOPPED, State, Verdict, ratio};
 use crate::TrainError;
 use crate::dual::Preconditioner;
 use crate::observe::{Event, Observer, Phase};
@@ -28,6 +28,22 @@ const REUSE: f64 = 5e-4;
 
 /// A system of which this much is left has no solution, as far as the solver can tell.
 const UNSOLVED: f64 = 0.5;
+
+/// Where a step leads.
+struct Trial {
+    next: State,
+    eta_lin: f64,
+    contraction: f64,
+    /// The objective does not rise, beyond rounding.
+    lower: bool,
+    iterations: usize,
+}
+
+impl Trial {
+    fn certified(&self) -> bool {
+        self.contraction <= CONTRACTION && self.lower
+    }
+}
 
 impl<T: Element> Optimiser<'_, T> {
     /// One step from `state`.
@@ -58,42 +74,38 @@ impl<T: Element> Optimiser<'_, T> {
             return Ok(Verdict::End(ending, reason));
         }
 
-        let r_norm = norm(&state.residual);
         let mut length = 1.0;
         for _ in 0..=MAX_HALVINGS {
-            if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
+            let Some(mut trial) = self.trial(state, &direction, length, Vec::new(), observer)?
+            else {
                 return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
+            };
+            // A step between kinks that ends where it began: step onto them instead.
+            if length == 1.0 && self.options.ridge > 0.0 && !trial.certified() {
+                let found = self.pinned(state, &direction, &trial.next.mask, observer)?;
+                if let Some((onto, pins)) = found
+                    && let Some(other) = self.trial(state, &onto, 1.0, pins, observer)?
+                    && other.certified()
+                {
+                    trial = other;
+                }
             }
-            let mut network = state.network.clone();
-            for (u, s) in network.change_mut().iter_mut().zip(&direction.step) {
-                *u += length * s;
-            }
-            let forward = network.forward(self.equations.x(), self.options.par)?;
-            let _ = observer.on_event(&Event::Phase(Phase::Update));
-            let multipliers = Some(direction.multipliers.clone());
-            let next = self.state(network, forward, multipliers);
-            let linear: Vec<f64> =
-                state.residual.iter().zip(&direction.image).map(|(r, v)| r + length * v).collect();
-            let eta_lin = ratio(distance(&next.residual, &linear), r_norm);
-            let contraction = ratio(next.measure, state.measure);
-            let lower = next.objective <= state.objective * (1.0 + self.rounding());
-            let gains = next.objective < state.objective || contraction < 1.0;
-
             // A larger scale helps where the linear model missed, not where the solver did.
-            let curable = direction.reduction <= FIRST_ETA;
-            if may_grow && curable {
-                let flips = next.mask.count_differences(&state.mask) as f64;
+            if may_grow && direction.reduction <= FIRST_ETA {
+                let flips = trial.next.mask.count_differences(&state.mask) as f64;
+                let Trial { eta_lin, contraction, lower, .. } = trial;
                 if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction: None, flips }));
                 }
                 // Where the residual cannot vanish, no scale makes it contract.
-                let certified = contraction <= CONTRACTION && lower;
-                if !(certified || self.overdetermined) {
+                if !(trial.certified() || self.overdetermined) {
                     let contraction = Some(contraction);
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction, flips }));
                 }
             }
-            if lower && gains {
+            let gains = trial.next.objective < state.objective || trial.contraction < 1.0;
+            if trial.lower && gains {
+                let Trial { next, eta_lin, contraction, iterations, .. } = trial;
                 let report = StepReport {
                     step: steps.len() + 1,
                     solver: self.solver.kind().name(),
@@ -102,10 +114,11 @@ impl<T: Element> Optimiser<'_, T> {
                     eta_lin,
                     contraction,
                     flipped: next.mask.count_differences(&state.mask) as f64 / self.entries(),
-                    inner_iterations: direction.iterations,
+                    inner_iterations: iterations,
                     rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
                     shift,
                     step_length: length,
+                    pinned: next.pins.len(),
                 };
                 return Ok(Verdict::Keep(Box::new((next, report))));
             }
@@ -119,9 +132,42 @@ impl<T: Element> Optimiser<'_, T> {
         Ok(Verdict::End(Ending::Stagnated, reason))
     }
 
-    /// Relative rounding error of the objective: `sqrt(n)` terms of random sign.
+    /// The network at `length` times a step, looked at; `None` if the observer stops.
+    fn trial(
+        &self,
+        state: &State,
+        direction: &Direction,
+        length: f64,
+        pins: Vec<Pin>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Trial>, TrainError> {
+        if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
+            return Ok(None);
+        }
+        let mut network = state.network.clone();
+        for (u, s) in network.change_mut().iter_mut().zip(&direction.step) {
+            *u += length * s;
+        }
+        let forward = network.forward(self.equations.x(), self.options.par)?;
+        let _ = observer.on_event(&Event::Phase(Phase::Update));
+        let hold = Hold { multipliers: Some(direction.multipliers.clone()), pins };
+        let next = self.state(network, forward, hold);
+        let linear: Vec<f64> =
+            state.residual.iter().zip(&direction.image).map(|(r, v)| r + length * v).collect();
+        Ok(Some(Trial {
+            eta_lin: ratio(distance(&next.residual, &linear), norm(&state.residual)),
+            contraction: ratio(next.measure, state.measure),
+            lower: next.objective <= state.objective * (1.0 + self.rounding()),
+            iterations: direction.iterations,
+            next,
+        }))
+    }
+
+    /// Relative rounding error of the objective: sums of `nK` squares, each of a residual that is a
+    /// sum over `m` neurons, with errors of random sign.
     fn rounding(&self) -> f64 {
-        4.0 * f64::EPSILON * (self.equations.y().len() as f64).sqrt()
+        let terms = [self.equations.y().len(), self.options.width];
+        4.0 * f64::EPSILON * terms.iter().map(|&n| (n as f64).sqrt()).sum::<f64>()
     }
 
     /// Builds the preconditioner where there is none for this mask, and solves for the step.
@@ -207,7 +253,10 @@ impl<T: Element> Optimiser<'_, T> {
                 let last = steps
                     .last()
                     .map_or(1.0, |s| if self.by_gradient() { s.contraction } else { s.eta_lin });
-                last.min(0.1).max(needed).min(0.1)
+                let tolerance = last.min(0.1).max(needed).min(0.1);
+                // The plain step undoes what holds the iterate on its kinks, which is large beside
+                // what is left of the gradient, and is put back afterwards.
+                if state.pins.is_empty() { tolerance } else { 1e-3 * tolerance * state.share }
             }
         }
     }

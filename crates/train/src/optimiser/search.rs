@@ -1,6 +1,6 @@
 //! The search for the smallest scale whose steps certify.
 
-use super::{Optimiser, STOPPED, State, Verdict};
+use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{MAX_SCALE, Scale};
@@ -170,7 +170,7 @@ impl<T: Element> Optimiser<'_, T> {
     fn stopped(&self, scale: f64) -> Result<Attempt, TrainError> {
         let network = self.init.network(scale)?;
         let forward = network.forward(self.equations.x(), self.options.par)?;
-        let mut attempt = Attempt::new(scale, self.state(network, forward, None));
+        let mut attempt = Attempt::new(scale, self.state(network, forward, Hold::default()));
         attempt.end((Ending::Stopped, STOPPED.into()));
         Ok(attempt)
     }
@@ -180,6 +180,6 @@ impl<T: Element> Optimiser<'_, T> {
         let _ = observer.on_event(&Event::Phase(Phase::Masks));
         let network = self.init.network(scale)?;
         let forward = network.forward(self.equations.x(), self.options.par)?;
-        Ok(self.state(network, forward, None))
+        Ok(self.state(network, forward, Hold::default()))
     }
 }
