@@ -22,6 +22,9 @@ fn noise(seed: u64, i: usize) -> f64 {
     ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
+/// A solver, and the sketch that it is to use.
+type Sketched = (Box<dyn InnerSolver<f64>>, Box<dyn Sketch<f64>>);
+
 /// A network at its start, with inputs on the unit sphere and the masks there.
 struct Setting {
     network: Network,
@@ -83,7 +86,7 @@ proptest! {
         let at = setting(n, d, 1, 2 * pairs, seed);
         let (rows, parameters) = (4 * n, 2 * pairs * d);
         prop_assume!(rows < parameters);
-        let solvers: [(Box<dyn InnerSolver<f64>>, Box<dyn Sketch<f64>>); 2] = [
+        let solvers: [Sketched; 2] = [
             (
                 Box::new(SketchedSrht { sketch_rows: rows, seed }),
                 Box::new(Srht::new(parameters, rows, seed).unwrap()),

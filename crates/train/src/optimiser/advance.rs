@@ -29,6 +29,9 @@ const REUSE: f64 = 5e-4;
 /// A system of which this much is left has no solution, as far as the solver can tell.
 const UNSOLVED: f64 = 0.5;
 
+/// How much more accurately a direction is solved when a step onto kinks fails to contract.
+const SHARPER: f64 = 1e-4;
+
 /// Where a step leads.
 struct Trial {
     next: State,
@@ -58,7 +61,7 @@ impl<T: Element> Optimiser<'_, T> {
         let (direction, shift) = if let (Some(first), true) = (&self.first, steps.is_empty()) {
             first.clone()
         } else {
-            let found = self.direction(state, start, steps, observer)?;
+            let found = self.direction(state, start, steps, 1.0, observer)?;
             if steps.is_empty() && !found.0.stopped {
                 self.first = Some(found.clone());
             }
@@ -80,15 +83,8 @@ impl<T: Element> Optimiser<'_, T> {
             else {
                 return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
             };
-            // A step between kinks that ends where it began: step onto them instead.
             if length == 1.0 && self.options.ridge > 0.0 && !trial.certified() {
-                let found = self.pinned(state, &direction, &trial.next.mask, observer)?;
-                if let Some((onto, pins)) = found
-                    && let Some(other) = self.trial(state, &onto, 1.0, pins, observer)?
-                    && other.certified()
-                {
-                    trial = other;
-                }
+                trial = self.onto_kinks(state, (start, steps), &direction, trial, observer)?;
             }
             // A larger scale helps where the linear model missed, not where the solver did.
             if may_grow && direction.reduction <= FIRST_ETA {
@@ -132,6 +128,38 @@ impl<T: Element> Optimiser<'_, T> {
         Ok(Verdict::End(Ending::Stagnated, reason))
     }
 
+    /// Tries steps onto the kinks that a plain step crossed without contracting, first with the
+    /// direction at hand, then with one that is solved more accurately; returns the best trial.
+    fn onto_kinks(
+        &mut self,
+        state: &State,
+        (start, steps): (f64, &[StepReport]),
+        plain: &Direction,
+        mut best: Trial,
+        observer: &mut dyn Observer,
+    ) -> Result<Trial, TrainError> {
+        let mut direction = plain.clone();
+        for accurate in [false, true] {
+            if accurate {
+                let (solved, _) = self.direction(state, start, steps, SHARPER, observer)?;
+                let spent = direction.iterations;
+                direction = Direction { iterations: spent + solved.iterations, ..solved };
+            }
+            let Some((onto, pins)) = self.pinned(state, &direction, &best.next.mask, observer)?
+            else {
+                break;
+            };
+            let Some(other) = self.trial(state, &onto, 1.0, pins, observer)? else { break };
+            if other.lower && (other.contraction < best.contraction || !best.lower) {
+                best = other;
+            }
+            if best.certified() {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
     /// The network at `length` times a step, looked at; `None` if the observer stops.
     fn trial(
         &self,
@@ -170,16 +198,18 @@ impl<T: Element> Optimiser<'_, T> {
         4.0 * f64::EPSILON * terms.iter().map(|&n| (n as f64).sqrt()).sum::<f64>()
     }
 
-    /// Builds the preconditioner where there is none for this mask, and solves for the step.
+    /// Builds the preconditioner where there is none for this mask, and solves for the step, to
+    /// `factor` times the usual tolerance.
     fn direction(
         &mut self,
         state: &State,
         start: f64,
         steps: &[StepReport],
+        factor: f64,
         observer: &mut dyn Observer,
     ) -> Result<(Direction, f64), TrainError> {
         let (options, equations) = (self.options, self.equations);
-        let tolerance = self.inner_tolerance(state, start, steps);
+        let tolerance = factor * self.inner_tolerance(state, start, steps);
         let (exact, mask, residual) = (&self.exact, &state.mask, &state.residual);
         let in_weight_space = |observer: &mut dyn Observer| {
             least_squares(exact, mask, residual, tolerance, options, observer)
