@@ -6,6 +6,7 @@
 mod facts;
 mod files;
 mod peers;
+mod runs;
 mod spread;
 mod step;
 mod table;
@@ -32,6 +33,8 @@ enum What {
     Step(step::Args),
     /// The time to a relative residual of 1e-8 beside other programs, on one thread.
     Peers(peers::Args),
+    /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
+    Runs(runs::Args),
 }
 
 /// What every benchmark returns.
@@ -43,6 +46,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         None => step::run(&args.step),
         Some(What::Step(args)) => step::run(args),
         Some(What::Peers(args)) => peers::run(args),
+        Some(What::Runs(args)) => runs::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

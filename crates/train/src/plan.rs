@@ -89,7 +89,7 @@ mod rates {
 }
 
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator.
-const OVERHEAD: f64 = 8.0e6;
+const OVERHEAD: f64 = 1.0e6;
 
 /// Ranks the solvers for a problem and takes the cheapest.
 #[must_use]

@@ -21,7 +21,6 @@ fn steps(folder: &Folder) -> Vec<serde_json::Value> {
         step.remove("phases").unwrap();
     }
     assert!(!steps.is_empty());
-    assert!(!steps.is_empty());
     steps
 }
 
