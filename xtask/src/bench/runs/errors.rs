@@ -12,7 +12,7 @@ use crate::bench::table::Table;
 use crate::bench::words::figure;
 use crate::bench::{Outcome, files};
 
-/// Tables and options of the runs over seeds; the last are too large for a smoke test.
+/// Tables and options of the runs over seeds.
 const PROBLEMS: [(&str, &str); 2] = [
     ("digits", "data/digits.csv.gz --target digit --task classification --train-rows 1500"),
     ("diamonds", "data/diamonds.csv.gz --target log_price --train-rows 16000"),
@@ -124,7 +124,7 @@ fn table(variant: &str, entries: &[Entry]) -> Table {
     let header = [
         "problem",
         variant,
-        "solver",
+        "ran with",
         "ending",
         "scale",
         "steps",
