@@ -1,4 +1,5 @@
-//! The products `J v` and `J^T u` of a masked layer, block by block through GEMM tiles.
+//! The products `J v` and `J^T u` of a masked layer, block by block through GEMM tiles, or through
+//! tables of partial sums where there is one output (see [`tabulated`](crate::tabulated)).
 //!
 //! Row `(i, k)` of `J` is `sum over r of a_rk M_ir (e_r kron x_i)`, scaled by `alpha`. A tile of
 //! `X V^T` lives in the second-level cache only for as long as its mask is applied; nothing of
@@ -10,6 +11,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use crate::error::check_shape;
 use crate::parallel::for_each_row_chunk;
 use crate::simd::{Tile, apply_mask, fill_masked, masked_row_sums};
+use crate::tabulated::Layer;
 use crate::{DenseError, PackedMask, Real};
 
 /// Examples in a tile.
@@ -39,6 +41,11 @@ pub fn masked_apply<T: Real>(
     check_shape("layer vector", (v.nrows(), v.ncols()), (m, d))?;
     check_shape("output weights", (signs.nrows(), k), (m, k))?;
     check_shape("output", (y.nrows(), y.ncols()), (n, k))?;
+    let layer = Layer { mask, x, signs, alpha };
+    if layer.suits() {
+        layer.apply(y, v, par);
+        return Ok(());
+    }
     for_each_row_chunk(y, ROWS, par, |first_row, mut y| {
         let rows = y.nrows();
         let x = x.subrows(first_row, rows);
@@ -93,6 +100,11 @@ pub fn masked_adjoint<T: Real>(
     check_shape("layer vector", (v.nrows(), v.ncols()), (m, d))?;
     check_shape("output weights", (signs.nrows(), k), (m, k))?;
     check_shape("residual", (u.nrows(), u.ncols()), (n, k))?;
+    let layer = Layer { mask, x, signs, alpha };
+    if layer.suits() {
+        layer.adjoint(v, u, par);
+        return Ok(());
+    }
     for_each_row_chunk(v, NEURONS, par, |first, mut v| {
         let neurons = v.nrows();
         let signs = signs.subrows(first, neurons);
@@ -125,4 +137,36 @@ pub fn masked_adjoint<T: Real>(
         }
     });
     Ok(())
+}
+
+/// `y <- alpha^2 J J^T u`: [`masked_adjoint`] and [`masked_apply`] in one sweep over the neurons where
+/// there is one output, one after the other through `scratch : m x d` where there are several.
+///
+/// `y, u : n x K`, the other operands as in [`masked_apply`], and the cost of both.
+///
+/// # Errors
+/// [`DenseError::Shape`] if the operands do not fit together.
+#[allow(clippy::too_many_arguments, reason = "the operands of the two products")]
+pub fn masked_gram_apply<T: Real>(
+    y: MatMut<'_, T>,
+    mask: &PackedMask,
+    x: MatRef<'_, T>,
+    u: MatRef<'_, T>,
+    signs: MatRef<'_, T>,
+    alpha: T,
+    mut scratch: MatMut<'_, T>,
+    par: Par,
+) -> Result<(), DenseError> {
+    let (n, m, d, k) = (mask.nrows(), mask.width(), x.ncols(), signs.ncols());
+    check_shape("input matrix", (x.nrows(), d), (n, d))?;
+    check_shape("output weights", (signs.nrows(), k), (m, k))?;
+    check_shape("residual", (u.nrows(), u.ncols()), (n, k))?;
+    check_shape("output", (y.nrows(), y.ncols()), (n, k))?;
+    let layer = Layer { mask, x, signs, alpha };
+    if layer.suits() {
+        layer.gram_apply(y, u, par);
+        return Ok(());
+    }
+    masked_adjoint(scratch.as_mut(), mask, x, u, signs, alpha, par)?;
+    masked_apply(y, mask, x, scratch.as_ref(), signs, alpha, par)
 }

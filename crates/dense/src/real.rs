@@ -1,6 +1,6 @@
 //! The scalar types: `f32` and `f64`.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use faer::traits::RealField;
 use num_traits::Float;
@@ -30,8 +30,9 @@ pub trait Real: RealField + Float + Send + Sync + 'static + sealed::Sealed {
     /// This scalar as `f64`, exactly.
     fn as_f64(self) -> f64;
 
-    /// Runs `body` on `len` scalars of arbitrary contents, from a buffer that this thread keeps
-    /// between calls, so that iterations need not allocate.
+    /// Runs `body` on `len` scalars of arbitrary contents that start at a line of the cache, from a
+    /// buffer that this thread keeps between calls, so that iterations need not allocate. Calls may
+    /// be nested.
     fn with_buffer<R>(len: usize, body: impl FnOnce(&mut [Self]) -> R) -> R;
 }
 
@@ -66,15 +67,18 @@ macro_rules! real {
 
             fn with_buffer<R>(len: usize, body: impl FnOnce(&mut [Self]) -> R) -> R {
                 thread_local! {
-                    static BUFFER: Cell<Vec<$t>> = const { Cell::new(Vec::new()) };
+                    static IDLE: RefCell<Vec<Vec<$t>>> = const { RefCell::new(Vec::new()) };
                 }
-                // Taken out while in use: a nested call finds an empty one and allocates.
-                let mut buffer = BUFFER.take();
-                if buffer.len() < len {
-                    buffer.resize(len, 0.0);
+                // Numbers that may be skipped to reach a whole line of the cache.
+                const SLACK: usize = 64 / size_of::<$t>();
+                // Taken out while in use: a nested call takes the next one, or makes it.
+                let mut buffer = IDLE.with_borrow_mut(Vec::pop).unwrap_or_default();
+                if buffer.len() < len + SLACK {
+                    buffer.resize(len + SLACK, 0.0);
                 }
-                let result = body(&mut buffer[..len]);
-                BUFFER.set(buffer);
+                let skip = buffer.as_ptr().align_offset(64).min(SLACK);
+                let result = body(&mut buffer[skip..skip + len]);
+                IDLE.with_borrow_mut(|idle| idle.push(buffer));
                 result
             }
         }

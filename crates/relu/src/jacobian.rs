@@ -1,7 +1,7 @@
 //! The Jacobian of the outputs in the weights, as an operator.
 
 use faer::{MatMut, MatRef, Par};
-use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply};
+use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply};
 
 use crate::ReluError;
 
@@ -94,6 +94,22 @@ impl<'a, T: Real> Jacobian<'a, T> {
         par: Par,
     ) -> Result<(), ReluError> {
         masked_adjoint(v, self.mask, self.x, u, self.signs, self.scale(), par)
+            .map_err(ReluError::from_dense)
+    }
+
+    /// `y <- J J^T u`, with `y, u : n x K`, at the cost of both products; in one sweep over the neurons
+    /// where there is one output, through `scratch : m x d` otherwise.
+    ///
+    /// # Errors
+    /// [`ReluError::Shape`] if an operand does not fit.
+    pub fn apply_gram(
+        &self,
+        y: MatMut<'_, T>,
+        u: MatRef<'_, T>,
+        scratch: MatMut<'_, T>,
+        par: Par,
+    ) -> Result<(), ReluError> {
+        masked_gram_apply(y, self.mask, self.x, u, self.signs, self.scale(), scratch, par)
             .map_err(ReluError::from_dense)
     }
 

@@ -39,9 +39,8 @@ impl<T: Real> LinOp<T> for Dual<'_, T> {
         for j in 0..x.ncols() {
             let u = unstack(x.subcols(j, 1), n, k);
             let fits = "shapes of a solver's vectors are checked by the solver";
-            self.jacobian.apply_adjoint(v.as_mut(), u, par).expect(fits);
             let y = unstack_mut(y.as_mut().subcols_mut(j, 1), n, k);
-            self.jacobian.apply(y, v.as_ref(), par).expect(fits);
+            self.jacobian.apply_gram(y, u, v.as_mut(), par).expect(fits);
         }
         for j in 0..x.ncols() {
             for (y, &x) in y.as_mut().col_mut(j).iter_mut().zip(x.col(j).iter()) {

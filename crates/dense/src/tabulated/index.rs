@@ -1,0 +1,117 @@
+//! Indices of tables: six bits of the mask in each byte of a word.
+
+use super::{CHUNK, STRIDE, Words};
+
+/// Bits that an index takes from the mask: eight tables of six bits.
+pub(super) const BATCH: usize = 48;
+
+/// The lowest 48 bits of `x`, six to a byte.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn spread(x: u64) -> u64 {
+    let x = (x & 0x0000_00ff_ffff) | (x & 0xffff_ff00_0000) << 8;
+    let x = (x & 0x0000_0fff_0000_0fff) | (x & 0x00ff_f000_00ff_f000) << 4;
+    (x & 0x003f_003f_003f_003f) | (x & 0x0fc0_0fc0_0fc0_0fc0) << 2
+}
+
+/// `indices[b][at + i]` is made of bits `48 b .. 48 b + 48` of row `i`.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(super) fn by_rows(indices: &mut [[u64; STRIDE]; CHUNK / BATCH], at: usize, rows: &[Words]) {
+    for (eight, half) in indices.as_chunks_mut::<8>().0.iter_mut().zip([0, 6]) {
+        for (i, row) in rows.iter().enumerate() {
+            let [a, b, c, d, e, f]: [u64; 6] = std::array::from_fn(|w| row[half + w]);
+            let fields = [
+                a,
+                a >> 48 | b << 16,
+                b >> 32 | c << 32,
+                c >> 16,
+                d,
+                d >> 48 | e << 16,
+                e >> 32 | f << 32,
+                f >> 16,
+            ];
+            let found = fields.map(spread);
+            for b in 0..8 {
+                eight[b][at + i] = found[b];
+            }
+        }
+    }
+}
+
+/// `indices[r]` is made of bit `r` of each of up to 48 rows.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(super) fn by_columns(indices: &mut [u64; CHUNK], rows: &[Words; BATCH]) {
+    for (word, block) in indices.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        for (i, bits) in block.iter_mut().enumerate() {
+            *bits = if i < BATCH { rows[i][word] } else { 0 };
+        }
+        transpose(block);
+    }
+}
+
+/// The transpose of 64 x 64 bits, each row spread to an index, by swapping ever smaller blocks
+/// (Warren, *Hacker's Delight*, 7-3).
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn transpose(rows: &mut [u64; 64]) {
+    swap::<32>(rows, 0x0000_0000_ffff_ffff);
+    swap::<16>(rows, 0x0000_ffff_0000_ffff);
+    swap::<8>(rows, 0x00ff_00ff_00ff_00ff);
+    swap::<4>(rows, 0x0f0f_0f0f_0f0f_0f0f);
+    swap::<2>(rows, 0x3333_3333_3333_3333);
+    swap::<1>(rows, 0x5555_5555_5555_5555);
+    for row in rows {
+        *row = spread(*row);
+    }
+}
+
+/// Exchanges the upper bits of the first `N` rows with the lower bits of the next `N`, in every block
+/// of `2 N` rows and columns.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn swap<const N: usize>(rows: &mut [u64; 64], low: u64) {
+    for block in rows.chunks_exact_mut(2 * N) {
+        let (a, b) = block.split_at_mut(N);
+        for (a, b) in a.iter_mut().zip(b) {
+            let t = (*a >> N ^ *b) & low;
+            *a ^= t << N;
+            *b ^= t;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bit `b` of an index, counted without the two unused bits of each byte.
+    fn bit(index: u64, b: usize) -> bool {
+        index >> (8 * (b / 6) + b % 6) & 1 == 1
+    }
+
+    proptest! {
+        /// Every bit of the mask lands in its byte of its index, along rows and along columns, and
+        /// nothing lands in the two upper bits.
+        #[test]
+        fn bits_become_indices(words in prop::collection::vec(any::<u64>(), CHUNK / 64 * BATCH)) {
+            let rows: &[Words] = words.as_chunks().0;
+            let mut across = vec![[0; STRIDE]; CHUNK / BATCH];
+            by_rows(across.first_chunk_mut().unwrap(), 3, rows);
+            let mut down = [0; CHUNK];
+            by_columns(&mut down, rows.first_chunk().unwrap());
+            for (i, row) in rows.iter().enumerate() {
+                for r in 0..CHUNK {
+                    let want = row[r / 64] >> (r % 64) & 1 == 1;
+                    prop_assert_eq!(bit(across[r / BATCH][3 + i], r % BATCH), want);
+                    prop_assert_eq!(bit(down[r], i), want);
+                }
+            }
+            let unused = 0xc0c0_c0c0_c0c0_c0c0;
+            prop_assert!(across.iter().flatten().chain(&down).all(|index| index & unused == 0));
+        }
+    }
+}

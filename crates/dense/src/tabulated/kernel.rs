@@ -1,0 +1,149 @@
+//! The inner loops: tables of partial sums, and rows of them added up.
+//!
+//! Plain loops over arrays of fixed length, which the compiler turns into vectors of whatever
+//! instruction set the dispatch finds; every set adds in the same order, so all give the same bits.
+
+use super::index::BATCH;
+use crate::Real;
+
+/// Numbers that are handled together: a vector or two.
+pub(super) const VECTOR: usize = 8;
+
+/// Rows of a table: the subsets of six.
+const SUBSETS: usize = 64;
+
+/// Tables at a time.
+const TABLES: usize = 8;
+
+/// A row of `V` vectors.
+pub(super) type Row<T, const V: usize> = [[T; VECTOR]; V];
+
+/// All partial sums of eight times six rows.
+pub(super) type Tables<T, const V: usize> = [[Row<T, V>; SUBSETS]; TABLES];
+
+/// `sums_i <- sums_i + x_i o (sum over the bits b of index i of rows_b)`, lane by lane.
+///
+/// `rows` holds up to 48 rows of `V` vectors, missing ones counting as zero; `x` one for each index.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(super) fn dot_rows<T: Real, const V: usize>(
+    tables: &mut Tables<T, V>,
+    sums: &mut [[T; VECTOR]],
+    rows: &[T],
+    indices: &[u64],
+    x: &[T],
+) {
+    tabulate(tables, as_rows::<T, V>(rows));
+    let (sums, last_sum) = sums.as_chunks_mut::<2>();
+    let (indices, last_index) = indices.as_chunks::<2>();
+    let (x, last_x) = as_rows::<T, V>(x).as_chunks::<2>();
+    for ((sums, &[i, j]), [x, y]) in sums.iter_mut().zip(indices).zip(x) {
+        // Two at a time: twice as many additions that do not wait for one another.
+        let [a, b] = look_up([zero(), zero()], tables, [i, j]);
+        accumulate(&mut sums[0], &a, x);
+        accumulate(&mut sums[1], &b, y);
+    }
+    for ((sum, &i), x) in last_sum.iter_mut().zip(last_index).zip(last_x) {
+        let [a] = look_up([zero()], tables, [i]);
+        accumulate(sum, &a, x);
+    }
+}
+
+/// `w_r <- w_r + sum over the bits b of index r of rows_b`, with `rows` as for [`dot_rows`].
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(super) fn add_rows<T: Real, const V: usize>(
+    tables: &mut Tables<T, V>,
+    w: &mut [T],
+    rows: &[T],
+    indices: &[u64],
+) {
+    tabulate(tables, as_rows::<T, V>(rows));
+    let (w, last_w) = as_rows_mut::<T, V>(w).as_chunks_mut::<2>();
+    let (indices, last_index) = indices.as_chunks::<2>();
+    for (w, &[i, j]) in w.iter_mut().zip(indices) {
+        *w = look_up(*w, tables, [i, j]);
+    }
+    for (w, &i) in last_w.iter_mut().zip(last_index) {
+        [*w] = look_up([*w], tables, [i]);
+    }
+}
+
+pub(super) fn with_tables<T: Real, const V: usize>(body: impl FnOnce(&mut Tables<T, V>)) {
+    T::with_buffer(TABLES * SUBSETS * V * VECTOR, |buffer| {
+        let rows = as_rows_mut::<T, V>(buffer);
+        let tables = rows.as_chunks_mut::<SUBSETS>().0.as_chunks_mut::<TABLES>().0;
+        body(&mut tables[0]);
+    });
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn as_rows<T, const V: usize>(values: &[T]) -> &[Row<T, V>] {
+    values.as_chunks::<VECTOR>().0.as_chunks::<V>().0
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn as_rows_mut<T, const V: usize>(values: &mut [T]) -> &mut [Row<T, V>] {
+    values.as_chunks_mut::<VECTOR>().0.as_chunks_mut::<V>().0
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn zero<T: Real, const V: usize>() -> Row<T, V> {
+    [[T::of(0.0); VECTOR]; V]
+}
+
+/// Row `b` of a table is the sum of its six rows at the bits of `b`, one addition each.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn tabulate<T: Real, const V: usize>(tables: &mut Tables<T, V>, rows: &[Row<T, V>]) {
+    debug_assert!(rows.len() <= BATCH, "{} rows for a table", rows.len());
+    for (t, table) in tables.iter_mut().enumerate() {
+        table[0] = zero();
+        for bit in 0..6 {
+            let row = rows.get(6 * t + bit).copied().unwrap_or_else(zero);
+            let (without, with) = table.split_at_mut(1 << bit);
+            for (from, to) in without.iter().zip(with) {
+                for v in 0..V {
+                    for l in 0..VECTOR {
+                        to[v][l] = from[v][l] + row[v][l];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sums[k]` plus the rows of the tables that `indices[k]` names.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn look_up<T: Real, const V: usize, const N: usize>(
+    mut sums: [Row<T, V>; N],
+    tables: &Tables<T, V>,
+    indices: [u64; N],
+) -> [Row<T, V>; N] {
+    for (t, table) in tables.iter().enumerate() {
+        for k in 0..N {
+            let row = &table[(indices[k] >> (8 * t) & 63) as usize];
+            for v in 0..V {
+                for l in 0..VECTOR {
+                    sums[k][v][l] += row[v][l];
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// `sum <- sum + a o x`, vector by vector.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn accumulate<T: Real, const V: usize>(sum: &mut [T; VECTOR], a: &Row<T, V>, x: &Row<T, V>) {
+    for v in 0..V {
+        for l in 0..VECTOR {
+            sum[l] += a[v][l] * x[v][l];
+        }
+    }
+}

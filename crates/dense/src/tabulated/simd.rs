@@ -1,0 +1,86 @@
+//! The kernels compiled for several instruction sets and chosen at run time.
+#![allow(unsafe_code)]
+
+use super::index::{self, BATCH};
+use super::kernel::{self, Tables, VECTOR, with_tables};
+use super::{CHUNK, STRIDE, Words};
+use crate::Real;
+
+/// [`kernel::dot_rows`] for rows of `vectors` vectors, from 1 to 4.
+pub(super) fn dot_rows<T: Real>(
+    vectors: usize,
+    sums: &mut [[T; VECTOR]],
+    rows: &[T],
+    indices: &[u64],
+    x: &[T],
+) {
+    match vectors {
+        1 => with_tables::<T, 1>(|tables| dot(tables, sums, rows, indices, x)),
+        2 => with_tables::<T, 2>(|tables| dot(tables, sums, rows, indices, x)),
+        3 => with_tables::<T, 3>(|tables| dot(tables, sums, rows, indices, x)),
+        _ => with_tables::<T, 4>(|tables| dot(tables, sums, rows, indices, x)),
+    }
+}
+
+/// [`kernel::add_rows`] for rows of `vectors` vectors, from 1 to 4.
+pub(super) fn add_rows<T: Real>(vectors: usize, w: &mut [T], rows: &[T], indices: &[u64]) {
+    match vectors {
+        1 => with_tables::<T, 1>(|tables| add(tables, w, rows, indices)),
+        2 => with_tables::<T, 2>(|tables| add(tables, w, rows, indices)),
+        3 => with_tables::<T, 3>(|tables| add(tables, w, rows, indices)),
+        _ => with_tables::<T, 4>(|tables| add(tables, w, rows, indices)),
+    }
+}
+
+/// A kernel compiled for AVX-512, AVX2 and whatever the target has, and the choice among them.
+macro_rules! dispatched {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident
+        [$($generics:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $kernel:path) => {
+        $(#[$doc])*
+        $vis fn $name<$($generics)*>($($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f")]
+                fn avx512<$($generics)*>($($arg: $type),*) {
+                    $kernel($($arg),*);
+                }
+                #[target_feature(enable = "avx2")]
+                fn avx2<$($generics)*>($($arg: $type),*) {
+                    $kernel($($arg),*);
+                }
+                if std::is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the CPU has the feature that the function is compiled for.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if std::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the CPU has the feature that the function is compiled for.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            $kernel($($arg),*);
+        }
+    };
+}
+
+dispatched!(
+    fn dot [T: Real, const V: usize] (
+        tables: &mut Tables<T, V>, sums: &mut [[T; VECTOR]], rows: &[T], indices: &[u64], x: &[T],
+    ) = kernel::dot_rows
+);
+dispatched!(
+    fn add [T: Real, const V: usize] (
+        tables: &mut Tables<T, V>, w: &mut [T], rows: &[T], indices: &[u64],
+    ) = kernel::add_rows
+);
+dispatched!(
+    /// [`index::by_rows`].
+    pub(super) fn by_rows [] (
+        indices: &mut [[u64; STRIDE]; CHUNK / BATCH], at: usize, rows: &[Words],
+    ) = index::by_rows
+);
+dispatched!(
+    /// [`index::by_columns`].
+    pub(super) fn by_columns [] (
+        indices: &mut [u64; CHUNK], rows: &[Words; BATCH],
+    ) = index::by_columns
+);
