@@ -139,8 +139,21 @@ pub fn masked_adjoint<T: Real>(
     Ok(())
 }
 
+/// Shape of the scratch that [`masked_gram_apply`] needs: m x d, or nothing where one sweep does.
+#[must_use]
+pub fn masked_gram_scratch<T: Real>(
+    mask: &PackedMask,
+    x: MatRef<'_, T>,
+    signs: MatRef<'_, T>,
+) -> (usize, usize) {
+    let layer = Layer { mask, x, signs, alpha: T::of(1.0) };
+    if layer.suits() { (0, 0) } else { (mask.width(), x.ncols()) }
+}
+
 /// `y <- alpha^2 J J^T u`: [`masked_adjoint`] and [`masked_apply`] in one sweep over the neurons where
-/// there is one output, one after the other through `scratch : m x d` where there are several.
+/// there is one output, one after the other through `scratch` where there are several.
+///
+/// `scratch` has the shape that [`masked_gram_scratch`] tells.
 ///
 /// `y, u : n x K`, the other operands as in [`masked_apply`], and the cost of both.
 ///

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply};
+use nearlin_dense::{
+    PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch,
+};
 use proptest::prelude::*;
 
 /// SplitMix64 of `(seed, i, j)` in [-1, 1).
@@ -65,9 +67,10 @@ impl<T: Real> Case<T> {
     }
 
     fn gram(&self, par: Par) -> Mat<T> {
-        let (n, m, d) = self.shape();
+        let n = self.x.nrows();
         let (x, signs, alpha) = (self.x.as_ref(), self.signs.as_ref(), T::of(ALPHA));
-        let (mut y, mut scratch) = (Mat::from_fn(n, 1, |_, _| T::nan()), Mat::zeros(m, d));
+        assert_eq!(masked_gram_scratch(&self.mask, x, signs), (0, 0), "no scratch");
+        let (mut y, mut scratch) = (Mat::from_fn(n, 1, |_, _| T::nan()), Mat::zeros(0, 0));
         let (mask, u) = (&self.mask, self.u.as_ref());
         masked_gram_apply(y.as_mut(), mask, x, u, signs, alpha, scratch.as_mut(), par).unwrap();
         y

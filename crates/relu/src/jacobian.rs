@@ -1,7 +1,9 @@
 //! The Jacobian of the outputs in the weights, as an operator.
 
 use faer::{MatMut, MatRef, Par};
-use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply};
+use nearlin_dense::{
+    PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch,
+};
 
 use crate::ReluError;
 
@@ -97,8 +99,14 @@ impl<'a, T: Real> Jacobian<'a, T> {
             .map_err(ReluError::from_dense)
     }
 
+    /// Shape of the scratch of [`apply_gram`](Self::apply_gram): m x d, or nothing where one sweep does.
+    #[must_use]
+    pub fn gram_scratch(&self) -> (usize, usize) {
+        masked_gram_scratch(self.mask, self.x, self.signs)
+    }
+
     /// `y <- J J^T u`, with `y, u : n x K`, at the cost of both products; in one sweep over the neurons
-    /// where there is one output, through `scratch : m x d` otherwise.
+    /// where there is one output, through `scratch` otherwise.
     ///
     /// # Errors
     /// [`ReluError::Shape`] if an operand does not fit.

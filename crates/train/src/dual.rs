@@ -11,7 +11,8 @@ use nearlin_dense::{Cholesky, Real, Triangular};
 use nearlin_krylov::{LinOp, Precond};
 use nearlin_relu::Jacobian;
 
-/// `u -> J J^T u + mu u`, matrix-free: `4 n m (d + K)` flops and scratch for one `m x d` matrix.
+/// `u -> J J^T u + mu u`, matrix-free: `4 n m (d + K)` flops, and scratch for one `m x d` matrix where
+/// there are several outputs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dual<'a, T> {
     pub(crate) jacobian: Jacobian<'a, T>,
@@ -28,13 +29,14 @@ impl<T: Real> LinOp<T> for Dual<'_, T> {
     }
 
     fn apply_scratch(&self, _: usize, _: Par) -> StackReq {
-        temp_mat_scratch::<T>(self.jacobian.width(), self.jacobian.inputs())
+        let (rows, cols) = self.jacobian.gram_scratch();
+        temp_mat_scratch::<T>(rows, cols)
     }
 
     fn apply(&self, mut y: MatMut<'_, T>, x: MatRef<'_, T>, par: Par, stack: &mut MemStack) {
         let (n, k) = (self.jacobian.examples(), self.jacobian.outputs());
-        let (mut v, _) =
-            temp_mat_zeroed::<T, _, _>(self.jacobian.width(), self.jacobian.inputs(), stack);
+        let (rows, cols) = self.jacobian.gram_scratch();
+        let (mut v, _) = temp_mat_zeroed::<T, _, _>(rows, cols, stack);
         let mut v = v.as_mat_mut();
         for j in 0..x.ncols() {
             let u = unstack(x.subcols(j, 1), n, k);

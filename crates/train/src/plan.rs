@@ -72,8 +72,10 @@ pub struct Plan {
 
 /// Rates of one thread in `f64`, in operations a second; `f32` doubles those of arithmetic.
 mod rates {
-    /// Masked passes through GEMM tiles.
-    pub(super) const PASS: f64 = 5.0e10;
+    /// Matrix products, and masked passes through tiles of them.
+    pub(super) const PASS: f64 = 4.0e10;
+    /// Masked passes by table look-up, which one output allows.
+    pub(super) const TABULATED: f64 = 1.2e11;
     /// Cholesky factorisation.
     pub(super) const CHOLESKY: f64 = 4.0e10;
     /// Householder QR, which scales less with threads.
@@ -157,7 +159,11 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
         SolverKind::Srht => n * padded * padded.log2() / (rates::FWHT * arithmetic) + qr,
         SolverKind::TensorSrht => n * padded_pair / (rates::FWHT * arithmetic) + qr,
     };
-    let pass = 4.0 * n * m * (d + if k > 1.0 { k } else { 0.0 }) / (rates::PASS * arithmetic);
+    let pass = if shape.outputs > 1 {
+        4.0 * n * m * (d + k) / (rates::PASS * arithmetic)
+    } else {
+        4.0 * n * m * d / (rates::TABULATED * arithmetic)
+    };
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
         _ => (size * n * n / rates::MEMORY).max(2.0 * n * n * k / (rates::PASS * arithmetic)),
@@ -176,7 +182,9 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
         }
     };
     let masks = 2.0 * n * (m / 64.0).ceil() * 8.0;
-    let vectors = 8.0 * (6.0 * m * d + 10.0 * n * k) + size * (m * d + 5.0 * n * k);
+    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons.
+    let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
+    let vectors = 8.0 * (6.0 * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
     let inputs = 8.0 * 3.0 * n * (d + k);
     let tiles = threads
         * (2.0 * 128.0 * 256.0 * 8.0 + padded * if kind == SolverKind::Srht { size } else { 0.0 });
