@@ -5,7 +5,8 @@ use nearlin_dense::{
     PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch,
 };
 
-use crate::ReluError;
+use crate::shared::Shared;
+use crate::{Activations, ReluError};
 
 /// `J : nK x md`, never formed: row `(i, k)` is `m^(-1/2) (a_k o M_i) kron x_i`.
 ///
@@ -14,6 +15,7 @@ use crate::ReluError;
 #[derive(Clone, Copy, Debug)]
 pub struct Jacobian<'a, T> {
     mask: &'a PackedMask,
+    shared: Option<&'a Shared>,
     x: MatRef<'a, T>,
     signs: MatRef<'a, T>,
 }
@@ -36,7 +38,19 @@ impl<'a, T: Real> Jacobian<'a, T> {
             (signs.nrows(), signs.ncols()),
             (m, signs.ncols()),
         )?;
-        Ok(Self { mask, x, signs })
+        Ok(Self { mask, shared: None, x, signs })
+    }
+
+    /// As [`new`](Self::new), with passes that use what the neurons of `active` share.
+    ///
+    /// # Errors
+    /// [`ReluError::Shape`] if the operands do not fit together.
+    pub fn at(
+        active: &'a Activations,
+        x: MatRef<'a, T>,
+        signs: MatRef<'a, T>,
+    ) -> Result<Self, ReluError> {
+        Ok(Self { shared: active.shared(), ..Self::new(active.mask(), x, signs)? })
     }
 
     /// Examples `n`.
@@ -81,6 +95,12 @@ impl<'a, T: Real> Jacobian<'a, T> {
     /// # Errors
     /// [`ReluError::Shape`] if an operand does not fit.
     pub fn apply(&self, y: MatMut<'_, T>, v: MatRef<'_, T>, par: Par) -> Result<(), ReluError> {
+        if let Some(shared) = self.shared {
+            fits("layer vector", v, (self.width(), self.inputs()))?;
+            fits("output", y.as_ref(), (self.examples(), self.outputs()))?;
+            shared.apply(y, self.x, v, self.signs, self.scale(), par);
+            return Ok(());
+        }
         masked_apply(y, self.mask, self.x, v, self.signs, self.scale(), par)
             .map_err(ReluError::from_dense)
     }
@@ -95,6 +115,12 @@ impl<'a, T: Real> Jacobian<'a, T> {
         u: MatRef<'_, T>,
         par: Par,
     ) -> Result<(), ReluError> {
+        if let Some(shared) = self.shared {
+            fits("layer vector", v.as_ref(), (self.width(), self.inputs()))?;
+            fits("residual", u, (self.examples(), self.outputs()))?;
+            shared.adjoint(v, self.x, u, self.signs, self.scale(), par);
+            return Ok(());
+        }
         masked_adjoint(v, self.mask, self.x, u, self.signs, self.scale(), par)
             .map_err(ReluError::from_dense)
     }
@@ -102,6 +128,9 @@ impl<'a, T: Real> Jacobian<'a, T> {
     /// Shape of the scratch of [`apply_gram`](Self::apply_gram): m x d, or nothing where one sweep does.
     #[must_use]
     pub fn gram_scratch(&self) -> (usize, usize) {
+        if self.shared.is_some() {
+            return (self.width(), self.inputs());
+        }
         masked_gram_scratch(self.mask, self.x, self.signs)
     }
 
@@ -114,9 +143,13 @@ impl<'a, T: Real> Jacobian<'a, T> {
         &self,
         y: MatMut<'_, T>,
         u: MatRef<'_, T>,
-        scratch: MatMut<'_, T>,
+        mut scratch: MatMut<'_, T>,
         par: Par,
     ) -> Result<(), ReluError> {
+        if self.shared.is_some() {
+            self.apply_adjoint(scratch.as_mut(), u, par)?;
+            return self.apply(y, scratch.as_ref(), par);
+        }
         masked_gram_apply(y, self.mask, self.x, u, self.signs, self.scale(), scratch, par)
             .map_err(ReluError::from_dense)
     }
@@ -138,4 +171,13 @@ impl<'a, T: Real> Jacobian<'a, T> {
     fn scale(&self) -> T {
         T::of(1.0 / (self.width() as f64).sqrt())
     }
+}
+
+/// Whether `a` has the shape that is expected of `what`.
+fn fits<T>(
+    what: &'static str,
+    a: MatRef<'_, T>,
+    expected: (usize, usize),
+) -> Result<(), ReluError> {
+    crate::error::check_shape(what, (a.nrows(), a.ncols()), expected)
 }

@@ -31,6 +31,7 @@ mod init;
 mod jacobian;
 mod kernel;
 mod network;
+mod shared;
 
 pub use error::ReluError;
 pub use forward::Forward;
@@ -39,5 +40,6 @@ pub use init::{Init, Signs, hadamard_order};
 pub use jacobian::Jacobian;
 pub use kernel::{arc_cosine_entry, arc_cosine_kernel};
 pub use network::Network;
+pub use shared::Activations;
 
 pub use nearlin_dense::{PackedMask, Real};

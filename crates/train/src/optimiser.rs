@@ -11,7 +11,7 @@ mod pin;
 mod search;
 
 use self::pin::Pin;
-use nearlin_relu::{Forward, Init, Network, PackedMask, Signs};
+use nearlin_relu::{Activations, Forward, Init, Network, PackedMask, Signs};
 
 use crate::dual::Preconditioner;
 use crate::observe::Observer;
@@ -102,7 +102,7 @@ struct Optimiser<'a, T> {
 /// The iterate.
 struct State {
     network: Network,
-    mask: PackedMask,
+    active: Activations,
     /// `f(W) - y`.
     residual: Vec<f64>,
     multipliers: Option<Vec<f64>>,
@@ -113,6 +113,12 @@ struct State {
     /// `measure` relative to the gradient with `relu'(0) = 0`: below 1 only on kinks.
     share: f64,
     objective: f64,
+}
+
+impl State {
+    fn mask(&self) -> &PackedMask {
+        self.active.mask()
+    }
 }
 
 /// What a step hands on beside the weights.
@@ -165,21 +171,23 @@ impl<'a, T: Element> Optimiser<'a, T> {
     fn state(&self, network: Network, forward: Forward, hold: Hold) -> State {
         let Forward { outputs, mask } = forward;
         let Hold { multipliers, pins } = hold;
+        let (inputs, k) = (self.equations.inputs(), self.equations.outputs());
+        let active = Activations::new(mask, network.copies(), inputs, k);
         let residual: Vec<f64> =
             outputs.iter().zip(self.equations.y()).map(|(f, y)| f - y).collect();
         let ridge = self.options.ridge;
         let (measure, share) = if self.by_gradient() {
-            let jacobian = self.exact.jacobian(&mask);
+            let jacobian = self.exact.jacobian(&active);
             let plain = gradient(&jacobian, &residual, network.change(), ridge, self.options);
             let size = norm(&plain);
-            let smallest = self.smallest_gradient(plain, &network, &mask, &residual, &pins);
+            let smallest = self.smallest_gradient(plain, &network, active.mask(), &residual, &pins);
             (smallest, if size > 0.0 { smallest / size } else { 1.0 })
         } else {
             (norm(&residual), 1.0)
         };
         let (r, u) = (norm(&residual), norm(network.change()));
         let objective = r * r + ridge * u * u;
-        State { network, mask, residual, multipliers, pins, measure, share, objective }
+        State { network, active, residual, multipliers, pins, measure, share, objective }
     }
 
     /// Whether convergence is measured by the gradient: the residual does not vanish with a ridge,

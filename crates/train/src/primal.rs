@@ -11,7 +11,7 @@ use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::{Mat, MatMut, MatRef, Par};
 use nearlin_krylov::{Cg, Ending as InnerEnding, Identity, LinOp};
-use nearlin_relu::{Jacobian, PackedMask};
+use nearlin_relu::{Activations, Jacobian};
 
 use crate::TrainError;
 use crate::dual::{unstack, unstack_mut};
@@ -53,13 +53,13 @@ impl LinOp<f64> for Primal<'_> {
 /// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`.
 pub(crate) fn least_squares(
     exact: &Features<f64>,
-    mask: &PackedMask,
+    active: &Activations,
     residual: &[f64],
     tolerance: f64,
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Direction, TrainError> {
-    let (par, operator) = (options.par, Primal(exact.jacobian(mask)));
+    let (par, operator) = (options.par, Primal(exact.jacobian(active)));
     let jacobian = operator.0;
     let (n, k) = (jacobian.examples(), jacobian.outputs());
     let (m, d) = (jacobian.width(), jacobian.inputs());

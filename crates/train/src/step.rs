@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef};
 use nearlin_krylov::{Cg, Ending as InnerEnding, Precond};
-use nearlin_relu::{Jacobian, PackedMask};
+use nearlin_relu::{Activations, Jacobian};
 
 use crate::dual::{Dual, Preconditioner};
 use crate::observe::{Event, Observer, Phase};
@@ -32,18 +32,18 @@ impl<T: Element> Features<T> {
         Self { x, signs: signs.iter().map(|&v| cast(v)).collect(), shape: (n, d, width, k) }
     }
 
-    pub(crate) fn jacobian<'a>(&'a self, mask: &'a PackedMask) -> Jacobian<'a, T> {
+    pub(crate) fn jacobian<'a>(&'a self, active: &'a Activations) -> Jacobian<'a, T> {
         let (n, d, m, k) = self.shape;
         let x = MatRef::from_row_major_slice(&self.x, n, d);
         let signs = MatRef::from_row_major_slice(&self.signs, m, k);
-        Jacobian::new(mask, x, signs).expect("equations and network have been matched")
+        Jacobian::at(active, x, signs).expect("equations and network have been matched")
     }
 }
 
 /// What a step is computed at.
 #[derive(Clone, Copy)]
 pub(crate) struct Point<'a> {
-    pub(crate) mask: &'a PackedMask,
+    pub(crate) active: &'a Activations,
     /// `r = f(W) - y`, n x K.
     pub(crate) residual: &'a [f64],
     /// `U = W - W_0`, m x d.
@@ -95,7 +95,7 @@ impl<T: Element> System<'_, T> {
         let &Self { point, exact, features, preconditioner, ridge } = self;
         let par = options.par;
         let (n, d, m, k) = exact.shape;
-        let jacobian = exact.jacobian(point.mask);
+        let jacobian = exact.jacobian(point.active);
         let fits = "equations and network have been matched";
         let mut b = point.residual.to_vec();
         if ridge > 0.0 {
@@ -127,7 +127,7 @@ impl<T: Element> System<'_, T> {
         };
         let start = norm(&rho);
 
-        let operator = Dual { jacobian: features.jacobian(point.mask), ridge: cast(ridge) };
+        let operator = Dual { jacobian: features.jacobian(point.active), ridge: cast(ridge) };
         let (mut iterations, mut stopped, mut broken) = (0, false, false);
         let mut left = start;
         let _ = observer.on_event(&Event::Phase(Phase::Solve));

@@ -88,7 +88,7 @@ impl<T: Element> Optimiser<'_, T> {
             }
             // A larger scale helps where the linear model missed, not where the solver did.
             if may_grow && direction.reduction <= FIRST_ETA {
-                let flips = trial.next.mask.count_differences(&state.mask) as f64;
+                let flips = trial.next.mask().count_differences(state.mask()) as f64;
                 let Trial { eta_lin, contraction, lower, .. } = trial;
                 if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction: None, flips }));
@@ -109,7 +109,7 @@ impl<T: Element> Optimiser<'_, T> {
                     eta_inner: direction.eta_inner,
                     eta_lin,
                     contraction,
-                    flipped: next.mask.count_differences(&state.mask) as f64 / self.entries(),
+                    flipped: next.mask().count_differences(state.mask()) as f64 / self.entries(),
                     inner_iterations: iterations,
                     rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
                     shift,
@@ -145,7 +145,7 @@ impl<T: Element> Optimiser<'_, T> {
                 let spent = direction.iterations;
                 direction = Direction { iterations: spent + solved.iterations, ..solved };
             }
-            let Some((onto, pins)) = self.pinned(state, &direction, &best.next.mask, observer)?
+            let Some((onto, pins)) = self.pinned(state, &direction, best.next.mask(), observer)?
             else {
                 break;
             };
@@ -210,19 +210,19 @@ impl<T: Element> Optimiser<'_, T> {
     ) -> Result<(Direction, f64), TrainError> {
         let (options, equations) = (self.options, self.equations);
         let tolerance = factor * self.inner_tolerance(state, start, steps);
-        let (exact, mask, residual) = (&self.exact, &state.mask, &state.residual);
+        let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
         let in_weight_space = |observer: &mut dyn Observer| {
-            least_squares(exact, mask, residual, tolerance, options, observer)
+            least_squares(exact, active, residual, tolerance, options, observer)
         };
         if self.deficient || (self.overdetermined && options.ridge == 0.0) {
             return Ok((in_weight_space(observer)?, 0.0));
         }
-        let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, &state.mask));
+        let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, state.mask()));
         if !usable {
             let _ = observer.on_event(&Event::Phase(Phase::Build));
             // Freed before the next one is built: they are the largest things in memory.
             self.built = None;
-            let jacobian = self.features.jacobian(&state.mask);
+            let jacobian = self.features.jacobian(&state.active);
             let factor = match self.solver.build(&jacobian, options.ridge, options.par) {
                 // Nothing to factor, as when no neuron is active: a fact about the data.
                 Err(TrainError::Factor(_)) => {
@@ -233,13 +233,13 @@ impl<T: Element> Optimiser<'_, T> {
             };
             let (examples, outputs) = (equations.rows(), equations.outputs());
             let preconditioner = Preconditioner { factor, examples, outputs };
-            self.built = Some((preconditioner, state.mask.clone()));
+            self.built = Some((preconditioner, state.mask().clone()));
         }
         let Some((preconditioner, _)) = &self.built else {
             unreachable!("a preconditioner has just been built")
         };
         let point = Point {
-            mask: &state.mask,
+            active: &state.active,
             residual: &state.residual,
             change: state.network.change(),
             multipliers: state.multipliers.as_deref(),

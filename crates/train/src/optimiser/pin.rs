@@ -52,7 +52,7 @@ impl<T: Element> Optimiser<'_, T> {
     ) -> Result<Option<(Direction, Vec<Pin>)>, TrainError> {
         let Some(pins) = candidates(state, flipped) else { return Ok(None) };
         let Some((preconditioner, _)) = &self.built else { return Ok(None) };
-        let jacobian = self.exact.jacobian(&state.mask);
+        let jacobian = self.exact.jacobian(&state.active);
         let (n, k) = (jacobian.examples(), jacobian.outputs());
         let (m, d) = (jacobian.width(), jacobian.inputs());
         let (x, ridge) = (self.equations.x(), self.options.ridge);
@@ -67,7 +67,8 @@ impl<T: Element> Optimiser<'_, T> {
                 .apply(rows_mut(&mut image, n, k), rows(&v, m, d), self.options.par)
                 .expect("equations and network have been matched");
             let residual = &image[..];
-            let point = Point { mask: &state.mask, residual, change: &still, multipliers: None };
+            let point =
+                Point { active: &state.active, residual, change: &still, multipliers: None };
             let (exact, features) = (&self.exact, &self.features);
             let system = System { point, exact, features, preconditioner, ridge };
             let solved = system.direction(ACCURACY, self.options, observer)?;
@@ -111,7 +112,7 @@ impl<T: Element> Optimiser<'_, T> {
             let ahead: Vec<f64> =
                 state.residual.iter().zip(&found.image).map(|(r, v)| r + v).collect();
             let stays = |a: usize, j: usize| {
-                let bit = f64::from(u8::from(state.mask.get(pins[j].example, pins[j].neuron)));
+                let bit = f64::from(u8::from(state.mask().get(pins[j].example, pins[j].neuron)));
                 let share = bit + lambda[(a, 0)] / self.jump(&ahead, pins[j]);
                 (-ACCURACY..=1.0 + ACCURACY).contains(&share)
             };
@@ -182,11 +183,11 @@ impl<T: Element> Optimiser<'_, T> {
 /// Entries held by `state` and entries in which its mask differs from `other`.
 fn candidates(state: &State, other: &PackedMask) -> Option<Vec<Pin>> {
     let mut pins = state.pins.clone();
-    if state.mask.count_differences(other) > MAX_PINS as u64 {
+    if state.mask().count_differences(other) > MAX_PINS as u64 {
         return None;
     }
-    for example in 0..state.mask.nrows() {
-        let words = state.mask.row(example).iter().zip(other.row(example)).enumerate();
+    for example in 0..state.mask().nrows() {
+        let words = state.mask().row(example).iter().zip(other.row(example)).enumerate();
         for (at, (a, b)) in words {
             let mut changed = a ^ b;
             while changed != 0 {

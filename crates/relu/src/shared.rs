@@ -1,0 +1,266 @@
+//! What neurons that start from one direction share: all of the mask but the entries that flipped.
+//!
+//! Neurons `q, q + p, q + 2 p, ..` start from the same direction and are active for the same examples,
+//! until training flips the signs of a few entries. With `B` the mask of the `p` directions and `E` the
+//! flips, `M = B + E` and
+//!
+//! `(J v)_ik = sum over q of B_iq x_i . (sum over copies r of a_rk v_r) + sum over r of E_ir a_rk x_i . v_r`,
+//!
+//! so a pass takes `K` passes of one output over `p` neurons, by table look-up, and a term for each flip.
+//! With orthogonal signs of order `h`, `p = m / 2h`: for ten outputs `K p` is less than a third of `m`.
+
+use faer::{MatMut, MatRef, Par};
+use nearlin_dense::{
+    PackedMask, Real, for_each_col_chunk, for_each_row_chunk, masked_adjoint, masked_apply,
+};
+
+/// Rows of a task.
+const ROWS: usize = 64;
+
+/// Cost of a flip, in multiply-adds of a pass through tables, for each input and output.
+const FLIP: f64 = 24.0;
+
+const FITS: &str = "the Jacobian checks its operands";
+
+/// Least number of directions for which tables pay.
+const DIRECTIONS: usize = 128;
+
+/// An entry in which the mask differs from that of its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Flip {
+    /// The neuron, in a list by example; the example, in a list by neuron.
+    at: u32,
+    /// Whether the neuron is active where its direction is not.
+    on: bool,
+}
+
+/// Lists of flips, one after the other: list `i` is `flips[starts[i] .. starts[i + 1]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lists {
+    starts: Vec<usize>,
+    flips: Vec<Flip>,
+}
+
+impl Lists {
+    fn get(&self, i: usize) -> &[Flip] {
+        &self.flips[self.starts[i]..self.starts[i + 1]]
+    }
+}
+
+/// The mask `B` of the directions, and the flips against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shared {
+    /// n x p.
+    base: PackedMask,
+    copies: usize,
+    by_example: Lists,
+    by_neuron: Lists,
+}
+
+impl Shared {
+    /// What the neurons of `mask : n x m` share, `copies` to a direction; `None` where it saves nothing
+    /// for `d` inputs and `K` outputs.
+    fn of(mask: &PackedMask, copies: usize, inputs: usize, outputs: usize) -> Option<Self> {
+        let (n, m) = (mask.nrows(), mask.width());
+        let p = m / copies;
+        if copies < 2 || p < DIRECTIONS || !p.is_multiple_of(64) || n < DIRECTIONS {
+            return None;
+        }
+        // In multiply-adds of a pass through tables, some six to one of a pass through tiles.
+        let (n_f, m_f) = (n as f64, m as f64);
+        let (d, k) = (inputs as f64, outputs as f64);
+        let plain = if outputs == 1 { n_f * m_f * d } else { 6.0 * n_f * m_f * (d + k) };
+        let most = (plain - n_f * p as f64 * d * k) / (FLIP * (d + k));
+        // A third less, or it is not worth the lists.
+        let most = (most - plain / 3.0 / (FLIP * (d + k))).max(0.0);
+
+        let words = p / 64;
+        let mut base = PackedMask::zeros(n, p);
+        let mut flips: Vec<(u32, Flip)> = Vec::new();
+        for (i, target) in base.words_mut().chunks_exact_mut(words).enumerate() {
+            let row = mask.row(i);
+            for (w, word) in target.iter_mut().enumerate() {
+                *word = majority(&(0..copies).map(|c| row[c * words + w]), copies);
+            }
+            for (at, &word) in row.iter().enumerate() {
+                let mut changed = word ^ target[at % words];
+                while changed != 0 {
+                    let bit = changed.trailing_zeros();
+                    let on = word >> bit & 1 == 1;
+                    flips.push((i as u32, Flip { at: 64 * at as u32 + bit, on }));
+                    changed &= changed - 1;
+                }
+            }
+            if flips.len() as f64 > most {
+                return None;
+            }
+        }
+        let by_neuron = lists(m, flips.iter().map(|&(i, f)| (f.at, Flip { at: i, on: f.on })));
+        let by_example = lists(n, flips.into_iter());
+        Some(Self { base, copies, by_example, by_neuron })
+    }
+
+    /// `y <- alpha J v`, as [`masked_apply`] has it for the whole mask.
+    pub(crate) fn apply<T: Real>(
+        &self,
+        mut y: MatMut<'_, T>,
+        x: MatRef<'_, T>,
+        v: MatRef<'_, T>,
+        signs: MatRef<'_, T>,
+        alpha: T,
+        par: Par,
+    ) {
+        let (p, d, k) = (self.base.width(), x.ncols(), signs.ncols());
+        T::with_buffer(p * (k * d + 1), |buffer| {
+            let (sums, ones) = buffer.split_at_mut(p * k * d);
+            ones.fill(T::of(1.0));
+            // Row q of block k is the sum over copies r of a_rk v_r.
+            for (at, sum) in sums.chunks_exact_mut(d).enumerate() {
+                let (output, q) = (at / p, at % p);
+                sum.fill(T::of(0.0));
+                for c in 0..self.copies {
+                    let r = c * p + q;
+                    add_row(sum, signs[(r, output)], v, r);
+                }
+            }
+            let ones = MatRef::from_column_major_slice(ones, p, 1);
+            let sums = MatRef::from_row_major_slice(sums, k * p, d);
+            for_each_col_chunk(y.as_mut(), 1, par, |output, y| {
+                let sums = sums.subrows(output * p, p);
+                masked_apply(y, &self.base, x, sums, ones, alpha, par).expect(FITS);
+            });
+        });
+        for_each_row_chunk(y, ROWS, par, |first, mut y| {
+            for i in 0..y.nrows() {
+                for flip in self.by_example.get(first + i) {
+                    let r = flip.at as usize;
+                    let dot = x.row(first + i) * v.row(r).transpose();
+                    let term = if flip.on { alpha * dot } else { -(alpha * dot) };
+                    for output in 0..k {
+                        y[(i, output)] += signs[(r, output)] * term;
+                    }
+                }
+            }
+        });
+    }
+
+    /// `v <- alpha J^T u`, as [`masked_adjoint`] has it for the whole mask.
+    pub(crate) fn adjoint<T: Real>(
+        &self,
+        v: MatMut<'_, T>,
+        x: MatRef<'_, T>,
+        u: MatRef<'_, T>,
+        signs: MatRef<'_, T>,
+        alpha: T,
+        par: Par,
+    ) {
+        let (p, d, k) = (self.base.width(), x.ncols(), signs.ncols());
+        T::with_buffer(p * (k * d + 1), |buffer| {
+            let (sums, ones) = buffer.split_at_mut(p * k * d);
+            ones.fill(T::of(1.0));
+            let ones = MatRef::from_column_major_slice(ones, p, 1);
+            // Row q of block k is the sum over examples i of B_iq u_ik x_i.
+            let blocks = MatMut::from_row_major_slice_mut(sums, k * p, d);
+            for_each_row_chunk(blocks, p, par, |first, sums| {
+                let u = u.subcols(first / p, 1);
+                masked_adjoint(sums, &self.base, x, u, ones, alpha, par).expect(FITS);
+            });
+            let sums = MatRef::from_row_major_slice(sums, k * p, d);
+            for_each_row_chunk(v, ROWS, par, |first, mut v| {
+                T::with_buffer(d, |row| {
+                    for i in 0..v.nrows() {
+                        let r = first + i;
+                        row.fill(T::of(0.0));
+                        for output in 0..k {
+                            add_row(row, signs[(r, output)], sums, output * p + r % p);
+                        }
+                        for flip in self.by_neuron.get(r) {
+                            let example = flip.at as usize;
+                            let weight = (0..k).fold(T::of(0.0), |sum, output| {
+                                sum + signs[(r, output)] * u[(example, output)]
+                            });
+                            let weight = if flip.on { alpha * weight } else { -(alpha * weight) };
+                            add_row(row, weight, x, example);
+                        }
+                        v.as_mut().row_mut(i).iter_mut().zip(&*row).for_each(|(v, &s)| *v = s);
+                    }
+                });
+            });
+        });
+    }
+}
+
+/// `target <- target + weight` times row `r` of `a`.
+fn add_row<T: Real>(target: &mut [T], weight: T, a: MatRef<'_, T>, r: usize) {
+    if let Some(row) = a.row(r).try_as_row_major() {
+        target.iter_mut().zip(row.as_slice()).for_each(|(t, &a)| *t += weight * a);
+    } else {
+        target.iter_mut().zip(a.row(r).iter()).for_each(|(t, &a)| *t += weight * a);
+    }
+}
+
+/// Bit by bit, the value that more than half of the `count` words have; 1 where it is half.
+fn majority(words: &(impl Iterator<Item = u64> + Clone), count: usize) -> u64 {
+    let (all, any) = words.clone().fold((u64::MAX, 0), |(all, any), w| (all & w, any | w));
+    let (mut found, mut mixed) = (all, all ^ any);
+    while mixed != 0 {
+        let bit = mixed.trailing_zeros();
+        let ones = words.clone().filter(|w| w >> bit & 1 == 1).count();
+        found |= u64::from(2 * ones >= count) << bit;
+        mixed &= mixed - 1;
+    }
+    found
+}
+
+/// The flips in `count` lists, each in the order of `flips`.
+fn lists(count: usize, flips: impl Iterator<Item = (u32, Flip)> + Clone) -> Lists {
+    let mut starts = vec![0; count + 1];
+    flips.clone().for_each(|(list, _)| starts[list as usize + 1] += 1);
+    (0..count).for_each(|i| starts[i + 1] += starts[i]);
+    let mut next = starts.clone();
+    let mut sorted = vec![Flip { at: 0, on: false }; starts[count]];
+    for (list, flip) in flips {
+        sorted[next[list as usize]] = flip;
+        next[list as usize] += 1;
+    }
+    Lists { starts, flips: sorted }
+}
+
+/// An activation mask, with what its neurons share where that makes the Jacobian's passes cheaper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activations {
+    mask: PackedMask,
+    shared: Option<Shared>,
+}
+
+impl Activations {
+    /// Of a network with `inputs` and `outputs` whose neurons start from `m / copies` directions.
+    #[must_use]
+    pub fn new(mask: PackedMask, copies: usize, inputs: usize, outputs: usize) -> Self {
+        let shared = Shared::of(&mask, copies, inputs, outputs);
+        Self { mask, shared }
+    }
+
+    /// The mask, n x m.
+    #[must_use]
+    pub fn mask(&self) -> &PackedMask {
+        &self.mask
+    }
+
+    /// Whether the Jacobian's passes go over directions and flips instead of neurons.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    pub(crate) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
+    }
+}
+
+/// A mask whose neurons share nothing.
+impl From<PackedMask> for Activations {
+    fn from(mask: PackedMask) -> Self {
+        Self { mask, shared: None }
+    }
+}
