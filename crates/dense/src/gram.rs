@@ -1,19 +1,13 @@
 //! Symmetric products: `X X^T`, and the popcount Gram matrix of a masked feature map.
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::reborrow::ReborrowMut;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 use crate::error::check_shape;
-use crate::parallel::{fixed_par, for_each_col_chunk};
-use crate::simd::count_common;
+use crate::parallel::{fixed_par, for_each_col_chunk, for_each_row_chunk};
+use crate::simd::{COLS, Counts, ROWS};
 use crate::{DenseError, PackedMask, Real};
-
-/// Rows of a tile of the Gram matrix.
-const TILE: usize = 64;
-
-/// Words of a mask row that a tile reads at a time: two panels of 64 rows by 128 words are
-/// 128 KiB, which a second-level cache holds.
-const WORDS: usize = 128;
 
 /// The lower triangle of `x x^T` (n x n) for `x : n x d`, at `n^2 d` flops; the strict upper
 /// triangle of the result is zero.
@@ -51,28 +45,35 @@ pub fn popcount_gram<T: Real>(
 ) -> Result<(), DenseError> {
     let n = mask.nrows();
     check_shape("Gram matrix", (g.nrows(), g.ncols()), (n, n))?;
-    for_each_col_chunk(g, TILE, par, |first_col, mut g| {
-        let mut counts = [0u32; TILE * TILE];
-        for first_row in (first_col..n).step_by(TILE) {
-            let (rows, cols) = (TILE.min(n - first_row), TILE.min(n - first_col));
-            counts.fill(0);
-            for first_word in (0..mask.words_per_row()).step_by(WORDS) {
-                let last_word = mask.words_per_row().min(first_word + WORDS);
-                let words = |i: usize| &mask.row(i)[first_word..last_word];
-                let (left, right) = (|i| words(first_row + i), |j| words(first_col + j));
-                count_common(&mut counts, TILE, &(rows, left), &(cols, right));
-            }
-            for j in 0..cols {
-                for i in 0..rows {
-                    if first_row + i >= first_col + j {
-                        let entry = &mut g[(first_row + i, j)];
-                        *entry = *entry * scale * T::of(f64::from(counts[j * TILE + i]));
-                    }
+    for_each_tile(g, par, |first_row, first_col, mut g| {
+        Counts::with(|counts| {
+            let (rows, cols) = (first_row..first_row + g.nrows(), first_col..first_col + g.ncols());
+            counts.add(mask, &rows, &cols);
+            for j in 0..cols.len() {
+                let above = (first_col + j).saturating_sub(first_row).min(rows.len());
+                let counts = &counts.col(j)[above..rows.len()];
+                let col = g.rb_mut().col_mut(j).subrows_mut(above, counts.len());
+                for (entry, count) in col.iter_mut().zip(counts) {
+                    *entry = *entry * scale * T::of(f64::from(*count));
                 }
             }
-        }
+        });
     });
     Ok(())
+}
+
+/// Calls `task(first_row, first_col, tile)` for each tile of `g : n x n` that holds entries on or
+/// below the diagonal.
+fn for_each_tile<T: Real>(
+    g: MatMut<'_, T>,
+    par: Par,
+    task: impl Fn(usize, usize, MatMut<'_, T>) + Sync + Send,
+) {
+    let n = g.nrows();
+    for_each_col_chunk(g, COLS, par, |first_col, g| {
+        let below = g.subrows_mut(first_col, n - first_col);
+        for_each_row_chunk(below, ROWS, par, |row, tile| task(first_col + row, first_col, tile));
+    });
 }
 
 /// Copies the strict lower triangle of `g : n x n` onto the upper one.
@@ -82,10 +83,10 @@ pub fn popcount_gram<T: Real>(
 pub fn mirror_lower<T: Real>(mut g: MatMut<'_, T>) {
     assert_eq!(g.nrows(), g.ncols(), "a symmetric matrix is square");
     let n = g.nrows();
-    for first_col in (0..n).step_by(TILE) {
-        for first_row in (first_col..n).step_by(TILE) {
-            for j in first_col..n.min(first_col + TILE) {
-                for i in first_row.max(j + 1)..n.min(first_row + TILE) {
+    for first_col in (0..n).step_by(ROWS) {
+        for first_row in (first_col..n).step_by(ROWS) {
+            for j in first_col..n.min(first_col + ROWS) {
+                for i in first_row.max(j + 1)..n.min(first_row + ROWS) {
                     g[(j, i)] = g[(i, j)];
                 }
             }
