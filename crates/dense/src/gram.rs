@@ -1,4 +1,7 @@
-//! Symmetric products: `X X^T`, and the popcount Gram matrix of a masked feature map.
+//! Symmetric products: `X X^T`, and the popcount Gram matrix of a masked feature map, made and kept
+//! up to date.
+
+mod update;
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::reborrow::ReborrowMut;
@@ -8,6 +11,8 @@ use crate::error::check_shape;
 use crate::parallel::{fixed_par, for_each_col_chunk, for_each_row_chunk};
 use crate::simd::{COLS, Counts, ROWS};
 use crate::{DenseError, PackedMask, Real};
+
+pub use update::popcount_gram_update;
 
 /// The lower triangle of `x x^T` (n x n) for `x : n x d`, at `n^2 d` flops; the strict upper
 /// triangle of the result is zero.

@@ -32,7 +32,7 @@ mod triangular;
 
 pub use cholesky::Cholesky;
 pub use error::DenseError;
-pub use gram::{mirror_lower, popcount_gram, symmetric_product};
+pub use gram::{mirror_lower, popcount_gram, popcount_gram_update, symmetric_product};
 pub use mask::PackedMask;
 pub use masked::{masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch};
 pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_each_row_chunk};

@@ -4,7 +4,7 @@
 use faer::{Mat, MatRef, Par};
 use nearlin_dense::{
     Cholesky, DenseError, PackedMask, Real, Triangular, masked_adjoint, masked_apply, mirror_lower,
-    popcount_gram, qr_r, symmetric_product,
+    popcount_gram, popcount_gram_update, qr_r, symmetric_product,
 };
 use proptest::prelude::*;
 
@@ -157,6 +157,38 @@ fn gram_law<T: Real>(n: usize, m: usize, d: usize, seed: u64) -> Result<(), Test
     Ok(())
 }
 
+/// A step flips entries of about `flipped` percent of the neurons, each in a third of the rows. The
+/// updated Gram matrix has the bits of a rebuilt one, whatever the products: inputs are parallel,
+/// orthogonal, opposite and zero too.
+fn update_law<T: Real>(
+    (n, m, d): (usize, usize, usize),
+    flipped: f64,
+    seed: u64,
+) -> Result<(), TestCaseError> {
+    let old = PackedMask::from_fn(n, m, |i, r| noise(seed ^ 7, i, r) > 0.3);
+    let flips =
+        |i, r| noise(seed ^ 5, 0, r) < flipped / 50.0 - 1.0 && noise(seed ^ 6, i, r) < -1.0 / 3.0;
+    let new = PackedMask::from_fn(n, m, |i, r| old.get(i, r) != flips(i, r));
+    let mut x: Mat<T> = matrix(n, d, seed ^ 8);
+    x.row_mut(n / 2).fill(T::of(0.0));
+    x.row_mut(0).fill(T::of(0.0));
+    x[(0, 0)] = T::of(-1.0);
+    let products = symmetric_product(x.as_ref(), Par::Seq);
+    let scale = T::of(1.0 / m as f64);
+    let rebuilt = |mask| {
+        let mut g = products.clone();
+        popcount_gram(g.as_mut(), mask, scale, Par::Seq).unwrap();
+        g
+    };
+    let mut g = rebuilt(&old);
+    let (p, masks) = (products.as_ref(), (&old, &new));
+    let count = popcount_gram_update(g.as_mut(), p, masks, scale, Par::Seq).unwrap();
+    let differs = |r: &usize| (0..n).any(|i| old.get(i, *r) != new.get(i, *r));
+    prop_assert_eq!(count, (0..m).filter(differs).count());
+    prop_assert!(g == rebuilt(&new));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -199,6 +231,12 @@ proptest! {
         gram_law::<f64>(n, m, d, seed)?;
         gram_law::<f32>(n, m, d, seed)?;
     }
+
+    #[test]
+    fn an_updated_gram_is_a_rebuilt_one(n in 1usize..300, m in 1usize..500, d in 1usize..4, flipped in 0f64..60.0, seed: u64) {
+        update_law::<f64>((n, m, d), flipped, seed)?;
+        update_law::<f32>((n, m, d), flipped, seed)?;
+    }
 }
 
 /// Everything has the same bits sequentially and on pools of one, two and three threads.
@@ -213,6 +251,12 @@ fn results_do_not_depend_on_threads() {
             .unwrap();
         let mut g = symmetric_product(x.as_ref(), par);
         popcount_gram(g.as_mut(), &mask, 1.0, par).unwrap();
+        let mut updated = g.clone();
+        let flipped = |i, r| mask.get(i, r) != (r % 5 == 0 && (i + r) % 3 == 0);
+        let (next, products) =
+            (PackedMask::from_fn(301, 577, flipped), symmetric_product(x.as_ref(), par));
+        popcount_gram_update(updated.as_mut(), products.as_ref(), (&mask, &next), 1.0, par)
+            .unwrap();
         mirror_lower(g.as_mut());
         let mut solution = u.clone();
         let mut shifted = g.clone();
@@ -222,7 +266,7 @@ fn results_do_not_depend_on_threads() {
         let r = qr_r(&mut big.clone(), par).unwrap();
         let mut solved = u.clone();
         Triangular::upper(r.clone()).unwrap().solve_gram_in_place(solved.as_mut(), par);
-        [y, w, g, solution, r, solved]
+        [y, w, g, updated, solution, r, solved]
     };
     let reference = run(Par::Seq);
     for threads in 1..=3 {
@@ -253,6 +297,10 @@ fn wrong_operands_are_named() {
     let mask = PackedMask::zeros(3, 4);
     let error = popcount_gram(Mat::<f64>::zeros(2, 2).as_mut(), &mask, 1.0, Par::Seq).unwrap_err();
     assert_eq!(error.to_string(), "Gram matrix is 2 x 2, expected 3 x 3");
+    let (mut g, wide) = (Mat::<f64>::zeros(3, 3), PackedMask::zeros(3, 5));
+    let p = Mat::zeros(3, 3);
+    let error = popcount_gram_update(g.as_mut(), p.as_ref(), (&wide, &mask), 1.0, Par::Seq);
+    assert_eq!(error.unwrap_err().to_string(), "old mask is 3 x 5, expected 3 x 4");
     let (x, v, a) = (Mat::<f64>::zeros(3, 2), Mat::zeros(4, 9), Mat::zeros(4, 1));
     let mut y = Mat::zeros(3, 1);
     let error = masked_apply(y.as_mut(), &mask, x.as_ref(), v.as_ref(), a.as_ref(), 1.0, Par::Seq)

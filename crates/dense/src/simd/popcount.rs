@@ -104,6 +104,11 @@ impl Counts {
         }
     }
 
+    /// Changes the sign of all counts, in two's complement.
+    pub(crate) fn negate(&mut self) {
+        self.of_cols.iter_mut().for_each(|count| *count = count.wrapping_neg());
+    }
+
     /// Counts of column `j` of the tile with its rows `0 .. ROWS`.
     pub(crate) fn col(&self, j: usize) -> &[u32] {
         &self.of_cols[j * ROWS..(j + 1) * ROWS]
@@ -226,10 +231,11 @@ mod tests {
             counts.of_cols.fill(7);
             counts.add(mask, &rows, &cols);
             counts.add(mask, &rows, &cols);
+            counts.negate();
             for (j, col) in cols.clone().enumerate() {
                 for (i, row) in rows.clone().enumerate().filter(|(_, row)| *row >= col) {
                     let want = 7 + 2 * mask.common(row, col);
-                    assert_eq!(counts.col(j)[i], want, "{path:?} ({row}, {col})");
+                    assert_eq!(counts.col(j)[i], want.wrapping_neg(), "{path:?} ({row}, {col})");
                 }
             }
         }
