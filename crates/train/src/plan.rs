@@ -81,7 +81,7 @@ mod rates {
     /// Householder QR, which scales less with threads.
     pub(super) const QR: f64 = 3.0e10;
     /// Bits of the popcount Gram matrix.
-    pub(super) const POPCOUNT: f64 = 8.0e11;
+    pub(super) const POPCOUNT: f64 = 5.0e11;
     /// Additions of the Walsh-Hadamard transform.
     pub(super) const FWHT: f64 = 2.5e9;
     /// Arc cosines.
