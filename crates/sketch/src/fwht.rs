@@ -1,17 +1,26 @@
 //! Fast Walsh-Hadamard transform.
 //!
 //! `H_1 = 1`, `H_2n = [H_n H_n; H_n -H_n]` (Sylvester's order, unnormalised). Fino and Algazi, *Unified
-//! Matrix Treatment of the Fast Walsh-Hadamard Transform*, IEEE Trans. Computers 25 (1976). Two
-//! levels are done in one pass over the data; vectors longer than the first-level cache are split
-//! from the top, so that each quarter is finished while it is near.
+//! Matrix Treatment of the Fast Walsh-Hadamard Transform*, IEEE Trans. Computers 25 (1976). Levels
+//! run from the farthest to the nearest, so that after some of them the blocks of a vector are
+//! independent; every function here keeps that order and so gives the same bits.
 
-use faer::{MatMut, Par};
+use faer::{ColMut, MatMut, Par};
 use rayon::prelude::*;
 
 use crate::Scalar;
 
-/// Longest vector that is transformed level by level: 32 KiB of `f64`.
-const IN_CACHE: usize = 1 << 12;
+/// Columns of a row-major matrix that are transformed together, in bytes.
+const STRIP: usize = 2048;
+
+/// Shortest vector that is shared between threads.
+const SHARED: usize = 1 << 16;
+
+/// Pieces, and strips of columns across them, that a vector is shared in.
+const PIECES: usize = 64;
+
+/// Blocks that the pruned transform does whole, and how much longer than its samples are many.
+const BLOCK: usize = 64;
 
 /// `x <- H x` in place, `H` the unnormalised Sylvester-Hadamard matrix, in `n log2 n` additions.
 ///
@@ -30,10 +39,64 @@ const IN_CACHE: usize = 1 << 12;
 /// ```
 pub fn fwht<T: Scalar>(x: &mut [T]) {
     assert!(x.len().is_power_of_two(), "fwht: length {} is not a power of two", x.len());
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || split(x),
-    );
+    T::kernels().vector(x);
+}
+
+/// [`fwht`] of one long vector on several threads: the same bits, whatever their number.
+///
+/// # Panics
+/// If `x.len()` is not a power of two.
+///
+/// # Examples
+/// ```
+/// let mut x = vec![1.0f32; 1 << 17];
+/// nearlin_sketch::fwht_par(&mut x, faer::Par::rayon(0));
+/// assert_eq!((x[0], x[1]), (131_072.0, 0.0));
+/// ```
+pub fn fwht_par<T: Scalar>(x: &mut [T], par: Par) {
+    let len = x.len();
+    if par == Par::Seq || len < SHARED || !len.is_power_of_two() {
+        return fwht(x);
+    }
+    let kernels = T::kernels();
+    let piece = len / PIECES;
+    MatMut::from_row_major_slice_mut(x, PIECES, piece)
+        .par_col_chunks_mut(piece / PIECES)
+        .for_each(|strip| kernels.columns(strip));
+    x.par_chunks_exact_mut(piece).for_each(|piece| kernels.vector(piece));
+}
+
+/// The entries `samples` (ascending) of `H x` in their places of `x`, all others of which are
+/// destroyed: in `P log2 s + O(P)` additions for `s` samples of `P` entries.
+///
+/// After the farthest levels the blocks are independent, and those without samples are dropped;
+/// Ailon and Liberty, *Fast dimension reduction using Rademacher series on dual BCH codes*, SODA
+/// 2008, prune alike.
+///
+/// # Panics
+/// If `x.len()` is not a power of two.
+pub(crate) fn fwht_at<T: Scalar>(x: &mut [T], samples: &[usize]) {
+    assert!(x.len().is_power_of_two(), "fwht: length {} is not a power of two", x.len());
+    pruned(x, 0, samples);
+}
+
+/// [`fwht_at`] for a block that begins at `start`.
+fn pruned<T: Scalar>(x: &mut [T], start: usize, samples: &[usize]) {
+    let kernels = T::kernels();
+    let len = x.len();
+    if len <= BLOCK || samples.len() * BLOCK > len {
+        return kernels.vector(x);
+    }
+    let piece = len / 8;
+    kernels.columns(MatMut::from_row_major_slice_mut(x, 8, piece));
+    let mut rest = samples;
+    for (block, start) in x.chunks_exact_mut(piece).zip((start..).step_by(piece)) {
+        let (inside, after) = rest.split_at(rest.partition_point(|&i| i < start + piece));
+        if !inside.is_empty() {
+            pruned(block, start, inside);
+        }
+        rest = after;
+    }
 }
 
 /// `H x` for `x` followed by as many zeros as make its length a power of two; see [`padded_len`].
@@ -53,12 +116,30 @@ pub fn padded_len(len: usize) -> usize {
 
 /// `a <- H a`, the transform of every column of `a : n x k`, in `k n log2 n` additions.
 ///
+/// Column-major matrices are done column by column, row-major ones in strips of columns, many
+/// columns to an instruction; others through a buffer. The bits are those of [`fwht`].
+///
 /// # Panics
 /// If the number of rows is not a power of two.
 pub fn fwht_columns<T: Scalar>(a: MatMut<'_, T>, par: Par) {
     let rows = a.nrows();
     assert!(rows.is_power_of_two(), "fwht_columns: {rows} rows are not a power of two");
-    let transform = |mut column: faer::ColMut<'_, T>| {
+    if a.col_stride() == 1 && a.row_stride() >= 0 && a.ncols() > 1 {
+        let kernels = T::kernels();
+        let strip = STRIP / size_of::<T>();
+        if par != Par::Seq {
+            return a.par_col_chunks_mut(strip).for_each(|strip| kernels.columns(strip));
+        }
+        let mut rest = a;
+        while rest.ncols() > 0 {
+            let here = strip.min(rest.ncols());
+            let (strip, after) = rest.split_at_col_mut(here);
+            kernels.columns(strip);
+            rest = after;
+        }
+        return;
+    }
+    let transform = |mut column: ColMut<'_, T>| {
         if let Some(contiguous) = column.as_mut().try_as_col_major_mut() {
             fwht(contiguous.as_slice_mut());
         } else {
@@ -75,83 +156,24 @@ pub fn fwht_columns<T: Scalar>(a: MatMut<'_, T>, par: Par) {
     }
 }
 
-/// Splits from the top, two levels at a time, until a piece fits the cache.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn split<T: Scalar>(x: &mut [T]) {
-    // An explicit stack instead of recursion, which would not be inlined: three pieces wait at each
-    // of at most 26 depths.
-    let mut stack = [(0, 0); 80];
-    let mut depth = 1;
-    stack[0] = (0, x.len());
-    while depth > 0 {
-        depth -= 1;
-        let (start, len) = stack[depth];
-        let part = &mut x[start..start + len];
-        if len <= IN_CACHE {
-            levels(part);
-            continue;
-        }
-        let piece = len / 4;
-        radix4(part, piece);
-        for quarter in (0..4).rev() {
-            stack[depth] = (start + quarter * piece, piece);
-            depth += 1;
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// All levels of a vector in the cache, the two nearest first.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn levels<T: Scalar>(x: &mut [T]) {
-    let n = x.len();
-    let mut half = 1;
-    if n >= 8 {
-        let (chunks, _) = x.as_chunks_mut::<8>();
-        for c in chunks {
-            eight(c);
-        }
-        half = 8;
-    }
-    if n / half > 1 && (n / half).trailing_zeros() % 2 == 1 {
-        for pair in x.chunks_exact_mut(2 * half) {
-            let (lo, hi) = pair.split_at_mut(half);
-            for (a, b) in lo.iter_mut().zip(hi) {
-                (*a, *b) = (*a + *b, *a - *b);
+    /// The pruned transform has the bits of the whole one wherever it was asked for them.
+    #[test]
+    fn pruning_changes_no_bits() {
+        for log in 0..=16 {
+            let len = 1usize << log;
+            let x: Vec<f32> = (0..len).map(|i| (i * i % 1009) as f32 / 7.0 - 60.0).collect();
+            let mut want = x.clone();
+            fwht(&mut want);
+            for step in [1, 3, 50, 1000, 30_011] {
+                let samples: Vec<usize> = (step / 2..len).step_by(step).collect();
+                let mut got = x.clone();
+                fwht_at(&mut got, &samples);
+                assert!(samples.iter().all(|&i| got[i] == want[i]), "2^{log}, every {step}th");
             }
         }
-        half *= 2;
     }
-    while half < n {
-        for block in x.chunks_exact_mut(4 * half) {
-            radix4(block, half);
-        }
-        half *= 4;
-    }
-}
-
-/// Two levels at distance `half` on `4 half` entries.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn radix4<T: Scalar>(x: &mut [T], half: usize) {
-    let (x0, rest) = x.split_at_mut(half);
-    let (x1, rest) = rest.split_at_mut(half);
-    let (x2, x3) = rest.split_at_mut(half);
-    for (((a, b), c), d) in x0.iter_mut().zip(x1).zip(x2).zip(x3) {
-        let (s, t, u, v) = (*a + *b, *a - *b, *c + *d, *c - *d);
-        (*a, *b, *c, *d) = (s + u, t + v, s - u, t - v);
-    }
-}
-
-/// Three levels on eight neighbours.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn eight<T: Scalar>(x: &mut [T; 8]) {
-    let [a, b, c, d, e, f, g, h] = *x;
-    let (a, b, c, d) = (a + b, a - b, c + d, c - d);
-    let (e, f, g, h) = (e + f, e - f, g + h, g - h);
-    let (a, b, c, d) = (a + c, b + d, a - c, b - d);
-    let (e, f, g, h) = (e + g, f + h, e - g, f - h);
-    *x = [a + e, b + f, c + g, d + h, a - e, b - f, c - g, d - h];
 }

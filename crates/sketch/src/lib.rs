@@ -26,12 +26,13 @@ mod fwht;
 mod gaussian;
 mod random;
 mod scalar;
+mod simd;
 mod sketch;
 mod srht;
 mod tensor;
 
 pub use error::SketchError;
-pub use fwht::{fwht, fwht_columns, fwht_padded, padded_len};
+pub use fwht::{fwht, fwht_columns, fwht_padded, fwht_par, padded_len};
 pub use gaussian::Gaussian;
 pub use scalar::Scalar;
 pub use sketch::Sketch;

@@ -6,7 +6,7 @@ use faer::traits::RealField;
 use num_traits::Float;
 
 /// A real scalar that sketches work in: `f32` or `f64`.
-pub trait Scalar: RealField + Float + Send + Sync + 'static {
+pub trait Scalar: crate::simd::Transform + RealField + Float + Send + Sync + 'static {
     /// The nearest scalar to `x`.
     fn of(x: f64) -> Self;
 

@@ -4,7 +4,7 @@
 use faer::{Mat, Par};
 use nearlin_sketch::{
     Gaussian, Scalar, Sketch, SketchError, Srht, TensorSrht, fwht, fwht_columns, fwht_padded,
-    padded_len,
+    fwht_par, padded_len,
 };
 use proptest::prelude::*;
 
@@ -73,23 +73,47 @@ proptest! {
         prop_assert!(difference(&got, &want) <= bound(f64::from(f32::EPSILON)));
     }
 
-    /// Down the columns of a matrix of either storage order: the transform of each column, same
-    /// bits on any number of threads.
+    /// Down the columns of a matrix of any storage order: the transform of each column, same bits
+    /// on any number of threads.
     #[test]
-    fn columns_are_transformed(log_n in 0u32..9, k in 1usize..5, seed: u64) {
+    fn columns_are_transformed(log_n in 0u32..9, k in 1usize..40, seed: u64) {
         let n = 1usize << log_n;
         let a = Mat::from_fn(n, k, |i, j| noise(seed, i * k + j));
         let mut by_columns = a.clone();
         fwht_columns(by_columns.as_mut(), Par::rayon(0));
         let mut by_rows = a.transpose().to_owned();
         fwht_columns(by_rows.transpose_mut(), Par::Seq);
+        let mut backwards = a.transpose().reverse_cols().to_owned();
+        fwht_columns(backwards.transpose_mut().reverse_rows_mut(), Par::Seq);
         for j in 0..k {
             let mut column: Vec<f64> = (0..n).map(|i| a[(i, j)]).collect();
             fwht(&mut column);
             for i in 0..n {
                 prop_assert_eq!(column[i], by_columns[(i, j)]);
                 prop_assert_eq!(column[i], by_rows[(j, i)]);
+                prop_assert_eq!(column[i], backwards[(j, n - 1 - i)]);
             }
+        }
+    }
+
+    /// An SRHT that leaves out blocks without samples gives the bits of the whole transform: its
+    /// entries are among those of the sketch that samples every row, which has all signs, scaled.
+    #[test]
+    fn sampling_less_changes_no_bits(log_n in 0u32..15, part in 0u32..15, seed: u64) {
+        let n = 1usize << log_n;
+        let s = (n >> part).max(1);
+        let x: Vec<f32> = (0..n).map(|i| noise(seed, i) as f32).collect();
+        let sketched = |dim: usize| {
+            let mut y = vec![0.0f32; dim];
+            Srht::new(n, dim, seed).unwrap().apply_to_buffer(&mut y, &mut x.clone());
+            y
+        };
+        // The first `s` steps of the same shuffle, so the same rows; only the scale differs.
+        let all = sketched(n);
+        let unscaled = |y: f32, dim: usize| f64::from(y) * (dim as f64).sqrt();
+        for (few, all) in sketched(s).into_iter().zip(all) {
+            let (few, all) = (unscaled(few, s), unscaled(all, n));
+            prop_assert!((few - all).abs() <= 4.0 * f64::from(f32::EPSILON) * all.abs());
         }
     }
 
@@ -220,6 +244,29 @@ fn the_seed_names_the_sketch() {
     }
     for (one, other) in reference.iter().zip(run(6, Par::Seq)) {
         assert!(*one != other);
+    }
+}
+
+/// A long vector on pools of one to three threads, and as a matrix of either storage order, has the
+/// bits of the sequential transform.
+#[test]
+fn threads_change_no_bits() {
+    let x: Vec<f32> = (0..1 << 18).map(|i| noise(11, i) as f32).collect();
+    let mut want = x.clone();
+    fwht(&mut want);
+    let matrix = Mat::from_fn(64, 257, |i, j| noise(j as u64, i));
+    let mut columns = matrix.clone();
+    fwht_columns(columns.as_mut(), Par::Seq);
+    for threads in 1..=3 {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut got = x.clone();
+            fwht_par(&mut got, Par::rayon(0));
+            assert!(got == want, "{threads} threads");
+            let mut rows = matrix.transpose().to_owned();
+            fwht_columns(rows.transpose_mut(), Par::rayon(0));
+            assert!(rows.transpose() == columns, "{threads} threads");
+        });
     }
 }
 

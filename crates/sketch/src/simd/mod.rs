@@ -1,0 +1,128 @@
+//! Kernels of the transform, compiled for several instruction sets and chosen at run time.
+//!
+//! `lanes.rs` says what a vector register must do, `x86.rs` says how AVX2 and AVX-512 do it, and
+//! `passes.rs` holds the passes over memory, once for all of them. The order of the additions is
+//! part of the transform: levels run from the farthest to the nearest, so all kernels give the
+//! same bits, and so does any cut of the work by columns or by blocks.
+#![allow(unsafe_code)]
+#![allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+
+mod lanes;
+mod passes;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
+
+use faer::MatMut;
+use lanes::Array;
+
+/// The kernels of one instruction set.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels<T> {
+    #[cfg(test)]
+    name: &'static str,
+    vector: unsafe fn(*mut T, usize),
+    columns: unsafe fn(*mut T, usize, usize, usize),
+}
+
+impl<T> Kernels<T> {
+    /// `x <- H x`, the length a power of two.
+    #[inline]
+    pub(crate) fn vector(self, x: &mut [T]) {
+        debug_assert!(x.len().is_power_of_two());
+        // SAFETY: the slice is writable, and kernels are only handed out where they run.
+        unsafe { (self.vector)(x.as_mut_ptr(), x.len()) }
+    }
+
+    /// `a <- H a` for `a` whose rows are contiguous; their number is a power of two.
+    #[allow(clippy::needless_pass_by_value, reason = "the view is used up: its entries change")]
+    pub(crate) fn columns(self, a: MatMut<'_, T>) {
+        let (rows, cols) = (a.nrows(), a.ncols());
+        assert!(rows.is_power_of_two() && a.col_stride() == 1 && a.row_stride() >= 0);
+        // SAFETY: the view is writable, its rows are `row_stride` apart, and kernels are only
+        // handed out where they run.
+        unsafe { (self.columns)(a.as_ptr_mut(), rows, a.row_stride().unsigned_abs(), cols) }
+    }
+}
+
+/// Scalars that there are kernels for; seals [`Scalar`](crate::Scalar).
+pub trait Transform: Sized {
+    /// The kernels that suit this CPU.
+    fn kernels() -> Kernels<Self>;
+}
+
+/// Kernels on vectors of one kind, compiled with the instructions that it needs.
+macro_rules! kernels {
+    ($name:ident, $t:ty, $lanes:ty $(, $features:literal)?) => {
+        fn $name() -> Kernels<$t> {
+            /// # Safety
+            /// That of [`passes::vector`].
+            $(#[target_feature(enable = $features)])?
+            unsafe fn vector(x: *mut $t, len: usize) {
+                // SAFETY: passed on.
+                unsafe { passes::vector::<$lanes>(x, len) }
+            }
+            /// # Safety
+            /// That of [`passes::columns`].
+            $(#[target_feature(enable = $features)])?
+            unsafe fn columns(x: *mut $t, rows: usize, pitch: usize, width: usize) {
+                // SAFETY: passed on.
+                unsafe { passes::columns::<$lanes>(x, rows, pitch, width) }
+            }
+            Kernels {
+                #[cfg(test)]
+                name: stringify!($name),
+                vector,
+                columns,
+            }
+        }
+    };
+}
+
+kernels!(portable_f32, f32, Array<f32, 4>);
+kernels!(portable_f64, f64, Array<f64, 2>);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2_f32, f32, __m256, "avx2,fma");
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2_f64, f64, __m256d, "avx2,fma");
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512_f32, f32, __m512, "avx512f");
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512_f64, f64, __m512d, "avx512f");
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    std::is_x86_feature_detected!("avx512f")
+}
+
+macro_rules! transform {
+    ($t:ty, $portable:ident, $avx2:ident, $avx512:ident) => {
+        impl Transform for $t {
+            #[inline]
+            fn kernels() -> Kernels<$t> {
+                #[cfg(target_arch = "x86_64")]
+                {
+                    if has_avx512() {
+                        return $avx512();
+                    }
+                    if has_avx2() {
+                        return $avx2();
+                    }
+                }
+                $portable()
+            }
+        }
+    };
+}
+
+transform!(f32, portable_f32, avx2_f32, avx512_f32);
+transform!(f64, portable_f64, avx2_f64, avx512_f64);

@@ -1,0 +1,105 @@
+//! All kernels give the bits of the definition level by level.
+
+use faer::{Mat, MatMut};
+
+use super::*;
+use crate::Scalar;
+
+/// Each kernel that this CPU has.
+trait All: Scalar {
+    fn all() -> Vec<Kernels<Self>>;
+}
+
+macro_rules! all {
+    ($t:ty, $portable:ident, $avx2:ident, $avx512:ident) => {
+        impl All for $t {
+            fn all() -> Vec<Kernels<$t>> {
+                let mut all = vec![$portable()];
+                #[cfg(target_arch = "x86_64")]
+                {
+                    all.extend(has_avx2().then($avx2));
+                    all.extend(has_avx512().then($avx512));
+                }
+                all
+            }
+        }
+    };
+}
+
+all!(f32, portable_f32, avx2_f32, avx512_f32);
+all!(f64, portable_f64, avx2_f64, avx512_f64);
+
+/// Numbers of all magnitudes from 2^-6 to 2^6, a zero of either sign now and then.
+fn number<T: Scalar>(i: usize) -> T {
+    let size = (f64::from((i % 13) as u8) - 6.0).exp2();
+    let mixed = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let fraction = (mixed >> 40) as f64 / (1u64 << 23) as f64 - 1.0;
+    T::of(if i % 97 == 5 { 0.0 * fraction } else { fraction * size })
+}
+
+/// The transform as its definition has it: one level after the other, the farthest first.
+fn plain<T: Scalar>(x: &mut [T]) {
+    let mut half = x.len() / 2;
+    while half > 0 {
+        for i in (0..x.len()).filter(|i| i & half == 0) {
+            (x[i], x[i | half]) = (x[i] + x[i | half], x[i] - x[i | half]);
+        }
+        half /= 2;
+    }
+}
+
+/// Bits, so that signs of zeros count.
+fn bits<T: Scalar>(x: &[T]) -> Vec<(u64, i16, i8)> {
+    x.iter().map(|x| x.integer_decode()).collect()
+}
+
+fn vectors<T: All>() {
+    for log in 0..=18 {
+        let x: Vec<T> = (0..1 << log).map(number).collect();
+        let mut want = x.clone();
+        plain(&mut want);
+        for kernels in T::all() {
+            let mut got = x.clone();
+            kernels.vector(&mut got);
+            assert!(bits(&got) == bits(&want), "{} 2^{log}", kernels.name);
+        }
+    }
+}
+
+/// Down columns, of a view with gaps between the rows that must stay as they were.
+fn matrices<T: All>() {
+    for log in 0..=10 {
+        let rows = 1 << log;
+        for width in [1, 2, 3, 4, 7, 8, 16, 23, 37, 64] {
+            let pitch = width + width % 3;
+            let whole = Mat::<T>::from_fn(pitch, rows, |j, i| number(i * 71 + j));
+            let mut want = whole.clone();
+            for j in 0..width {
+                let mut column: Vec<T> = (0..rows).map(|i| whole[(j, i)]).collect();
+                plain(&mut column);
+                (0..rows).for_each(|i| want[(j, i)] = column[i]);
+            }
+            for kernels in T::all() {
+                let mut got = whole.clone();
+                let view: MatMut<'_, T> = got.as_mut().subrows_mut(0, width).transpose_mut();
+                kernels.columns(view);
+                for i in 0..rows {
+                    let (got, want) = (got.col_as_slice(i), want.col_as_slice(i));
+                    assert!(bits(got) == bits(want), "{} 2^{log} x {width}", kernels.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_give_the_bits_of_the_definition() {
+    vectors::<f32>();
+    vectors::<f64>();
+}
+
+#[test]
+fn kernels_give_the_bits_of_the_definition_down_columns() {
+    matrices::<f32>();
+    matrices::<f64>();
+}
