@@ -115,7 +115,7 @@ pub(super) fn triangular<T: Real>(
     let unit = if T::NAME == "f32" { 1e-7 } else { 1e-12 } * mean_square;
     let mut ridge = ridge;
     if ridge > 0.0 {
-        r = with_ridge(&r, ridge, par)?;
+        r = with_ridge(r, ridge, par)?;
     }
     for _ in 0..14 {
         let smallest = (0..n).map(|i| r[(i, i)].abs().as_f64()).fold(f64::INFINITY, f64::min);
@@ -123,13 +123,14 @@ pub(super) fn triangular<T: Real>(
             break;
         }
         ridge = (10.0 * ridge).max(unit);
-        r = with_ridge(&r, ridge, par)?;
+        r = with_ridge(r, ridge, par)?;
     }
     Ok(Factor::Triangular(Triangular::upper(r)?))
 }
 
-/// The factor of `r^T r + ridge I`.
-fn with_ridge<T: Real>(r: &Mat<T>, ridge: f64, par: Par) -> Result<Mat<T>, TrainError> {
+/// The factor of `r^T r + ridge I`. Takes `r` to free it before the new factor is made: the two and
+/// their stack would be the largest things in memory.
+fn with_ridge<T: Real>(r: Mat<T>, ridge: f64, par: Par) -> Result<Mat<T>, TrainError> {
     let n = r.ncols();
     let root = T::of(ridge.sqrt());
     let mut stacked = Mat::from_fn(2 * n, n, |i, j| match i {
@@ -137,5 +138,6 @@ fn with_ridge<T: Real>(r: &Mat<T>, ridge: f64, par: Par) -> Result<Mat<T>, Train
         _ if i == n + j => root,
         _ => T::of(0.0),
     });
+    drop(r);
     Ok(qr_r(&mut stacked, par)?)
 }
