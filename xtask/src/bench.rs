@@ -5,6 +5,7 @@
 
 mod facts;
 mod files;
+mod kernels;
 mod peers;
 mod runs;
 mod spread;
@@ -16,6 +17,8 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+use kernels::Group;
 
 /// Which benchmark to run: `step` where nothing is said.
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,18 @@ enum What {
     Step(step::Args),
     /// The time to a relative residual of 1e-8 beside other programs, on one thread.
     Peers(peers::Args),
+    /// Walsh-Hadamard transforms against the rate of additions and of copies.
+    Fwht(kernels::Args),
+    /// The popcount Gram matrix against the rate of popcounts.
+    Gram(kernels::Args),
+    /// Products with the Jacobian and the forward pass against the rate of multiply-adds.
+    Jacobian(kernels::Args),
+    /// Cholesky, QR and triangular solves.
+    Dense(kernels::Args),
+    /// SRHT, TensorSRHT and Gaussian sketches against reading the matrix.
+    Sketch(kernels::Args),
+    /// The time to a relative residual of 1e-8 on one thread, without other programs.
+    Train(peers::alone::Args),
     /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
     Runs(runs::Args),
 }
@@ -46,6 +61,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         None => step::run(&args.step),
         Some(What::Step(args)) => step::run(args),
         Some(What::Peers(args)) => peers::run(args),
+        Some(What::Fwht(args)) => kernels::run(Group::Fwht, args),
+        Some(What::Gram(args)) => kernels::run(Group::Gram, args),
+        Some(What::Jacobian(args)) => kernels::run(Group::Jacobian, args),
+        Some(What::Dense(args)) => kernels::run(Group::Dense, args),
+        Some(What::Sketch(args)) => kernels::run(Group::Sketch, args),
+        Some(What::Train(args)) => peers::alone::run(args),
         Some(What::Runs(args)) => runs::run(args),
     };
     match done {
@@ -87,5 +108,18 @@ mod tests {
         assert!(parsed("bench --quick peers --peers a").is_err());
         assert!(parsed("bench peers").is_err(), "the scripts' folder is required");
         assert!(matches!(parsed("bench peers --peers a").unwrap().what, Some(What::Peers(_))));
+    }
+
+    #[test]
+    fn kernel_groups_share_their_options() {
+        for group in ["fwht", "gram", "jacobian", "dense", "sketch"] {
+            let line = format!("bench {group} --peers --threads 1,2 --reps 5 --compare a.json");
+            let args = parsed(&line).unwrap();
+            assert!(args.what.is_some(), "{line}");
+            for wrong in ["--quick --full", "--reps 2", "--threads 0"] {
+                assert!(parsed(&format!("bench {group} {wrong}")).is_err(), "{wrong}");
+            }
+        }
+        assert!(matches!(parsed("bench train --quick").unwrap().what, Some(What::Train(_))));
     }
 }

@@ -9,7 +9,8 @@ use super::Outcome;
 use crate::tidy::output;
 
 /// Options whose values are paths, with what is written in their place.
-const PATHS: [(&str, &str); 3] = [("--out", "DIR"), ("--peers", "SCRIPTS"), ("--python", "PYTHON")];
+const PATHS: [(&str, &str); 4] =
+    [("--out", "DIR"), ("--peers", "SCRIPTS"), ("--python", "PYTHON"), ("--compare", "JSON")];
 
 /// What a reader must know to measure the same again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -96,7 +97,8 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
     let mut words = vec!["cargo xtask".to_owned()];
     let mut hidden = None;
     for argument in arguments {
-        if let Some(placeholder) = hidden.take() {
+        // Some benchmarks have `--peers` without a value.
+        if let Some(placeholder) = hidden.take().filter(|_| !argument.starts_with('-')) {
             words.push(String::from(placeholder));
             continue;
         }
@@ -133,6 +135,10 @@ mod tests {
         assert_eq!(
             of("bench peers --peers /a/b --reps 2 --python=/c/d --out /e"),
             "cargo xtask bench peers --peers SCRIPTS --reps 2 --python=PYTHON --out DIR"
+        );
+        assert_eq!(
+            of("bench fwht --peers --quick --compare /a.json --peers"),
+            "cargo xtask bench fwht --peers --quick --compare JSON --peers"
         );
         assert_eq!(of("bench --outer"), "cargo xtask bench --outer");
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench peers`: the time to a relative training residual of 1e-8 on one thread,
 //! nearlin beside the programs that people would use instead, on the same numbers.
 
+pub(super) mod alone;
 mod contest;
 mod cpu;
 mod entry;
@@ -18,6 +19,7 @@ use super::{Outcome, files};
 use contest::{CONTESTS, Contest, TOLERANCE};
 use entry::{Entry, Ratio, Run, rounds};
 use python::Python;
+pub(super) use python::environment;
 
 /// What to compare, and with what.
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,12 @@
 //! Repeated measurements in three numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words::figure;
 
 /// Median and extremes of a sample. With a handful of repetitions a median shrugs off the one that
 /// something else disturbed; a mean would not.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spread {
     /// The middle value, or the mean of the two middle ones.
     pub(super) median: f64,

@@ -66,7 +66,9 @@ impl Python {
             // A name alone is looked up on the path, by whoever starts it.
             Some(name) if name.components().count() == 1 => name.to_owned(),
             Some(path) => std::path::absolute(path)?,
-            None => environment(&target.join("peers-venv"), scripts)?,
+            None => {
+                environment(&target.join("peers-venv"), &scripts.join("requirements-light.txt"))?
+            }
         };
         let export = root.join("xtask/python/export.py");
         let python = Self { program, folder, export };
@@ -112,8 +114,8 @@ impl Python {
     }
 }
 
-/// A virtual environment with the peers' packages; its interpreter.
-fn environment(folder: &Path, scripts: &Path) -> Outcome<PathBuf> {
+/// A virtual environment with the packages that a file requires; its interpreter.
+pub(in crate::bench) fn environment(folder: &Path, requirements: &Path) -> Outcome<PathBuf> {
     let python = folder.join("bin/python");
     if !python.is_file() {
         eprintln!("making a virtual environment, once");
@@ -121,7 +123,7 @@ fn environment(folder: &Path, scripts: &Path) -> Outcome<PathBuf> {
     }
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    output(pip.arg(scripts.join("requirements-light.txt")))?;
+    output(pip.arg(requirements))?;
     Ok(python)
 }
 

@@ -63,10 +63,11 @@ pub(super) fn run(program: &Program, facts: Facts, folder: &Path, quick: bool) -
 
 fn page(measured: &Measured) -> String {
     let held = measured.runs.iter().filter(|entry| entry.holds()).count();
-    let commands: String = PROBLEMS
+    let commands: Vec<String> = PROBLEMS
         .iter()
         .map(|(_, options)| format!("    nearlin fit {options} --ridge 0 --tol 1e-8 --solver ..\n"))
         .collect();
+    let commands = commands.concat();
     format!(
         "# 1e-8 with every solver\n\n\
          Written by `cargo xtask bench runs certified`: change the program, not this page.\n\n{}\n\

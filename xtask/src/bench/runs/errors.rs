@@ -79,19 +79,19 @@ fn mean(values: &[f64]) -> (f64, f64) {
 }
 
 fn page(measured: &Measured) -> String {
-    let mut told = String::new();
+    let mut told = Vec::new();
     for (problem, options) in PROBLEMS {
         let runs = of(&measured.seeds, problem);
         let Some(first) = runs.first() else { continue };
         let what = if first.report.result.test_accuracy.is_some() { "accuracy" } else { "R2" };
         let (mean, deviation) = mean(&runs.iter().map(|run| score(run)).collect::<Vec<_>>());
-        told += &format!(
+        told.push(format!(
             "- {problem}: mean test {what} {mean:.4}, standard deviation {deviation:.4} over {} \
              seeds, {} rows to train on and {} to test on (`nearlin fit {options} --seed ..`).\n",
             runs.len(),
             first.report.data.train_rows,
             first.report.data.test_rows
-        );
+        ));
     }
     for (problem, options) in AGREEMENT {
         let errors: Vec<f64> = of(&measured.solvers, problem)
@@ -101,14 +101,15 @@ fn page(measured: &Measured) -> String {
         let smallest = errors.iter().copied().fold(f64::INFINITY, f64::min);
         let largest = errors.iter().copied().fold(0.0, f64::max);
         if largest > 0.0 {
-            told += &format!(
+            told.push(format!(
                 "- {problem}: test RMSE of the {} solvers within {:.2}% of one another (`nearlin fit \
                  {options} --solver ..`).\n",
                 errors.len(),
                 100.0 * (largest / smallest - 1.0)
-            );
+            ));
         }
     }
+    let told = told.concat();
     format!(
         "# Test errors\n\n\
          Written by `cargo xtask bench runs errors`: change the program, not this page.\n\n{}\n\

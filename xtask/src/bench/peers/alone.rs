@@ -1,0 +1,140 @@
+//! `cargo xtask bench train`: nearlin's side of the comparison with peers alone, on the shipped
+//! tables, which needs no Python.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nearlin::Equations;
+use nearlin_cli::table::{Holdout, Options, Table};
+
+use super::contest::{CONTESTS, Contest, TOLERANCE};
+use super::entry::{Entry, rounds};
+use super::{Problem, Report, page};
+use crate::bench::facts::Facts;
+use crate::bench::words::{counted, figure};
+use crate::bench::{Outcome, files};
+
+/// How to measure.
+#[derive(Debug, clap::Args)]
+pub(in crate::bench) struct Args {
+    /// Rounds, in each of which every solver runs once [default: 5, with --quick 1].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    reps: Option<u32>,
+    /// The smallest problem only, in one round.
+    #[arg(long)]
+    quick: bool,
+    /// Folder for the results [default: docs/benchmarks, with --quick target/bench].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the benchmark.
+pub(in crate::bench) fn run(args: &Args) -> Outcome {
+    let root = files::root();
+    let facts = Facts::gather(&root)?;
+    let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
+    let contests = if args.quick { &CONTESTS[..1] } else { &CONTESTS[..] };
+    let repetitions = args.reps.unwrap_or(if args.quick { 1 } else { 5 });
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let problems: Vec<Problem> = contests
+        .iter()
+        .map(|contest| measure(contest, &root, repetitions, &pool))
+        .collect::<Outcome<_>>()?;
+    let (benchmark, threads, versions) = ("train", pool.current_num_threads(), BTreeMap::new());
+    let tolerance = TOLERANCE;
+    let report = Report { benchmark, facts, tolerance, threads, repetitions, versions, problems };
+    println!("\n{}", page::entries(&report));
+    files::write(&folder, benchmark, &report, &written(&report))
+}
+
+fn measure(
+    contest: &Contest,
+    root: &Path,
+    repetitions: u32,
+    pool: &rayon::ThreadPool,
+) -> Outcome<Problem> {
+    let equations = equations(contest.problem, root)?;
+    let mut entries: Vec<Entry> = contest
+        .nearlin
+        .iter()
+        .map(|variant| pool.install(|| contest.entry(variant, &equations)))
+        .collect();
+    let runs = rounds(entries.len(), repetitions, |index| {
+        let run = contest.train(&contest.nearlin[index], &equations, pool)?;
+        let cpu = run.cost.map_or("not reached".into(), |cost| figure(cost.cpu) + " CPU s");
+        eprintln!("{}: {}: {cpu}", contest.problem, entries[index].label);
+        Ok(run)
+    })?;
+    entries.iter_mut().zip(runs).for_each(|(entry, runs)| entry.take(runs));
+    let (rows, inputs, outputs) = (equations.rows(), equations.inputs(), equations.outputs());
+    Ok(Problem { name: contest.problem, rows, inputs, outputs, entries, ratios: Vec::new() })
+}
+
+/// The training rows of a shipped table, as the program makes them.
+fn equations(problem: &str, root: &Path) -> Outcome<Equations> {
+    let (target, holdout) = match problem {
+        "diabetes" => ("target", Holdout::Fraction(0.0)),
+        "digits" => ("digit", Holdout::TrainRows(1500)),
+        other => return Err(format!("there is no table for {other}").into()),
+    };
+    let task = (problem == "digits").then_some(nearlin_cli::table::Task::Classification);
+    let table = Table::read(&root.join(format!("data/{problem}.csv.gz")))?;
+    let options = Options { target: target.to_owned(), task, holdout, ..Options::default() };
+    let merged = nearlin_cli::table::Problem::prepare(&table, &options)?.equations;
+    let equations = Equations::new(merged.x, merged.y, merged.inputs, merged.outputs)?;
+    Ok(equations.with_floor(merged.floor))
+}
+
+/// The page.
+fn written(report: &Report) -> String {
+    format!(
+        "# Time to a tolerance\n\n\
+         Written by `cargo xtask bench train`: change the program, not this page.\n\n{}\n\
+         Time to a relative training residual of {:e} without a ridge, from the equations in memory \
+         to the trained network, the search for the scale included, in one run on {}; medians of \
+         {}, in each of which every solver runs once. The equations are all rows of the diabetes \
+         table and 1500 rows of the digits table, as the program encodes them.\n\n{}",
+        report.facts.paragraph(),
+        report.tolerance,
+        counted(report.threads, "thread"),
+        counted(report.repetitions as usize, "round"),
+        page::entries(report)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contest_has_its_table() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let shapes: Vec<_> = CONTESTS
+            .iter()
+            .map(|contest| equations(contest.problem, root).unwrap())
+            .map(|e| (e.rows(), e.inputs(), e.outputs()))
+            .collect();
+        assert_eq!(shapes[0], (442, 11, 1));
+        assert_eq!((shapes[1].0, shapes[1].2), (1500, 10));
+        assert!(equations("diamonds", root).is_err());
+    }
+
+    #[test]
+    fn the_page_names_the_protocol() {
+        let machine =
+            crate::bench::facts::Machine { cpu: "Chip".into(), cores: 2, memory_bytes: 1 };
+        let (command, date, commit) = ("c".into(), "2001-02-03".into(), "abc".into());
+        let page = written(&Report {
+            benchmark: "train",
+            facts: Facts { command, date, commit, machine },
+            tolerance: TOLERANCE,
+            threads: 1,
+            repetitions: 5,
+            versions: BTreeMap::new(),
+            problems: Vec::new(),
+        });
+        for part in ["residual of 1e-8", "on 1 thread", "medians of 5 rounds", "2001-02-03"] {
+            assert!(page.contains(part), "{part} is not in\n{page}");
+        }
+    }
+}
