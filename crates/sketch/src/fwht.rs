@@ -9,18 +9,21 @@ use faer::{ColMut, MatMut, Par};
 use rayon::prelude::*;
 
 use crate::Scalar;
+use crate::simd::entries;
 
-/// Columns of a row-major matrix that are transformed together, in bytes.
+/// Columns of a row-major matrix with gaps that are transformed together, in bytes. Narrower strips
+/// leave most of a cache unused when rows are a power of two apart.
 const STRIP: usize = 2048;
 
-/// Shortest vector that is shared between threads.
+/// Fewest entries that are shared between threads.
 const SHARED: usize = 1 << 16;
 
-/// Pieces, and strips of columns across them, that a vector is shared in.
-const PIECES: usize = 64;
+/// Parts that a pass over shared entries is cut in.
+const PARTS: usize = 16;
 
-/// Blocks that the pruned transform does whole, and how much longer than its samples are many.
-const BLOCK: usize = 64;
+/// Shortest block that is pruned, and how many entries there must be to a sample: with fewer, the
+/// calls for the parts of a block cost more than the parts without samples save.
+const BLOCK: usize = 512;
 
 /// `x <- H x` in place, `H` the unnormalised Sylvester-Hadamard matrix, in `n log2 n` additions.
 ///
@@ -59,11 +62,25 @@ pub fn fwht_par<T: Scalar>(x: &mut [T], par: Par) {
         return fwht(x);
     }
     let kernels = T::kernels();
-    let piece = len / PIECES;
-    MatMut::from_row_major_slice_mut(x, PIECES, piece)
-        .par_col_chunks_mut(piece / PIECES)
-        .for_each(|strip| kernels.columns(strip));
-    x.par_chunks_exact_mut(piece).for_each(|piece| kernels.vector(piece));
+    share(x, &|piece| kernels.vector(piece));
+}
+
+/// The six farthest levels of `x`, then `finish` for each of its 64 pieces.
+///
+/// Eight pieces at a time: that many fit the ways of a cache even when they are a power of two
+/// apart, as sixteen don't.
+fn share<T: Scalar>(x: &mut [T], finish: &(impl Fn(&mut [T]) + Sync)) {
+    let kernels = T::kernels();
+    let eighth = x.len() / 8;
+    for block in [x.len(), eighth] {
+        x.par_chunks_exact_mut(block).for_each(|block| {
+            let apart = block.len() / 8;
+            MatMut::from_row_major_slice_mut(block, 8, apart)
+                .par_col_chunks_mut(apart.div_ceil(PARTS))
+                .for_each(|strip| kernels.columns(strip));
+        });
+    }
+    x.par_chunks_exact_mut(eighth / 8).for_each(finish);
 }
 
 /// The entries `samples` (ascending) of `H x` in their places of `x`, all others of which are
@@ -116,8 +133,8 @@ pub fn padded_len(len: usize) -> usize {
 
 /// `a <- H a`, the transform of every column of `a : n x k`, in `k n log2 n` additions.
 ///
-/// Column-major matrices are done column by column, row-major ones in strips of columns, many
-/// columns to an instruction; others through a buffer. The bits are those of [`fwht`].
+/// Column-major matrices are done column by column, row-major ones many columns to an
+/// instruction; others through a buffer. The bits are those of [`fwht`].
 ///
 /// # Panics
 /// If the number of rows is not a power of two.
@@ -125,19 +142,7 @@ pub fn fwht_columns<T: Scalar>(a: MatMut<'_, T>, par: Par) {
     let rows = a.nrows();
     assert!(rows.is_power_of_two(), "fwht_columns: {rows} rows are not a power of two");
     if a.col_stride() == 1 && a.row_stride() >= 0 && a.ncols() > 1 {
-        let kernels = T::kernels();
-        let strip = STRIP / size_of::<T>();
-        if par != Par::Seq {
-            return a.par_col_chunks_mut(strip).for_each(|strip| kernels.columns(strip));
-        }
-        let mut rest = a;
-        while rest.ncols() > 0 {
-            let here = strip.min(rest.ncols());
-            let (strip, after) = rest.split_at_col_mut(here);
-            kernels.columns(strip);
-            rest = after;
-        }
-        return;
+        return rows_contiguous(a, par);
     }
     let transform = |mut column: ColMut<'_, T>| {
         if let Some(contiguous) = column.as_mut().try_as_col_major_mut() {
@@ -153,6 +158,34 @@ pub fn fwht_columns<T: Scalar>(a: MatMut<'_, T>, par: Par) {
     match par {
         Par::Seq => a.col_iter_mut().for_each(transform),
         Par::Rayon(_) => a.par_col_iter_mut().for_each(transform),
+    }
+}
+
+/// [`fwht_columns`] for contiguous rows.
+fn rows_contiguous<T: Scalar>(a: MatMut<'_, T>, par: Par) {
+    let kernels = T::kernels();
+    let (rows, cols) = (a.nrows(), a.ncols());
+    let apart = match entries(a) {
+        Ok(x) if par == Par::Seq || rows < 64 || x.len() < SHARED => {
+            return kernels.columns(MatMut::from_row_major_slice_mut(x, rows, cols));
+        }
+        Ok(x) => {
+            return share(x, &|piece| {
+                kernels.columns(MatMut::from_row_major_slice_mut(piece, rows / 64, cols));
+            });
+        }
+        Err(apart) => apart,
+    };
+    let strip = STRIP / size_of::<T>();
+    if par != Par::Seq {
+        return apart.par_col_chunks_mut(strip).for_each(|strip| kernels.columns(strip));
+    }
+    let mut rest = apart;
+    while rest.ncols() > 0 {
+        let here = strip.min(rest.ncols());
+        let (strip, after) = rest.split_at_col_mut(here);
+        kernels.columns(strip);
+        rest = after;
     }
 }
 

@@ -3,6 +3,8 @@
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::Scalar;
+
 /// What a stream of random numbers is for; two purposes never share numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
@@ -34,13 +36,7 @@ impl Signs {
     }
 
     /// `x_i <- +-x_i`.
-    pub(crate) fn apply<T: num_traits::Float>(&self, x: &mut [T]) {
-        for (chunk, word) in x.chunks_mut(64).zip(&self.0) {
-            for (i, v) in chunk.iter_mut().enumerate() {
-                if word >> i & 1 == 1 {
-                    *v = -*v;
-                }
-            }
-        }
+    pub(crate) fn apply<T: Scalar>(&self, x: &mut [T]) {
+        T::kernels().flip(x, &self.0);
     }
 }

@@ -1,7 +1,7 @@
 //! Laws of the transform and of the sketches, over random lengths and inputs.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use faer::{Mat, Par};
+use faer::{Mat, MatMut, Par};
 use nearlin_sketch::{
     Gaussian, Scalar, Sketch, SketchError, Srht, TensorSrht, fwht, fwht_columns, fwht_padded,
     fwht_par, padded_len,
@@ -266,6 +266,11 @@ fn threads_change_no_bits() {
             let mut rows = matrix.transpose().to_owned();
             fwht_columns(rows.transpose_mut(), Par::rayon(0));
             assert!(rows.transpose() == columns, "{threads} threads");
+            let mut got = x.clone();
+            fwht_columns(MatMut::from_row_major_slice_mut(&mut got, 1 << 12, 64), Par::rayon(0));
+            let mut want = x.clone();
+            fwht_columns(MatMut::from_row_major_slice_mut(&mut want, 1 << 12, 64), Par::Seq);
+            assert!(got == want, "{threads} threads");
         });
     }
 }

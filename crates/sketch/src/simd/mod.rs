@@ -27,6 +27,7 @@ pub struct Kernels<T> {
     name: &'static str,
     vector: unsafe fn(*mut T, usize),
     columns: unsafe fn(*mut T, usize, usize, usize),
+    flip: unsafe fn(&mut [T], &[u64]),
 }
 
 impl<T> Kernels<T> {
@@ -47,6 +48,23 @@ impl<T> Kernels<T> {
         // handed out where they run.
         unsafe { (self.columns)(a.as_ptr_mut(), rows, a.row_stride().unsigned_abs(), cols) }
     }
+
+    /// `x_i <- -x_i` where bit `i % 64` of word `i / 64` is set.
+    pub(crate) fn flip(self, x: &mut [T], words: &[u64]) {
+        // SAFETY: kernels are only handed out where they run.
+        unsafe { (self.flip)(x, words) }
+    }
+}
+
+/// The entries of a row-major matrix without gaps, row after row.
+pub(crate) fn entries<T>(a: MatMut<'_, T>) -> Result<&mut [T], MatMut<'_, T>> {
+    let (rows, cols) = (a.nrows(), a.ncols());
+    if a.col_stride() != 1 || a.row_stride().unsigned_abs() != cols || a.row_stride() < 0 {
+        return Err(a);
+    }
+    // SAFETY: the view, which is used up, has `rows` rows of `cols` entries, each directly behind
+    // the one before.
+    Ok(unsafe { std::slice::from_raw_parts_mut(a.as_ptr_mut(), rows * cols) })
 }
 
 /// Scalars that there are kernels for; seals [`Scalar`](crate::Scalar).
@@ -57,7 +75,7 @@ pub trait Transform: Sized {
 
 /// Kernels on vectors of one kind, compiled with the instructions that it needs.
 macro_rules! kernels {
-    ($name:ident, $t:ty, $lanes:ty $(, $features:literal)?) => {
+    ($name:ident, $t:ty, $bits:ty, $lanes:ty $(, $features:literal)?) => {
         fn $name() -> Kernels<$t> {
             /// # Safety
             /// That of [`passes::vector`].
@@ -73,26 +91,39 @@ macro_rules! kernels {
                 // SAFETY: passed on.
                 unsafe { passes::columns::<$lanes>(x, rows, pitch, width) }
             }
+            $(#[target_feature(enable = $features)])?
+            fn flip(x: &mut [$t], words: &[u64]) {
+                const BITS: usize = <$bits>::BITS as usize;
+                let words = words.iter().flat_map(|word| {
+                    (0..64 / BITS).map(move |part| (word >> (part * BITS)) as $bits)
+                });
+                for (chunk, word) in x.chunks_mut(BITS).zip(words) {
+                    for (i, v) in chunk.iter_mut().enumerate() {
+                        *v = <$t>::from_bits(v.to_bits() ^ (word >> i << (BITS - 1)));
+                    }
+                }
+            }
             Kernels {
                 #[cfg(test)]
                 name: stringify!($name),
                 vector,
                 columns,
+                flip,
             }
         }
     };
 }
 
-kernels!(portable_f32, f32, Array<f32, 4>);
-kernels!(portable_f64, f64, Array<f64, 2>);
+kernels!(portable_f32, f32, u32, Array<f32, 4>);
+kernels!(portable_f64, f64, u64, Array<f64, 2>);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f32, f32, __m256, "avx2,fma");
+kernels!(avx2_f32, f32, u32, __m256, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f64, f64, __m256d, "avx2,fma");
+kernels!(avx2_f64, f64, u64, __m256d, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f32, f32, __m512, "avx512f");
+kernels!(avx512_f32, f32, u32, __m512, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f64, f64, __m512d, "avx512f");
+kernels!(avx512_f64, f64, u64, __m512d, "avx512f");
 
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {

@@ -148,6 +148,10 @@ fn tiny<T: Float>(x: &mut [T]) {
 /// `len` scalars, a power of two, must be writable, and the CPU must have the instructions of `V`.
 #[inline(always)]
 pub(super) unsafe fn vector<V: Lanes>(x: *mut V::Elem, len: usize) {
+    if len * size_of::<V::Elem>() <= NEAR {
+        // SAFETY: passed on.
+        return unsafe { near::<V>(x, len) };
+    }
     let mut leaf = len;
     while leaf * size_of::<V::Elem>() > NEAR {
         leaf /= 8;

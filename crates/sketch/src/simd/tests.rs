@@ -103,3 +103,24 @@ fn kernels_give_the_bits_of_the_definition_down_columns() {
     matrices::<f32>();
     matrices::<f64>();
 }
+
+fn signs<T: All>() {
+    let words = [0x8000_0000_0000_0001, 0x0123_4567_89ab_cdef, u64::MAX, 0];
+    for len in [0, 1, 31, 32, 33, 64, 100, 255] {
+        let x: Vec<T> = (0..len).map(number).collect();
+        let negative = |i: usize| words[i / 64] >> (i % 64) & 1 == 1;
+        let want: Vec<T> =
+            x.iter().enumerate().map(|(i, &x)| if negative(i) { -x } else { x }).collect();
+        for kernels in T::all() {
+            let mut got = x.clone();
+            kernels.flip(&mut got, &words);
+            assert!(bits(&got) == bits(&want), "{} {len}", kernels.name);
+        }
+    }
+}
+
+#[test]
+fn kernels_flip_signs() {
+    signs::<f32>();
+    signs::<f64>();
+}
