@@ -30,14 +30,15 @@ impl<T: Real> LinOp<T> for Dual<'_, T> {
 
     fn apply_scratch(&self, _: usize, _: Par) -> StackReq {
         let (rows, cols) = self.jacobian.gram_scratch();
-        temp_mat_scratch::<T>(rows, cols)
+        temp_mat_scratch::<T>(cols, rows)
     }
 
     fn apply(&self, mut y: MatMut<'_, T>, x: MatRef<'_, T>, par: Par, stack: &mut MemStack) {
         let (n, k) = (self.jacobian.examples(), self.jacobian.outputs());
         let (rows, cols) = self.jacobian.gram_scratch();
-        let (mut v, _) = temp_mat_zeroed::<T, _, _>(rows, cols, stack);
-        let mut v = v.as_mat_mut();
+        // Row-major, as rows of it are read one by one: the transpose of what faer lays out.
+        let (mut v, _) = temp_mat_zeroed::<T, _, _>(cols, rows, stack);
+        let mut v = v.as_mat_mut().transpose_mut();
         for j in 0..x.ncols() {
             let u = unstack(x.subcols(j, 1), n, k);
             let fits = "shapes of a solver's vectors are checked by the solver";
