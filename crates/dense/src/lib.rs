@@ -20,6 +20,7 @@
 
 mod cholesky;
 mod error;
+mod flips;
 mod gram;
 mod mask;
 mod masked;
@@ -32,6 +33,7 @@ mod triangular;
 
 pub use cholesky::Cholesky;
 pub use error::DenseError;
+pub use flips::MaskFlips;
 pub use gram::{mirror_lower, popcount_gram, popcount_gram_update, symmetric_product};
 pub use mask::PackedMask;
 pub use masked::{masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch};

@@ -5,10 +5,12 @@
 //! integers and Rust does not contract `a * b + c`, so every path gives the same bits.
 #![allow(unsafe_code)]
 
+mod dispatch;
 mod popcount;
 
 use crate::Real;
 
+pub(crate) use dispatch::dispatched;
 pub(crate) use popcount::{COLS, Counts, ROWS};
 
 /// A row-major tile: `cols` entries of each of `rows` rows, `stride` apart.

@@ -3,8 +3,9 @@
 //! Hestenes and Stiefel (1952); the recurrences follow Saad, *Iterative Methods for Sparse Linear
 //! Systems*, 2nd ed., Alg. 9.1. Columns are solved side by side, each with its own step lengths,
 //! and leave when they are done. The recurrence's residual drifts from the true one (Greenbaum,
-//! SIAM J. Matrix Anal. Appl. 18, 1997), so it is replaced now and then and never believed at the
-//! end: a column has converged only when `b - A x`, recomputed, says so.
+//! SIAM J. Matrix Anal. Appl. 18, 1997), so it is replaced now and then and not believed at the
+//! end: a column has converged only when `b - A x`, recomputed, says so, unless the caller recomputes it
+//! anyway and says that ([`Cg::final_check`]).
 
 use core::ops::ControlFlow;
 
@@ -28,11 +29,15 @@ pub struct Cg {
     pub max_iters: usize,
     /// Steps between replacements of the recurrence's residual by the true one. Default 64.
     pub replace_every: usize,
+    /// Whether the true residual is formed at the end, by one more application of the operator, and
+    /// the solve goes on where it contradicts the recurrence. Default `true`; without it endings and
+    /// residuals in the report are the recurrence's, for callers who form the true ones themselves.
+    pub final_check: bool,
 }
 
 impl Default for Cg {
     fn default() -> Self {
-        Self { rtol: 1e-10, max_iters: 1000, replace_every: 64 }
+        Self { rtol: 1e-10, max_iters: 1000, replace_every: 64, final_check: true }
     }
 }
 
@@ -82,6 +87,12 @@ impl Cg {
     #[must_use]
     pub fn with_replace_every(self, replace_every: usize) -> Self {
         Self { replace_every, ..self }
+    }
+
+    /// These settings with or without the true residual formed at the end.
+    #[must_use]
+    pub fn with_final_check(self, final_check: bool) -> Self {
+        Self { final_check, ..self }
     }
 
     /// Solves `A x = b` for `k` columns at once without a preconditioner, allocating what it needs.
@@ -135,8 +146,8 @@ impl Cg {
     /// Solves `A x = b` for `k` columns at once, starting from `x = 0`.
     ///
     /// `A : n x n` symmetric positive definite, `p ~ A^-1`, `b, x : n x k`. Costs one application
-    /// of `A` and of `p` to an `n x k` block per step, one more of `A` at the end and every
-    /// [`replace_every`](Self::replace_every) steps, and allocates nothing but the report. Each
+    /// of `A` and of `p` to an `n x k` block per step, one more of `A` every
+    /// [`replace_every`](Self::replace_every) steps and at the end ([`final_check`](Self::final_check)), and allocates nothing but the report. Each
     /// right-hand side is scaled to norm 1, so its magnitude does not matter.
     ///
     /// # Errors
@@ -177,6 +188,12 @@ impl Cg {
             let out_of_time = stopped || iter >= self.max_iters;
             if out_of_time || !states.iter().any(working) {
                 if states.iter().all(|s| s.b_norm == 0.0) {
+                    break;
+                }
+                if !self.final_check {
+                    for state in &mut states {
+                        self.verify(state, state.rel, stopped, out_of_time);
+                    }
                     break;
                 }
                 a.apply(q.as_mut(), x.as_ref(), par, stack);

@@ -258,3 +258,22 @@ fn a_zero_right_hand_side_is_solved_by_zero() {
     assert_eq!((solution.report.ending, solution.report.iters), (Ending::Converged, 0));
     assert_eq!(solution.report.worst_residual(), 0.0);
 }
+
+proptest! {
+    /// Without the final check a solve takes the same steps and one application less, and its report
+    /// tells the recurrence's residual, which in few steps is the true one to rounding.
+    #[test]
+    fn the_final_check_costs_one_application((eigenvalues, b, _) in problem()) {
+        let (a, b) = (Diagonal(eigenvalues), column(&b));
+        prop_assume!(b.norm_max() > 0.0);
+        let cg = Cg::default().with_rtol(1e-3).with_max_iters(8);
+        let checked = cg.solve(&a, b.as_ref()).unwrap();
+        let free = cg.with_final_check(false).solve(&a, b.as_ref()).unwrap();
+        prop_assert_eq!(&free.x, &checked.x);
+        prop_assert_eq!(free.report.iters, checked.report.iters);
+        prop_assert_eq!(free.report.applications + 1, checked.report.applications);
+        prop_assert_eq!(free.report.ending, checked.report.ending);
+        let (told, truly) = (free.report.columns[0].rel_residual, checked.report.columns[0].rel_residual);
+        prop_assert!((told - truly).abs() <= 1e-9, "{} and {}", told, truly);
+    }
+}

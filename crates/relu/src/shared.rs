@@ -11,42 +11,21 @@
 
 use faer::{MatMut, MatRef, Par};
 use nearlin_dense::{
-    PackedMask, Real, for_each_col_chunk, for_each_row_chunk, masked_adjoint, masked_apply,
+    MaskFlips, PackedMask, Real, for_each_col_chunk, for_each_row_chunk, masked_adjoint,
+    masked_apply,
 };
 
 /// Rows of a task.
 const ROWS: usize = 64;
 
-/// Cost of a flip, in multiply-adds of a pass through tables, for each input and output: it reads a row
-/// of weights from anywhere, which a profile of digits at 5% of flips shows to be most of such a pass.
-const FLIP: f64 = 160.0;
+/// Cost of a flip, in multiply-adds of a pass through tables, for each input and output: it reads a row of
+/// weights and one of inputs from anywhere.
+const FLIP: f64 = 16.0;
 
 const FITS: &str = "the Jacobian checks its operands";
 
 /// Least number of directions for which tables pay.
 const DIRECTIONS: usize = 128;
-
-/// An entry in which the mask differs from that of its direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Flip {
-    /// The neuron, in a list by example; the example, in a list by neuron.
-    at: u32,
-    /// Whether the neuron is active where its direction is not.
-    on: bool,
-}
-
-/// Lists of flips, one after the other: list `i` is `flips[starts[i] .. starts[i + 1]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Lists {
-    starts: Vec<usize>,
-    flips: Vec<Flip>,
-}
-
-impl Lists {
-    fn get(&self, i: usize) -> &[Flip] {
-        &self.flips[self.starts[i]..self.starts[i + 1]]
-    }
-}
 
 /// The mask `B` of the directions, and the flips against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +33,7 @@ pub(crate) struct Shared {
     /// n x p.
     base: PackedMask,
     copies: usize,
-    by_example: Lists,
-    by_neuron: Lists,
+    flips: MaskFlips,
 }
 
 impl Shared {
@@ -77,7 +55,7 @@ impl Shared {
 
         let words = p / 64;
         let mut base = PackedMask::zeros(n, p);
-        let mut flips: Vec<(u32, Flip)> = Vec::new();
+        let mut flips: Vec<(u32, u32, bool)> = Vec::new();
         for (i, target) in base.words_mut().chunks_exact_mut(words).enumerate() {
             let row = mask.row(i);
             for (w, word) in target.iter_mut().enumerate() {
@@ -88,7 +66,7 @@ impl Shared {
                 while changed != 0 {
                     let bit = changed.trailing_zeros();
                     let on = word >> bit & 1 == 1;
-                    flips.push((i as u32, Flip { at: 64 * at as u32 + bit, on }));
+                    flips.push((i as u32, 64 * at as u32 + bit, on));
                     changed &= changed - 1;
                 }
             }
@@ -96,9 +74,7 @@ impl Shared {
                 return None;
             }
         }
-        let by_neuron = lists(m, flips.iter().map(|&(i, f)| (f.at, Flip { at: i, on: f.on })));
-        let by_example = lists(n, flips.into_iter());
-        Some(Self { base, copies, by_example, by_neuron })
+        Some(Self { base, copies, flips: MaskFlips::new(n, m, &flips) })
     }
 
     /// `y <- alpha J v`, as [`masked_apply`] has it for the whole mask.
@@ -131,24 +107,13 @@ impl Shared {
                 masked_apply(y, &self.base, x, sums, ones, alpha, par).expect(FITS);
             });
         });
-        for_each_row_chunk(y, ROWS, par, |first, mut y| {
-            for i in 0..y.nrows() {
-                for flip in self.by_example.get(first + i) {
-                    let r = flip.at as usize;
-                    let dot = dot(x, first + i, v, r);
-                    let term = if flip.on { alpha * dot } else { -(alpha * dot) };
-                    for output in 0..k {
-                        y[(i, output)] += signs[(r, output)] * term;
-                    }
-                }
-            }
-        });
+        self.flips.apply(y, x, v, signs, alpha, par).expect(FITS);
     }
 
     /// `v <- alpha J^T u`, as [`masked_adjoint`] has it for the whole mask.
     pub(crate) fn adjoint<T: Real>(
         &self,
-        v: MatMut<'_, T>,
+        mut v: MatMut<'_, T>,
         x: MatRef<'_, T>,
         u: MatRef<'_, T>,
         signs: MatRef<'_, T>,
@@ -167,7 +132,7 @@ impl Shared {
                 masked_adjoint(sums, &self.base, x, u, ones, alpha, par).expect(FITS);
             });
             let sums = MatRef::from_row_major_slice(sums, k * p, d);
-            for_each_row_chunk(v, ROWS, par, |first, mut v| {
+            for_each_row_chunk(v.as_mut(), ROWS, par, |first, mut v| {
                 T::with_buffer(d, |row| {
                     for i in 0..v.nrows() {
                         let r = first + i;
@@ -175,19 +140,12 @@ impl Shared {
                         for output in 0..k {
                             add_row(row, signs[(r, output)], sums, output * p + r % p);
                         }
-                        for flip in self.by_neuron.get(r) {
-                            let example = flip.at as usize;
-                            let weight = (0..k).fold(T::of(0.0), |sum, output| {
-                                sum + signs[(r, output)] * u[(example, output)]
-                            });
-                            let weight = if flip.on { alpha * weight } else { -(alpha * weight) };
-                            add_row(row, weight, x, example);
-                        }
                         v.as_mut().row_mut(i).iter_mut().zip(&*row).for_each(|(v, &s)| *v = s);
                     }
                 });
             });
         });
+        self.flips.adjoint(v, x, u, signs, alpha, par).expect(FITS);
     }
 }
 
@@ -198,23 +156,6 @@ fn add_row<T: Real>(target: &mut [T], weight: T, a: MatRef<'_, T>, r: usize) {
     } else {
         target.iter_mut().zip(a.row(r).iter()).for_each(|(t, &a)| *t += weight * a);
     }
-}
-
-/// Row `i` of `a` times row `j` of `b`: eight sums side by side where the rows are contiguous.
-fn dot<T: Real>(a: MatRef<'_, T>, i: usize, b: MatRef<'_, T>, j: usize) -> T {
-    let rows = (a.row(i).try_as_row_major(), b.row(j).try_as_row_major());
-    let (Some(a), Some(b)) = rows else {
-        return a.row(i).iter().zip(b.row(j).iter()).fold(T::of(0.0), |sum, (&a, &b)| sum + a * b);
-    };
-    let ((a, last_a), (b, last_b)) = (a.as_slice().as_chunks::<8>(), b.as_slice().as_chunks::<8>());
-    let mut sums = [T::of(0.0); 8];
-    for (a, b) in a.iter().zip(b) {
-        for l in 0..8 {
-            sums[l] += a[l] * b[l];
-        }
-    }
-    let rest = last_a.iter().zip(last_b).fold(T::of(0.0), |sum, (&a, &b)| sum + a * b);
-    sums.into_iter().fold(rest, |sum, s| sum + s)
 }
 
 /// Bit by bit, the value that more than half of the `count` words have; 1 where it is half.
@@ -228,20 +169,6 @@ fn majority(words: &(impl Iterator<Item = u64> + Clone), count: usize) -> u64 {
         mixed &= mixed - 1;
     }
     found
-}
-
-/// The flips in `count` lists, each in the order of `flips`.
-fn lists(count: usize, flips: impl Iterator<Item = (u32, Flip)> + Clone) -> Lists {
-    let mut starts = vec![0; count + 1];
-    flips.clone().for_each(|(list, _)| starts[list as usize + 1] += 1);
-    (0..count).for_each(|i| starts[i + 1] += starts[i]);
-    let mut next = starts.clone();
-    let mut sorted = vec![Flip { at: 0, on: false }; starts[count]];
-    for (list, flip) in flips {
-        sorted[next[list as usize]] = flip;
-        next[list as usize] += 1;
-    }
-    Lists { starts, flips: sorted }
 }
 
 /// An activation mask, with what its neurons share where that makes the Jacobian's passes cheaper.
