@@ -5,7 +5,7 @@
 
 mod facts;
 mod files;
-mod kernels;
+pub(crate) mod kernels;
 mod peers;
 mod runs;
 mod spread;
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use files::root;
 use kernels::Group;
 
 /// Which benchmark to run: `step` where nothing is said.

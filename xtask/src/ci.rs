@@ -1,11 +1,13 @@
-//! `cargo xtask ci`: format, lints, tests, documentation and tidiness, one after the other.
+//! `cargo xtask ci`: format, lints, tests, documentation, tidiness, instruction counts and another
+//! architecture, one after the other.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::ValueEnum;
 
-use crate::tidy;
+use crate::{counts, tidy};
 
 /// Which checks to run.
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,14 @@ enum Check {
     Docs,
     /// The rules of `cargo xtask tidy` hold.
     Tidy,
+    /// No kernel executes more instructions than expected; skipped where they cannot be counted.
+    Counts,
+    /// The code compiles for 64-bit Arm; skipped where its standard library is not installed.
+    Aarch64,
 }
+
+/// The target of [`Check::Aarch64`].
+const AARCH64: &str = "aarch64-unknown-linux-gnu";
 
 impl Check {
     /// Arguments to cargo and, if any, an environment variable with its value. None where the
@@ -43,16 +52,31 @@ impl Check {
             Self::Docs => {
                 Some(("doc --no-deps --workspace", Some(("RUSTDOCFLAGS", "-D warnings"))))
             }
-            Self::Tidy => None,
+            Self::Aarch64 => {
+                Some(("check --release --workspace --target aarch64-unknown-linux-gnu", None))
+            }
+            Self::Tidy | Self::Counts => None,
         }
+    }
+
+    /// Why the check says nothing on this machine.
+    fn skipped(self) -> Option<String> {
+        if self != Self::Aarch64 || has_std(AARCH64) {
+            return None;
+        }
+        Some(format!("the target is missing: rustup target add {AARCH64}"))
     }
 
     /// Runs the check; its exit code, 0 if it passed.
     fn run(self) -> u8 {
         let Some((arguments, variable)) = self.command() else {
-            println!("\n==> tidy");
-            return tidy::check();
+            println!("\n==> {self:?}");
+            return if self == Self::Tidy { tidy::check() } else { counts::check() };
         };
+        if let Some(reason) = self.skipped() {
+            println!("\n==> {self:?} skipped, {reason}");
+            return 0;
+        }
         let prefix = variable.map_or(String::new(), |(name, value)| format!("{name}=\"{value}\" "));
         println!("\n==> {prefix}cargo {arguments}");
         let mut command = Command::new(cargo());
@@ -65,6 +89,14 @@ impl Check {
             }
         }
     }
+}
+
+/// Whether the compiler has the standard library of a target.
+fn has_std(target: &str) -> bool {
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let mut rustc = Command::new(rustc);
+    let told = tidy::output(rustc.args(["--print", "target-libdir", "--target", target]));
+    told.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
 /// The cargo that started this program, or the one on the path.
@@ -125,9 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn only_a_missing_target_skips_a_check() {
+        assert!(!has_std("no-such-target"));
+        let skipped = Check::Aarch64.skipped();
+        assert_eq!(skipped.is_none(), has_std(AARCH64));
+        assert!(skipped.is_none_or(|reason| reason.contains("rustup target add")));
+        assert!(
+            Check::value_variants()
+                .iter()
+                .all(|&check| { check == Check::Aarch64 || check.skipped().is_none() })
+        );
+    }
+
+    #[test]
     fn warnings_are_errors_and_the_whole_workspace_is_checked() {
         let clippy = Check::Clippy.command().unwrap().0;
         assert!(clippy.ends_with("--workspace --all-targets -- -D warnings"), "{clippy}");
+        let other = Check::Aarch64.command().unwrap().0;
+        assert!(other.contains("--workspace") && other.ends_with(AARCH64), "{other}");
         let (docs, variable) = Check::Docs.command().unwrap();
         assert!(docs.contains("--workspace"), "{docs}");
         assert_eq!(variable, Some(("RUSTDOCFLAGS", "-D warnings")));

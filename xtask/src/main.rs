@@ -1,4 +1,4 @@
-//! Repository tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`.
+//! Repository tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask counts`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod counts;
 mod tidy;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Task {
     Tidy,
     /// Measures the figures of docs/benchmarks again.
     Bench(Box<bench::Args>),
+    /// Counts the instructions of the hot kernels and compares them with docs/benchmarks/counts.json.
+    Counts(counts::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,5 +39,6 @@ fn main() -> ExitCode {
         Task::Ci(args) => ci::run(&args),
         Task::Tidy => tidy::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Counts(args) => counts::run(&args),
     }
 }

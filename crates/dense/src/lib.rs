@@ -41,3 +41,8 @@ pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_eac
 pub use qr::qr_r;
 pub use real::Real;
 pub use triangular::Triangular;
+
+/// Whether this build leaves the instruction sets alone, so that the portable kernels can be tested on
+/// any machine: environment variable `NEARLIN_PORTABLE` at compile time.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const PORTABLE: bool = option_env!("NEARLIN_PORTABLE").is_some();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Outcome;
 
 /// The folder of the repository, which cargo tells the program it runs.
-pub(super) fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     manifest.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| ".".into())
 }

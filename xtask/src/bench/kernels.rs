@@ -11,7 +11,7 @@ mod fwht;
 mod gram;
 mod jacobian;
 mod model;
-mod operands;
+pub(crate) mod operands;
 mod page;
 mod peak;
 mod peak_simd;

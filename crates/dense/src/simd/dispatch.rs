@@ -19,11 +19,11 @@ macro_rules! dispatched {
                 fn avx2<$($generics)*>($($arg: $type),*) {
                     $kernel($($arg),*);
                 }
-                if std::is_x86_feature_detected!("avx512f") {
+                if !crate::PORTABLE && std::is_x86_feature_detected!("avx512f") {
                     // SAFETY: the CPU has the feature that the function is compiled for.
                     return unsafe { avx512($($arg),*) };
                 }
-                if std::is_x86_feature_detected!("avx2") {
+                if !crate::PORTABLE && std::is_x86_feature_detected!("avx2") {
                     // SAFETY: the CPU has the feature that the function is compiled for.
                     return unsafe { avx2($($arg),*) };
                 }

@@ -43,9 +43,10 @@ impl Path {
         let fast = {
             // SAFETY: only used where the CPU has the features that the function is compiled for.
             let words = Self::Words(|a, b| unsafe { popcount_avx512(a, b) });
-            let avx512 = std::is_x86_feature_detected!("avx512f")
+            let avx512 = !crate::PORTABLE
+                && std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512vpopcntdq");
-            let avx2 = std::is_x86_feature_detected!("avx2");
+            let avx2 = !crate::PORTABLE && std::is_x86_feature_detected!("avx2");
             avx512.then_some(words).into_iter().chain(avx2.then_some(Self::Lookup))
         };
         #[cfg(not(target_arch = "x86_64"))]

@@ -125,14 +125,19 @@ kernels!(avx512_f32, f32, u32, __m512, "avx512f");
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f64, f64, u64, __m512d, "avx512f");
 
+/// Whether this build leaves the instruction sets alone, so that the portable kernels can be tested on
+/// any machine: environment variable `NEARLIN_PORTABLE` at compile time.
+#[cfg(target_arch = "x86_64")]
+const PORTABLE: bool = option_env!("NEARLIN_PORTABLE").is_some();
+
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
-    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+    !PORTABLE && std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
 }
 
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
-    std::is_x86_feature_detected!("avx512f")
+    !PORTABLE && std::is_x86_feature_detected!("avx512f")
 }
 
 macro_rules! transform {

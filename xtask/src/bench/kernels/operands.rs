@@ -26,12 +26,12 @@ fn hash(i: usize) -> u64 {
 }
 
 /// A matrix with entries in `[-1, 1)`.
-pub(super) fn noise<T: Element>(rows: usize, cols: usize) -> Mat<T> {
+pub(crate) fn noise<T: Element>(rows: usize, cols: usize) -> Mat<T> {
     Mat::from_fn(rows, cols, |i, j| scalar(hash(1 + i + j * rows)))
 }
 
 /// A vector with entries in `[-1, 1)`.
-pub(super) fn noise_vec<T: Element>(len: usize) -> Vec<T> {
+pub(crate) fn noise_vec<T: Element>(len: usize) -> Vec<T> {
     (0..len).map(|i| scalar(hash(1 + i))).collect()
 }
 
@@ -40,13 +40,13 @@ fn scalar<T: Element>(bits: u64) -> T {
 }
 
 /// Signs, one or the other with equal chances.
-pub(super) fn signs<T: Element>(len: usize) -> Vec<T> {
+pub(crate) fn signs<T: Element>(len: usize) -> Vec<T> {
     let sign = |i| if hash(1 + i) & 1 == 0 { 1.0 } else { -1.0 };
     (0..len).map(|i| <T as Real>::of(sign(i))).collect()
 }
 
 /// An `n x m` mask, half of it ones; `m` is a multiple of 64.
-pub(super) fn mask(n: usize, m: usize) -> PackedMask {
+pub(crate) fn mask(n: usize, m: usize) -> PackedMask {
     assert!(m.is_multiple_of(64), "the last word of a row is filled like the others");
     let mut mask = PackedMask::zeros(n, m);
     mask.words_mut().iter_mut().enumerate().for_each(|(i, word)| *word = hash(1 + i));

@@ -11,6 +11,7 @@ use std::ops::{Add, Mul};
 use super::peak::{Peak, Variant};
 
 /// Independent sums.
+#[cfg(target_arch = "x86_64")]
 const SUMS: usize = 12;
 
 /// Flops that one bit of a mask product replaces.
