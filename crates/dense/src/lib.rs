@@ -27,6 +27,7 @@ mod parallel;
 mod qr;
 mod real;
 mod simd;
+mod solve;
 mod tabulated;
 mod triangular;
 
