@@ -8,13 +8,12 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{
     LltError, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
 };
-use faer::linalg::triangular_solve::{
-    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
-};
 use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::error::check_shape;
+use crate::gram::mirror_lower;
 use crate::parallel::fixed_par;
+use crate::solve::{Side, Square};
 use crate::{DenseError, Real};
 
 /// Most shifts that [`Cholesky::factor_shifted`] tries: each ten times the one before.
@@ -27,7 +26,7 @@ const MAX_SHIFTS: usize = 14;
 /// (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Thm 10.3).
 #[derive(Clone, Debug)]
 pub struct Cholesky<T> {
-    lower: Mat<T>,
+    square: Square<T>,
     shift: T,
 }
 
@@ -42,7 +41,7 @@ impl<T: Real> Cholesky<T> {
         let dim = a.nrows();
         check_shape("matrix", (dim, a.ncols()), (dim, dim))?;
         factor_lower(a.as_mut(), par)?;
-        Ok(Self { lower: a, shift: T::of(0.0) })
+        Ok(Self::new(a, 0.0))
     }
 
     /// Factors `a + shift I` with the first shift of `0, e t, 10 e t, 100 e t, ..` that makes it
@@ -68,7 +67,7 @@ impl<T: Real> Cholesky<T> {
             }
             (0..dim).for_each(|i| a[(i, i)] += T::of(shift));
             match factor_lower(a.as_mut(), par) {
-                Ok(()) => return Ok(Self { lower: a, shift: T::of(shift) }),
+                Ok(()) => return Ok(Self::new(a, shift)),
                 Err(error) if attempt == MAX_SHIFTS || !(trace > 0.0) => return Err(error),
                 Err(_) if shift > 0.0 => shift *= 10.0,
                 Err(_) => {
@@ -80,10 +79,15 @@ impl<T: Real> Cholesky<T> {
         unreachable!("the loop returns at the last attempt")
     }
 
+    fn new(mut lower: Mat<T>, shift: f64) -> Self {
+        mirror_lower(lower.as_mut());
+        Self { square: Square::new(lower), shift: T::of(shift) }
+    }
+
     /// Dimension `n`.
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.lower.nrows()
+        self.square.dim()
     }
 
     /// What was added to the diagonal; 0 unless a factorisation without it failed.
@@ -95,17 +99,15 @@ impl<T: Real> Cholesky<T> {
     /// The factor `L`; what lies above its diagonal has no meaning.
     #[must_use]
     pub fn lower(&self) -> MatRef<'_, T> {
-        self.lower.as_ref()
+        self.square.entries()
     }
 
     /// `x <- (L L^T)^-1 x` for `x : n x k`, at `2 n^2 k` flops.
     ///
     /// # Panics
     /// If `x` has not `n` rows.
-    pub fn solve_in_place(&self, mut x: MatMut<'_, T>, par: Par) {
-        let par = fixed_par(par);
-        solve_lower_triangular_in_place(self.lower.as_ref(), x.as_mut(), par);
-        solve_upper_triangular_in_place(self.lower.transpose(), x, par);
+    pub fn solve_in_place(&self, x: MatMut<'_, T>, par: Par) {
+        self.square.solve_in_place(&[Side::Lower, Side::Upper], x, par);
     }
 }
 

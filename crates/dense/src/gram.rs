@@ -4,7 +4,7 @@
 mod update;
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
-use faer::reborrow::ReborrowMut;
+use faer::reborrow::{Reborrow, ReborrowMut};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 use crate::error::check_shape;
@@ -86,13 +86,26 @@ fn for_each_tile<T: Real>(
 /// # Panics
 /// If `g` is not square.
 pub fn mirror_lower<T: Real>(mut g: MatMut<'_, T>) {
+    /// Rows and columns of a block: each of its columns is a line or two of the cache, and it goes
+    /// through a copy, as columns a power of two apart would drive one another out of the cache.
+    const SIDE: usize = 16;
     assert_eq!(g.nrows(), g.ncols(), "a symmetric matrix is square");
     let n = g.nrows();
-    for first_col in (0..n).step_by(ROWS) {
-        for first_row in (first_col..n).step_by(ROWS) {
-            for j in first_col..n.min(first_col + ROWS) {
-                for i in first_row.max(j + 1)..n.min(first_row + ROWS) {
-                    g[(j, i)] = g[(i, j)];
+    let mut block = [[T::of(0.0); SIDE]; SIDE];
+    for first_col in (0..n).step_by(SIDE) {
+        let cols = SIDE.min(n - first_col);
+        for first_row in (first_col..n).step_by(SIDE) {
+            let rows = SIDE.min(n - first_row);
+            let below = g.rb().submatrix(first_row, first_col, rows, cols);
+            for j in 0..cols {
+                for i in 0..rows {
+                    block[j][i] = below[(i, j)];
+                }
+            }
+            let mut above = g.rb_mut().submatrix_mut(first_col, first_row, cols, rows);
+            for i in 0..rows {
+                for j in 0..cols.min(first_row + i - first_col) {
+                    above[(j, i)] = block[j][i];
                 }
             }
         }

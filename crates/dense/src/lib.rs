@@ -28,6 +28,7 @@ mod parallel;
 mod qr;
 mod real;
 mod simd;
+mod solve;
 mod tabulated;
 mod triangular;
 

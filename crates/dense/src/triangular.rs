@@ -1,12 +1,10 @@
 //! A square triangular factor and its solves.
 
-use faer::linalg::triangular_solve::{
-    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
-};
 use faer::{Mat, MatMut, MatRef};
 
 use crate::error::check_shape;
-use crate::parallel::fixed_par;
+use crate::gram::mirror_lower;
+use crate::solve::{Side, Square};
 use crate::{DenseError, Real};
 
 /// An upper triangular factor `R` (n x n, nonsingular) with solves for `R` and `R^T`.
@@ -14,7 +12,7 @@ use crate::{DenseError, Real};
 /// Only the upper triangle of the stored matrix is read.
 #[derive(Clone, Debug)]
 pub struct Triangular<T> {
-    upper: Mat<T>,
+    square: Square<T>,
 }
 
 impl<T: Real> Triangular<T> {
@@ -23,7 +21,7 @@ impl<T: Real> Triangular<T> {
     /// # Errors
     /// [`DenseError::Shape`] if it is not square, [`DenseError::NonFinite`] if the diagonal is not
     /// finite, [`DenseError::Singular`] if a diagonal entry is zero.
-    pub fn upper(upper: Mat<T>) -> Result<Self, DenseError> {
+    pub fn upper(mut upper: Mat<T>) -> Result<Self, DenseError> {
         let dim = upper.nrows();
         check_shape("triangular factor", (dim, upper.ncols()), (dim, dim))?;
         for index in 0..dim {
@@ -40,19 +38,20 @@ impl<T: Real> Triangular<T> {
                 return Err(DenseError::Singular { index, dim });
             }
         }
-        Ok(Self { upper })
+        mirror_lower(upper.as_mut().transpose_mut());
+        Ok(Self { square: Square::new(upper) })
     }
 
     /// Dimension `n`.
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.upper.nrows()
+        self.square.dim()
     }
 
     /// The factor; what lies below its diagonal has no meaning.
     #[must_use]
     pub fn matrix(&self) -> MatRef<'_, T> {
-        self.upper.as_ref()
+        self.square.entries()
     }
 
     /// `x <- R^-1 x` for `x : n x k`, at `n^2 k` flops.
@@ -60,7 +59,7 @@ impl<T: Real> Triangular<T> {
     /// # Panics
     /// If `x` has not `n` rows.
     pub fn solve_in_place(&self, x: MatMut<'_, T>, par: faer::Par) {
-        solve_upper_triangular_in_place(self.upper.as_ref(), x, fixed_par(par));
+        self.square.solve_in_place(&[Side::Upper], x, par);
     }
 
     /// `x <- R^-T x` for `x : n x k`, at `n^2 k` flops.
@@ -68,15 +67,14 @@ impl<T: Real> Triangular<T> {
     /// # Panics
     /// If `x` has not `n` rows.
     pub fn solve_transpose_in_place(&self, x: MatMut<'_, T>, par: faer::Par) {
-        solve_lower_triangular_in_place(self.upper.transpose(), x, fixed_par(par));
+        self.square.solve_in_place(&[Side::Lower], x, par);
     }
 
     /// `x <- (R^T R)^-1 x` for `x : n x k`, at `2 n^2 k` flops.
     ///
     /// # Panics
     /// If `x` has not `n` rows.
-    pub fn solve_gram_in_place(&self, mut x: MatMut<'_, T>, par: faer::Par) {
-        self.solve_transpose_in_place(x.as_mut(), par);
-        self.solve_in_place(x, par);
+    pub fn solve_gram_in_place(&self, x: MatMut<'_, T>, par: faer::Par) {
+        self.square.solve_in_place(&[Side::Lower, Side::Upper], x, par);
     }
 }
