@@ -1,12 +1,14 @@
 //! `cargo xtask bench runs`: whole runs of the program on the shipped tables.
 //!
-//! Three pages: `certified` (1e-8 with every solver), `errors` (test errors at the default ridge, and
-//! how far the solvers agree), `memory` (peak memory of a step at 16,000 equations, beside the plan).
+//! Four pages: `certified` (1e-8 with every solver), `errors` (test errors at the default ridge, and
+//! how far the solvers agree), `memory` (peak memory of a step at 16,000 equations, beside the plan),
+//! `signs` (orthogonal output signs beside random ones).
 
 mod certified;
 mod errors;
 mod memory;
 mod program;
+mod signs;
 
 use std::path::PathBuf;
 
@@ -41,6 +43,8 @@ enum Page {
     Errors,
     /// Peak memory against the planner's prediction.
     Memory,
+    /// Orthogonal output signs beside random ones.
+    Signs,
 }
 
 /// Runs the benchmark.
@@ -55,6 +59,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             Page::Certified => certified::run(&program, facts, &folder, args.quick)?,
             Page::Errors => errors::run(&program, facts, &folder, args.quick)?,
             Page::Memory => memory::run(&program, facts, &folder, args.quick)?,
+            Page::Signs => signs::run(&program, facts, &folder, args.quick)?,
         }
     }
     Ok(())

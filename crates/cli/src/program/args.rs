@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use nearlin::{Options, Precision, Scale, SolverKind};
+use nearlin::{Options, Precision, Scale, Signs, SolverKind};
 
 use crate::table;
 
@@ -135,6 +135,11 @@ pub(super) struct FitArgs {
     #[arg(long, value_enum, default_value = "f64")]
     pub(super) precision: PrecisionChoice,
 
+    /// Signs of the neurons in the outputs; auto takes orthogonal ones at ridge 0 where the width allows
+    /// them, and random ones otherwise.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) signs: SignsChoice,
+
     /// Rows of the sketch, at least 1, for the solvers that sketch [default: 4 for each equation, 2
     /// past 8192 equations].
     #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = at_least_one)]
@@ -190,6 +195,13 @@ pub(super) enum PrecisionChoice {
     F32,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SignsChoice {
+    Auto,
+    Random,
+    Orthogonal,
+}
+
 /// `None` leaves the choice to the planner.
 pub(super) type SolverChoice = Choice<SolverKind>;
 
@@ -212,6 +224,11 @@ impl FitArgs {
             .precision(match self.precision {
                 PrecisionChoice::F64 => Precision::F64,
                 PrecisionChoice::F32 => Precision::F32,
+            })
+            .signs(match self.signs {
+                SignsChoice::Auto => None,
+                SignsChoice::Random => Some(Signs::Random),
+                SignsChoice::Orthogonal => Some(Signs::Orthogonal),
             })
     }
 
@@ -324,6 +341,8 @@ mod tests {
             "18446744073709551615",
             "--precision",
             "f32",
+            "--signs",
+            "orthogonal",
             "--sketch-rows",
             "5",
         ]);
@@ -337,6 +356,7 @@ mod tests {
             .max_steps(7)
             .seed(u64::MAX)
             .precision(Precision::F32)
+            .signs(Some(Signs::Orthogonal))
             .sketch_rows(Some(5));
         assert_eq!(args.options(), expected);
         let table = args.table_options();

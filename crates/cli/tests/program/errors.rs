@@ -99,6 +99,7 @@ fn options_out_of_range() {
         ("--solver", "lsqr CG -1"),
         ("--task", "ranking"),
         ("--precision", "f16"),
+        ("--signs", "hadamard"),
     ];
     for (option, values) in cases {
         for value in values.split(' ') {

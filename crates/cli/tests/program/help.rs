@@ -2,7 +2,7 @@
 
 use super::Folder;
 
-const OPTIONS: [&str; 18] = [
+const OPTIONS: [&str; 19] = [
     "--target",
     "--task",
     "--width",
@@ -16,6 +16,7 @@ const OPTIONS: [&str; 18] = [
     "--test-fraction",
     "--seed",
     "--precision",
+    "--signs",
     "--sketch-rows",
     "--threads",
     "--model",
