@@ -127,16 +127,10 @@ impl<'a> Case<'a> {
     /// nearlin: `run` uses up what `prepare` makes, off the clock.
     pub(super) fn ours_on<S>(
         self,
-        mut prepare: impl FnMut() -> S + Send + 'a,
-        mut run: impl FnMut(S) + Send + 'a,
+        prepare: impl FnMut() -> S + Send + 'a,
+        run: impl FnMut(S) + Send + 'a,
     ) -> Self {
-        self.enter(Kind::Ours, OURS, move |repeats| {
-            let mut one = |_| {
-                let made = prepare();
-                seconds(|| run(made))
-            };
-            Ok((0..repeats).map(&mut one).sum())
-        })
+        self.enter_on(Kind::Ours, OURS, prepare, run)
     }
 
     /// Another way in this process.
@@ -146,6 +140,16 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Another way in this process, which uses up what `prepare` makes.
+    pub(super) fn other_on<S>(
+        self,
+        name: &str,
+        prepare: impl FnMut() -> S + Send + 'a,
+        run: impl FnMut(S) + Send + 'a,
+    ) -> Self {
+        self.enter_on(Kind::Other, name, prepare, run)
+    }
+
     /// Another program, which keeps its own time.
     pub(super) fn peer(
         self,
@@ -153,6 +157,22 @@ impl<'a> Case<'a> {
         run: impl FnMut(u64) -> Result<f64, String> + Send + 'a,
     ) -> Self {
         self.enter(Kind::Peer, name, run)
+    }
+
+    fn enter_on<S>(
+        self,
+        kind: Kind,
+        name: &str,
+        mut prepare: impl FnMut() -> S + Send + 'a,
+        mut run: impl FnMut(S) + Send + 'a,
+    ) -> Self {
+        self.enter(kind, name, move |repeats| {
+            let mut one = |_| {
+                let made = prepare();
+                seconds(|| run(made))
+            };
+            Ok((0..repeats).map(&mut one).sum())
+        })
     }
 
     fn enter(

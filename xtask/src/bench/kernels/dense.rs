@@ -1,10 +1,12 @@
-//! Factorisations and triangular solves, beside LAPACK and BLAS through `SciPy`.
+//! Factorisations and triangular solves, beside LAPACK and BLAS through `SciPy`; the solves beside
+//! faer's too.
 
 use std::hint::black_box;
 
 use faer::Mat;
+use faer::linalg::triangular_solve::solve_upper_triangular_in_place;
 use nearlin::Element;
-use nearlin_dense::{Cholesky, Real, Triangular, qr_r};
+use nearlin_dense::{Cholesky, Real, Triangular, fixed_par, qr_r};
 use serde_json::json;
 
 use super::Bench;
@@ -70,18 +72,28 @@ fn qr<T: Element>(bench: &mut Bench, n: usize) -> Outcome {
 
 fn triangular<T: Element>(bench: &mut Bench, n: usize) -> Outcome {
     let factor = Triangular::upper(dominant::<T>(n, 1.0 / n as f64, 1.0))?;
-    for k in [1, 64] {
+    for k in [1, 10, 64, n] {
         let b = noise::<T>(n, k);
         let request = json!({ "kernel": "triangular", "n": n, "k": k, "precision": T::NAME });
         bench.on_all_threads(Some((LAPACK, &request)), |par| {
             let (factor, b) = (&factor, &b);
-            Case::new("triangular solve", Model::Triangular { n, k }, precision::<T>()).ours_on(
-                || b.clone(),
-                move |mut b| {
-                    factor.solve_in_place(b.as_mut(), par);
-                    black_box(b);
-                },
-            )
+            Case::new("triangular solve", Model::Triangular { n, k }, precision::<T>())
+                .ours_on(
+                    || b.clone(),
+                    move |mut b| {
+                        factor.solve_in_place(b.as_mut(), par);
+                        black_box(b);
+                    },
+                )
+                .other_on(
+                    "faer",
+                    || b.clone(),
+                    move |mut b| {
+                        let par = fixed_par(par);
+                        solve_upper_triangular_in_place(factor.matrix(), b.as_mut(), par);
+                        black_box(b);
+                    },
+                )
         })?;
     }
     Ok(())
