@@ -21,6 +21,7 @@
 mod cholesky;
 mod error;
 mod gram;
+mod layer;
 mod mask;
 mod masked;
 mod parallel;
@@ -28,6 +29,8 @@ mod qr;
 mod real;
 mod simd;
 mod tabulated;
+mod tiles;
+mod transpose;
 mod triangular;
 
 pub use cholesky::Cholesky;
@@ -38,4 +41,5 @@ pub use masked::{masked_adjoint, masked_apply, masked_gram_apply, masked_gram_sc
 pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_each_row_chunk};
 pub use qr::qr_r;
 pub use real::Real;
+pub use tiles::{Rectified, rectified_apply};
 pub use triangular::Triangular;

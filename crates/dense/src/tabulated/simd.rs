@@ -5,6 +5,7 @@ use super::index::{self, BATCH};
 use super::kernel::{self, Tables, VECTOR, with_tables};
 use super::{CHUNK, STRIDE, Words};
 use crate::Real;
+use crate::simd::dispatched;
 
 /// [`kernel::dot_rows`] for rows of `vectors` vectors, from 1 to 4.
 pub(super) fn dot_rows<T: Real>(
@@ -30,36 +31,6 @@ pub(super) fn add_rows<T: Real>(vectors: usize, w: &mut [T], rows: &[T], indices
         3 => with_tables::<T, 3>(|tables| add(tables, w, rows, indices)),
         _ => with_tables::<T, 4>(|tables| add(tables, w, rows, indices)),
     }
-}
-
-/// A kernel compiled for AVX-512, AVX2 and whatever the target has, and the choice among them.
-macro_rules! dispatched {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident
-        [$($generics:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $kernel:path) => {
-        $(#[$doc])*
-        $vis fn $name<$($generics)*>($($arg: $type),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f")]
-                fn avx512<$($generics)*>($($arg: $type),*) {
-                    $kernel($($arg),*);
-                }
-                #[target_feature(enable = "avx2")]
-                fn avx2<$($generics)*>($($arg: $type),*) {
-                    $kernel($($arg),*);
-                }
-                if std::is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the CPU has the feature that the function is compiled for.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if std::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the CPU has the feature that the function is compiled for.
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            $kernel($($arg),*);
-        }
-    };
 }
 
 dispatched!(
