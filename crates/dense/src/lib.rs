@@ -22,6 +22,7 @@ mod cholesky;
 mod error;
 mod flips;
 mod gram;
+mod layer;
 mod mask;
 mod masked;
 mod parallel;
@@ -30,6 +31,8 @@ mod real;
 mod simd;
 mod solve;
 mod tabulated;
+mod tiles;
+mod transpose;
 mod triangular;
 
 pub use cholesky::Cholesky;
@@ -41,6 +44,7 @@ pub use masked::{masked_adjoint, masked_apply, masked_gram_apply, masked_gram_sc
 pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_each_row_chunk};
 pub use qr::qr_r;
 pub use real::Real;
+pub use tiles::{Rectified, rectified_apply};
 pub use triangular::Triangular;
 
 /// Whether this build leaves the instruction sets alone, so that the portable kernels can be tested on

@@ -5,20 +5,11 @@
 //! `X V^T` lives in the second-level cache only for as long as its mask is applied; nothing of
 //! size n x m is stored.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{MatMut, MatRef, Par};
 
-use crate::error::check_shape;
-use crate::parallel::for_each_row_chunk;
-use crate::simd::{Tile, apply_mask, fill_masked, masked_row_sums};
-use crate::tabulated::Layer;
+use crate::layer::Layer;
+use crate::tiles;
 use crate::{DenseError, PackedMask, Real};
-
-/// Examples in a tile.
-const ROWS: usize = 128;
-
-/// Neurons in a tile, a multiple of 64 so that tiles start at a word of the mask.
-const NEURONS: usize = 256;
 
 /// `y <- alpha J v`: `y_ik = alpha sum over r of a_rk M_ir (x_i . v_r)`.
 ///
@@ -36,46 +27,14 @@ pub fn masked_apply<T: Real>(
     alpha: T,
     par: Par,
 ) -> Result<(), DenseError> {
-    let (n, m, d, k) = (mask.nrows(), mask.width(), x.ncols(), signs.ncols());
-    check_shape("input matrix", (x.nrows(), d), (n, d))?;
-    check_shape("layer vector", (v.nrows(), v.ncols()), (m, d))?;
-    check_shape("output weights", (signs.nrows(), k), (m, k))?;
-    check_shape("output", (y.nrows(), y.ncols()), (n, k))?;
-    let layer = Layer { mask, x, signs, alpha };
+    let layer = Layer::new(mask, x, signs, alpha)?;
+    layer.check_vector(v)?;
+    layer.check_outputs("output", y.as_ref())?;
     if layer.suits() {
         layer.apply(y, v, par);
-        return Ok(());
+    } else {
+        tiles::apply(layer, y, v, par);
     }
-    for_each_row_chunk(y, ROWS, par, |first_row, mut y| {
-        let rows = y.nrows();
-        let x = x.subrows(first_row, rows);
-        y.fill(T::of(0.0));
-        T::with_buffer(ROWS * NEURONS, |tile| {
-            for first in (0..m).step_by(NEURONS) {
-                let neurons = NEURONS.min(m - first);
-                let words = |i: usize| &mask.row(first_row + i)[first / 64..];
-                let shape = Tile { rows, cols: neurons, stride: neurons };
-                let tile = &mut tile[..rows * neurons];
-                let products = MatMut::from_row_major_slice_mut(tile, rows, neurons);
-                let v = v.subrows(first, neurons);
-                matmul(products, Accum::Replace, x, v.transpose(), T::of(1.0), Par::Seq);
-                if k == 1 {
-                    let mut weights = [T::of(0.0); NEURONS];
-                    for (r, w) in weights[..neurons].iter_mut().enumerate() {
-                        *w = signs[(first + r, 0)] * alpha;
-                    }
-                    masked_row_sums(tile, shape, &weights, words, |i, sum| {
-                        y[(i, 0)] += sum;
-                    });
-                } else {
-                    apply_mask(tile, shape, words);
-                    let products = MatRef::from_row_major_slice(tile, rows, neurons);
-                    let signs = signs.subrows(first, neurons);
-                    matmul(y.as_mut(), Accum::Add, products, signs, alpha, Par::Seq);
-                }
-            }
-        });
-    });
     Ok(())
 }
 
@@ -95,47 +54,14 @@ pub fn masked_adjoint<T: Real>(
     alpha: T,
     par: Par,
 ) -> Result<(), DenseError> {
-    let (n, m, d, k) = (mask.nrows(), mask.width(), x.ncols(), signs.ncols());
-    check_shape("input matrix", (x.nrows(), d), (n, d))?;
-    check_shape("layer vector", (v.nrows(), v.ncols()), (m, d))?;
-    check_shape("output weights", (signs.nrows(), k), (m, k))?;
-    check_shape("residual", (u.nrows(), u.ncols()), (n, k))?;
-    let layer = Layer { mask, x, signs, alpha };
+    let layer = Layer::new(mask, x, signs, alpha)?;
+    layer.check_vector(v.as_ref())?;
+    layer.check_outputs("residual", u)?;
     if layer.suits() {
         layer.adjoint(v, u, par);
-        return Ok(());
+    } else {
+        tiles::adjoint(layer, v, u, par);
     }
-    for_each_row_chunk(v, NEURONS, par, |first, mut v| {
-        let neurons = v.nrows();
-        let signs = signs.subrows(first, neurons);
-        v.fill(T::of(0.0));
-        T::with_buffer(ROWS * NEURONS, |tile| {
-            for first_row in (0..n).step_by(ROWS) {
-                let rows = ROWS.min(n - first_row);
-                let words = |i: usize| &mask.row(first_row + i)[first / 64..];
-                let shape = Tile { rows, cols: neurons, stride: neurons };
-                let tile = &mut tile[..rows * neurons];
-                let u = u.subrows(first_row, rows);
-                if k == 1 {
-                    fill_masked(tile, shape, |i| u[(i, 0)] * alpha, words);
-                } else {
-                    let weights = MatMut::from_row_major_slice_mut(tile, rows, neurons);
-                    matmul(weights, Accum::Replace, u, signs.transpose(), alpha, Par::Seq);
-                    apply_mask(tile, shape, words);
-                }
-                let weights = MatRef::from_row_major_slice(tile, rows, neurons);
-                let x = x.subrows(first_row, rows);
-                matmul(v.as_mut(), Accum::Add, weights.transpose(), x, T::of(1.0), Par::Seq);
-            }
-        });
-        if k == 1 {
-            for r in 0..neurons {
-                for entry in v.as_mut().row_mut(r).iter_mut() {
-                    *entry *= signs[(r, 0)];
-                }
-            }
-        }
-    });
     Ok(())
 }
 
@@ -170,12 +96,9 @@ pub fn masked_gram_apply<T: Real>(
     mut scratch: MatMut<'_, T>,
     par: Par,
 ) -> Result<(), DenseError> {
-    let (n, m, d, k) = (mask.nrows(), mask.width(), x.ncols(), signs.ncols());
-    check_shape("input matrix", (x.nrows(), d), (n, d))?;
-    check_shape("output weights", (signs.nrows(), k), (m, k))?;
-    check_shape("residual", (u.nrows(), u.ncols()), (n, k))?;
-    check_shape("output", (y.nrows(), y.ncols()), (n, k))?;
-    let layer = Layer { mask, x, signs, alpha };
+    let layer = Layer::new(mask, x, signs, alpha)?;
+    layer.check_outputs("residual", u)?;
+    layer.check_outputs("output", y.as_ref())?;
     if layer.suits() {
         layer.gram_apply(y, u, par);
         return Ok(());

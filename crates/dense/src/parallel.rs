@@ -30,6 +30,22 @@ pub fn for_each_index(count: usize, par: Par, task: impl Fn(usize) + Sync + Send
     }
 }
 
+/// Calls `task(c, part)` for each part of `len` numbers of `all` (the last may be shorter).
+///
+/// # Panics
+/// If `len == 0`.
+pub(crate) fn for_each_part<T: Send>(
+    all: &mut [T],
+    len: usize,
+    par: Par,
+    task: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    match par {
+        Par::Seq => all.chunks_mut(len).enumerate().for_each(|(c, part)| task(c, part)),
+        Par::Rayon(_) => all.par_chunks_mut(len).enumerate().for_each(|(c, part)| task(c, part)),
+    }
+}
+
 /// Calls `task(first_row, rows)` for each chunk of `chunk` rows of `y` (the last may be shorter).
 ///
 /// # Panics

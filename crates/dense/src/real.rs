@@ -6,9 +6,29 @@ use faer::traits::RealField;
 use num_traits::Float;
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    #[cfg(target_arch = "x86_64")]
+    use crate::tiles::Wide;
+    use crate::tiles::{Plain, Vector};
+
+    pub trait Sealed: Sized {
+        /// The vector that every machine has.
+        type Plain: Vector<Self>;
+        /// The vector of AVX2.
+        #[cfg(target_arch = "x86_64")]
+        type Wide: Vector<Self>;
+    }
+
+    impl Sealed for f32 {
+        type Plain = Plain<Self, 8>;
+        #[cfg(target_arch = "x86_64")]
+        type Wide = Wide<std::arch::x86_64::__m256>;
+    }
+
+    impl Sealed for f64 {
+        type Plain = Plain<Self, 4>;
+        #[cfg(target_arch = "x86_64")]
+        type Wide = Wide<std::arch::x86_64::__m256d>;
+    }
 }
 
 /// A real scalar that every kernel supports: `f32` or `f64`.

@@ -19,8 +19,9 @@ use faer::{MatMut, MatRef, Par};
 use self::index::BATCH;
 use self::kernel::VECTOR;
 use self::simd::{add_rows, by_columns, by_rows, dot_rows};
+use crate::Real;
+use crate::layer::Layer;
 use crate::parallel::{for_each_col_chunk, for_each_row_chunk};
-use crate::{PackedMask, Real};
 
 /// Neurons of a task: a multiple of 64 (words of the mask) and of 48 (bits of an index).
 const CHUNK: usize = 768;
@@ -93,17 +94,6 @@ fn pack<T: Real>(out: &mut [T], a: MatRef<'_, T>, weight: impl Fn(usize) -> T) {
             row[piece.cols..].fill(T::of(0.0));
         }
     }
-}
-
-/// What the products of one layer share.
-#[derive(Clone, Copy)]
-pub(crate) struct Layer<'a, T> {
-    pub(crate) mask: &'a PackedMask,
-    /// n x d.
-    pub(crate) x: MatRef<'a, T>,
-    /// `a`, m x 1.
-    pub(crate) signs: MatRef<'a, T>,
-    pub(crate) alpha: T,
 }
 
 impl<T: Real> Layer<'_, T> {

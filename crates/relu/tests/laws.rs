@@ -109,6 +109,31 @@ proptest! {
         }
     }
 
+    /// Kinks are counted one by one: each example has as many as its mask differs in from that of the
+    /// initial network.
+    #[test]
+    fn kinks_are_counted(case in case(), copies in 1usize..4, step in 0.0..2.0f64) {
+        let signs = if copies == 1 { Signs::Random } else { Signs::Orthogonal };
+        let multiple = 2 * nearlin_relu::hadamard_order(case.outputs);
+        let init = Init { inputs: case.d, outputs: case.outputs, width: multiple * case.pairs, seed: case.seed, signs };
+        let mut network = init.network(1.0).unwrap();
+        let x = inputs(case.n, case.d, case.seed ^ 5);
+        let before = network.forward(x.as_ref(), Par::Seq).unwrap();
+        prop_assert!(before.flips.iter().all(|&flips| flips == 0));
+        for (i, u) in network.change_mut().iter_mut().enumerate() {
+            *u = step * noise(case.seed ^ 0xb, i);
+        }
+        // The same inputs in another order of storage.
+        let backwards = Mat::from_fn(case.n, case.d, |i, q| x[(case.n - 1 - i, case.d - 1 - q)]);
+        let now = network.forward(backwards.as_ref().reverse_rows_and_cols(), Par::Seq).unwrap();
+        prop_assert_eq!(&now, &network.forward(x.as_ref(), Par::Seq).unwrap());
+        for i in 0..case.n {
+            let differs = |&r: &usize| now.mask.get(i, r) != before.mask.get(i, r);
+            prop_assert_eq!(now.flips[i] as usize, (0..network.width()).filter(differs).count());
+        }
+        prop_assert_eq!(now.flipped(), now.mask.count_differences(&before.mask));
+    }
+
     /// Where no sign flips `f(W_0 + U) = J U` exactly, and a scale of 2^30 costs no digits: the
     /// error stays relative to `U`, not to `W_0`.
     #[test]
@@ -286,6 +311,26 @@ fn the_kernel_is_the_expected_gram() {
         }
     }
     assert_eq!(k[(2, 0)], 0.0, "opposite inputs share no active neuron");
+}
+
+/// More inputs than a tile is summed over at once, and more neurons than are packed at once: the pass
+/// is the definition, to the bound of `forward_is_the_definition`.
+#[test]
+fn wide_networks_are_passed_in_pieces() {
+    let case = Case { n: 70, d: 600, outputs: 2, pairs: 500, seed: 3 };
+    let network = case.network(1.0, 0.5);
+    let x = inputs(case.n, case.d, 7);
+    let forward = network.forward(x.as_ref(), Par::Seq).unwrap();
+    let (m, d) = (network.width(), case.d);
+    let size: f64 = network.initial_weights().iter().map(|w| w.abs() + 1.0).sum();
+    let bound = 4.0 * (m + d) as f64 * f64::EPSILON * size * network.normalisation();
+    for (got, want) in forward.outputs.iter().zip(by_definition(&network, x.as_ref())) {
+        assert!((got - want).abs() <= bound, "{got} {want}");
+    }
+    let fresh = case.network(1.0, 0.0).forward(x.as_ref(), Par::Seq).unwrap();
+    assert!(forward.flipped() > 0);
+    assert_eq!(forward.flipped(), forward.mask.count_differences(&fresh.mask));
+    assert_eq!(network.forward(x.as_ref(), Par::rayon(0)).unwrap(), forward);
 }
 
 /// With orthogonal signs the joint Gram matrix of all outputs starts block diagonal, exactly.

@@ -169,7 +169,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
 
     /// The state of a network that has seen `forward`.
     fn state(&self, network: Network, forward: Forward, hold: Hold) -> State {
-        let Forward { outputs, mask } = forward;
+        let Forward { outputs, mask, .. } = forward;
         let Hold { multipliers, pins } = hold;
         let (inputs, k) = (self.equations.inputs(), self.equations.outputs());
         let active = Activations::new(mask, network.copies(), inputs, k);

@@ -10,14 +10,11 @@ use faer::{MatMut, MatRef, Par};
 use super::{for_each_tile, popcount_gram};
 use crate::error::check_shape;
 use crate::parallel::for_each_row_chunk;
-use crate::simd::Counts;
+use crate::simd::{Counts, SIDE, gather_rows};
 use crate::{DenseError, PackedMask, Real};
 
 /// Words of a mask that a task searches for flips.
 const SEARCHED: usize = 256;
-
-/// Rows whose bits are gathered side by side.
-const SIDE: usize = 8;
 
 /// One flipped neuron in so many, or more, and the matrix is rebuilt: the two take as long where
 /// 18% (n = 512) to 36% (n = 4096) of the neurons flipped.
@@ -115,31 +112,7 @@ fn gather(mask: &PackedMask, columns: &[u64], count: usize, par: Par) -> PackedM
     for_each_row_chunk(all, SIDE, par, |first, mut to| {
         let rows: [&[u64]; SIDE] =
             std::array::from_fn(|r| mask.row((first + r).min(mask.nrows() - 1)));
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let (mut gathered, mut at) = ([0u64; SIDE], 0);
-                for (w, columns) in columns.iter().enumerate().filter(|(_, word)| **word != 0) {
-                    let mut words = [0; SIDE];
-                    words.iter_mut().zip(&rows).for_each(|(word, row)| *word = row[w]);
-                    let mut left = *columns;
-                    while left != 0 {
-                        let (from, to_bit) = (left.trailing_zeros(), at % 64);
-                        for r in 0..SIDE {
-                            gathered[r] |= (words[r] >> from & 1) << to_bit;
-                        }
-                        at += 1;
-                        left &= left - 1;
-                        if at % 64 == 0 || at == count {
-                            for r in 0..to.nrows() {
-                                to[(r, (at - 1) / 64)] = gathered[r];
-                            }
-                            gathered = [0; SIDE];
-                        }
-                    }
-                }
-            },
-        );
+        gather_rows(&mut to, &rows, columns, count);
     });
     compact
 }

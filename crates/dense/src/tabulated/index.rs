@@ -1,6 +1,7 @@
 //! Indices of tables: six bits of the mask in each byte of a word.
 
 use super::{CHUNK, STRIDE, Words};
+use crate::transpose::transpose;
 
 /// Bits that an index takes from the mask: eight tables of six bits.
 pub(super) const BATCH: usize = 48;
@@ -48,36 +49,8 @@ pub(super) fn by_columns(indices: &mut [u64; CHUNK], rows: &[Words; BATCH]) {
             *bits = if i < BATCH { rows[i][word] } else { 0 };
         }
         transpose(block);
-    }
-}
-
-/// The transpose of 64 x 64 bits, each row spread to an index, by swapping ever smaller blocks
-/// (Warren, *Hacker's Delight*, 7-3).
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn transpose(rows: &mut [u64; 64]) {
-    swap::<32>(rows, 0x0000_0000_ffff_ffff);
-    swap::<16>(rows, 0x0000_ffff_0000_ffff);
-    swap::<8>(rows, 0x00ff_00ff_00ff_00ff);
-    swap::<4>(rows, 0x0f0f_0f0f_0f0f_0f0f);
-    swap::<2>(rows, 0x3333_3333_3333_3333);
-    swap::<1>(rows, 0x5555_5555_5555_5555);
-    for row in rows {
-        *row = spread(*row);
-    }
-}
-
-/// Exchanges the upper bits of the first `N` rows with the lower bits of the next `N`, in every block
-/// of `2 N` rows and columns.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn swap<const N: usize>(rows: &mut [u64; 64], low: u64) {
-    for block in rows.chunks_exact_mut(2 * N) {
-        let (a, b) = block.split_at_mut(N);
-        for (a, b) in a.iter_mut().zip(b) {
-            let t = (*a >> N ^ *b) & low;
-            *a ^= t << N;
-            *b ^= t;
+        for index in block {
+            *index = spread(*index);
         }
     }
 }

@@ -1,0 +1,339 @@
+//! Vectors of lanes, and the kernels compiled for their instruction sets.
+#![allow(unsafe_code)]
+
+use super::kernel::{self, Panel, Strip};
+use crate::Real;
+
+/// `LANES` scalars that are computed with at once.
+///
+/// # Safety
+/// A value is `LANES` scalars side by side and nothing else, and any scalars are one.
+pub unsafe trait Vector<T>: Copy + Send + Sync + 'static {
+    /// Scalars of a vector.
+    const LANES: usize;
+
+    /// Zeros.
+    fn zero() -> Self;
+
+    /// `x` in every lane.
+    fn splat(x: T) -> Self;
+
+    /// `self + a b`, rounded once or twice.
+    #[must_use]
+    fn fma(self, a: Self, b: Self) -> Self;
+
+    /// The lanes whose bits are set, zeros elsewhere.
+    #[must_use]
+    fn keep(self, bits: u64) -> Self;
+
+    /// A bit for each lane above zero.
+    fn positive(self) -> u64;
+
+    /// `relu(self + delta) - relu(self)` without cancellation, and a bit for each lane of
+    /// `self + delta` above zero.
+    fn rectify(self, delta: Self) -> (Self, u64);
+
+    /// [`kernel::masked`].
+    fn masked(of: Strip<'_, T, Self>, words: &[u64], shift: usize);
+
+    /// [`kernel::plain`].
+    fn plain(
+        strip: &mut [Panel<Self>],
+        inner: &[T],
+        lanes: &[Panel<Self>],
+        words: &mut [u64],
+        shift: usize,
+    );
+
+    /// [`kernel::rectified`].
+    fn rectified(of: Strip<'_, T, Self>, before: &[Panel<Self>], words: &mut [u64], shift: usize);
+}
+
+/// Something to be done with the widest vectors that this machine has.
+pub(super) trait Task<T: Real> {
+    fn run<V: Vector<T>>(self);
+}
+
+/// Runs a task.
+pub(super) fn on_vectors<T: Real>(task: impl Task<T>) {
+    #[cfg(target_arch = "x86_64")]
+    if !crate::PORTABLE
+        && std::is_x86_feature_detected!("avx2")
+        && std::is_x86_feature_detected!("fma")
+    {
+        return task.run::<T::Wide>();
+    }
+    task.run::<T::Plain>();
+}
+
+/// Scalars that start at a line of the cache, as panels.
+pub(super) fn panels<T: Real, V: Vector<T>>(scalars: &[T]) -> &[Panel<V>] {
+    // SAFETY: a panel is scalars side by side, and any scalars are one.
+    let (before, panels, after) = unsafe { scalars.align_to() };
+    assert!(before.is_empty() && after.is_empty(), "panels are whole and aligned");
+    panels
+}
+
+/// [`panels`], to be written to.
+pub(super) fn panels_mut<T: Real, V: Vector<T>>(scalars: &mut [T]) -> &mut [Panel<V>] {
+    // SAFETY: a panel is scalars side by side, and any scalars are one.
+    let (before, panels, after) = unsafe { scalars.align_to_mut() };
+    assert!(before.is_empty() && after.is_empty(), "panels are whole and aligned");
+    panels
+}
+
+/// Arrays, which compilers turn into whatever vectors the target has.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Plain<T, const N: usize>([T; N]);
+
+macro_rules! plain {
+    ($t:ty, $n:literal) => {
+        // SAFETY: an array of scalars.
+        unsafe impl Vector<$t> for Plain<$t, $n> {
+            const LANES: usize = $n;
+
+            #[inline(always)]
+            fn zero() -> Self {
+                Self([0.0; $n])
+            }
+
+            #[inline(always)]
+            fn splat(x: $t) -> Self {
+                Self([x; $n])
+            }
+
+            #[inline(always)]
+            fn fma(self, a: Self, b: Self) -> Self {
+                // Without the instruction, a call for each.
+                let fma = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+                Self(std::array::from_fn(|l| {
+                    if fma {
+                        a.0[l].mul_add(b.0[l], self.0[l])
+                    } else {
+                        self.0[l] + a.0[l] * b.0[l]
+                    }
+                }))
+            }
+
+            #[inline(always)]
+            fn keep(self, bits: u64) -> Self {
+                Self(std::array::from_fn(|l| if bits >> l & 1 == 1 { self.0[l] } else { 0.0 }))
+            }
+
+            #[inline(always)]
+            fn positive(self) -> u64 {
+                (0..$n).fold(0, |bits, l| bits | u64::from(self.0[l] > 0.0) << l)
+            }
+
+            #[inline(always)]
+            fn rectify(self, delta: Self) -> (Self, u64) {
+                let sums = Self(std::array::from_fn(|l| self.0[l] + delta.0[l]));
+                let change = |l: usize| match (sums.0[l] > 0.0, self.0[l] > 0.0) {
+                    (true, true) => delta.0[l],
+                    (true, false) => sums.0[l],
+                    (false, true) => -self.0[l],
+                    (false, false) => 0.0,
+                };
+                (Self(std::array::from_fn(change)), sums.positive())
+            }
+
+            fn masked(of: Strip<'_, $t, Self>, words: &[u64], shift: usize) {
+                kernel::masked(of, words, shift);
+            }
+
+            fn plain(
+                strip: &mut [Panel<Self>],
+                inner: &[$t],
+                lanes: &[Panel<Self>],
+                words: &mut [u64],
+                shift: usize,
+            ) {
+                kernel::plain(strip, inner, lanes, words, shift);
+            }
+
+            fn rectified(
+                of: Strip<'_, $t, Self>,
+                before: &[Panel<Self>],
+                words: &mut [u64],
+                shift: usize,
+            ) {
+                kernel::rectified(of, before, words, shift);
+            }
+        }
+    };
+}
+
+plain!(f32, 8);
+plain!(f64, 4);
+
+/// A vector of AVX2; [`on_vectors`] is what names it, where the CPU has AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Wide<R>(R);
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        __m256, __m256d, _CMP_GT_OQ, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd, _mm256_and_ps,
+        _mm256_and_si256, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castsi256_pd,
+        _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpeq_epi64,
+        _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_movemask_pd, _mm256_movemask_ps,
+        _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32,
+        _mm256_setr_epi64x, _mm256_setzero_pd, _mm256_setzero_ps, _mm256_xor_pd, _mm256_xor_ps,
+    };
+
+    use super::{Panel, Strip, Vector, Wide, kernel};
+
+    macro_rules! wide {
+        ($t:ty, $register:ty, $lanes:literal, $zero:ident, $splat:ident, $fma:ident, $and:ident,
+         $xor:ident, $add:ident, $cmp:ident, $blend:ident, $movemask:ident, $bits:ident) => {
+            // SAFETY: a register of scalars.
+            unsafe impl Vector<$t> for Wide<$register> {
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                fn zero() -> Self {
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    Self(unsafe { $zero() })
+                }
+
+                #[inline(always)]
+                fn splat(x: $t) -> Self {
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    Self(unsafe { $splat(x) })
+                }
+
+                #[inline(always)]
+                fn fma(self, a: Self, b: Self) -> Self {
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    Self(unsafe { $fma(a.0, b.0, self.0) })
+                }
+
+                #[inline(always)]
+                fn keep(self, bits: u64) -> Self {
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    Self(unsafe { $and(self.0, $bits(bits)) })
+                }
+
+                #[inline(always)]
+                fn positive(self) -> u64 {
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe { $movemask($cmp::<_CMP_GT_OQ>(self.0, $zero())) as u64 }
+                }
+
+                #[inline(always)]
+                fn rectify(self, delta: Self) -> (Self, u64) {
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe {
+                        let sum = $add(self.0, delta.0);
+                        let before = $cmp::<_CMP_GT_OQ>(self.0, $zero());
+                        let now = $cmp::<_CMP_GT_OQ>(sum, $zero());
+                        let stays = $blend(sum, delta.0, before);
+                        let leaves = $and($xor(self.0, $splat(-0.0)), before);
+                        (Self($blend(leaves, stays, now)), $movemask(now) as u64)
+                    }
+                }
+
+                fn masked(of: Strip<'_, $t, Self>, words: &[u64], shift: usize) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn run(of: Strip<'_, $t, Wide<$register>>, words: &[u64], shift: usize) {
+                        kernel::masked(of, words, shift);
+                    }
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe { run(of, words, shift) }
+                }
+
+                fn plain(
+                    strip: &mut [Panel<Self>],
+                    inner: &[$t],
+                    lanes: &[Panel<Self>],
+                    words: &mut [u64],
+                    shift: usize,
+                ) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn run(
+                        strip: &mut [Panel<Wide<$register>>],
+                        inner: &[$t],
+                        lanes: &[Panel<Wide<$register>>],
+                        words: &mut [u64],
+                        shift: usize,
+                    ) {
+                        kernel::plain(strip, inner, lanes, words, shift);
+                    }
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe { run(strip, inner, lanes, words, shift) }
+                }
+
+                fn rectified(
+                    of: Strip<'_, $t, Self>,
+                    before: &[Panel<Self>],
+                    words: &mut [u64],
+                    shift: usize,
+                ) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn run(
+                        of: Strip<'_, $t, Wide<$register>>,
+                        before: &[Panel<Wide<$register>>],
+                        words: &mut [u64],
+                        shift: usize,
+                    ) {
+                        kernel::rectified(of, before, words, shift);
+                    }
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe { run(of, before, words, shift) }
+                }
+            }
+        };
+    }
+
+    /// All ones in the lanes whose bits are set.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn lanes_f32(bits: u64) -> __m256 {
+        let each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        let found = _mm256_and_si256(_mm256_set1_epi32(bits as i32), each);
+        _mm256_castsi256_ps(_mm256_cmpeq_epi32(found, each))
+    }
+
+    /// All ones in the lanes whose bits are set.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn lanes_f64(bits: u64) -> __m256d {
+        let each = _mm256_setr_epi64x(1, 2, 4, 8);
+        let found = _mm256_and_si256(_mm256_set1_epi64x(bits.cast_signed()), each);
+        _mm256_castsi256_pd(_mm256_cmpeq_epi64(found, each))
+    }
+
+    wide!(
+        f32,
+        __m256,
+        8,
+        _mm256_setzero_ps,
+        _mm256_set1_ps,
+        _mm256_fmadd_ps,
+        _mm256_and_ps,
+        _mm256_xor_ps,
+        _mm256_add_ps,
+        _mm256_cmp_ps,
+        _mm256_blendv_ps,
+        _mm256_movemask_ps,
+        lanes_f32
+    );
+    wide!(
+        f64,
+        __m256d,
+        4,
+        _mm256_setzero_pd,
+        _mm256_set1_pd,
+        _mm256_fmadd_pd,
+        _mm256_and_pd,
+        _mm256_xor_pd,
+        _mm256_add_pd,
+        _mm256_cmp_pd,
+        _mm256_blendv_pd,
+        _mm256_movemask_pd,
+        lanes_f64
+    );
+}
