@@ -68,7 +68,15 @@ impl Setting {
 /// `R^T R` of a factor.
 fn gram_of(factor: Factor<f64>) -> Mat<f64> {
     match factor {
-        Factor::Triangular(r) => r.matrix().transpose() * r.matrix(),
+        Factor::Triangular(r) => {
+            // Below the diagonal anything may lie.
+            let r = Mat::from_fn(
+                r.dim(),
+                r.dim(),
+                |i, j| if i <= j { r.matrix()[(i, j)] } else { 0.0 },
+            );
+            r.transpose() * &r
+        }
         other => panic!("a sketching solver gives a triangular factor, not {other:?}"),
     }
 }

@@ -9,9 +9,10 @@
 //! of plain substitution hold.
 //!
 //! Every entry of the solution is computed by the same operations in the same order, whatever the
-//! number of columns and of threads.
+//! number of threads, and of columns if there are several; one alone has a kernel of its own.
 
 mod simd;
+mod single_simd;
 
 use faer::{Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -28,6 +29,10 @@ const TOGETHER: usize = 64;
 
 /// Multiplications in a task that is worth another thread.
 const TASK: usize = 1 << 17;
+
+/// Bytes of a square below which a single right-hand side is solved from one triangle: half of it stays
+/// in a cache, where the whole would not; from memory both ways read the same.
+const CACHED: usize = 64 << 20;
 
 /// Which triangle of the square is solved with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +73,29 @@ impl<T: Real> Square<T> {
     /// If `x` has not `n` rows.
     pub(crate) fn solve_in_place(&self, sides: &[Side], x: MatMut<'_, T>, par: Par) {
         assert_eq!(x.nrows(), self.dim(), "a right-hand side has a row for each unknown");
+        if x.ncols() == 1 && self.dim().pow(2) * size_of::<T>() <= CACHED {
+            return self.solve_one(sides, x);
+        }
         for_each_col_chunk(x, TOGETHER, par, |_, x| {
             if size_of::<T>() == 4 {
                 self.solve_tiled::<16>(sides, x, par);
             } else {
                 self.solve_tiled::<8>(sides, x, par);
             }
+        });
+    }
+
+    /// For `x : n x 1`.
+    fn solve_one(&self, sides: &[Side], mut x: MatMut<'_, T>) {
+        T::with_buffer(self.dim(), |buffer| {
+            buffer.iter_mut().zip(x.as_ref().col(0).iter()).for_each(|(b, &x)| *b = x);
+            for side in sides {
+                match side {
+                    Side::Lower => single_simd::forward(self.entries(), &self.reciprocals, buffer),
+                    Side::Upper => single_simd::backward(self.entries(), &self.reciprocals, buffer),
+                }
+            }
+            x.as_mut().col_mut(0).iter_mut().zip(&*buffer).for_each(|(x, &b)| *x = b);
         });
     }
 

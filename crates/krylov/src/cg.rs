@@ -154,6 +154,7 @@ impl Cg {
     /// [`KrylovError`] for operands that do not fit, entries that are not finite or settings out of
     /// range. Failing to converge is no error: read [`Report::ending`].
     #[allow(clippy::too_many_arguments, reason = "output, operands, observer, resources")]
+    #[allow(clippy::too_many_lines, reason = "one recurrence, read from top to bottom")]
     pub fn solve_into<T: Scalar>(
         &self,
         mut x: MatMut<'_, T>,

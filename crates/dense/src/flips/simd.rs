@@ -24,7 +24,7 @@ dispatched!(
 pub(super) fn contiguous<T>(a: MatRef<'_, T>) -> Option<&[T]> {
     let (rows, cols) = (a.nrows(), a.ncols());
     let gapless =
-        (cols <= 1 || a.col_stride() == 1) && (rows <= 1 || a.row_stride() == cols as isize);
+        (cols <= 1 || a.col_stride() == 1) && (rows <= 1 || a.row_stride() == cols.cast_signed());
     // SAFETY: entry (i, j) lies at i cols + j, so the matrix is `rows cols` numbers side by side, all of
     // which it borrows for the lifetime of the slice.
     gapless.then(|| unsafe { std::slice::from_raw_parts(a.as_ptr(), rows * cols) })
