@@ -95,11 +95,14 @@ struct Optimiser<'a, T> {
     deficient: bool,
     /// The last preconditioner, with the mask that it was built for.
     built: Option<(Preconditioner<T>, PackedMask)>,
+    /// The state at the initial weights of some scale.
+    start: Option<State>,
     /// The first step, which no scale changes.
     first: Option<(Direction, f64)>,
 }
 
 /// The iterate.
+#[derive(Clone)]
 struct State {
     network: Network,
     active: Activations,
@@ -163,6 +166,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             overdetermined: options.width / 2 * d < n * k,
             deficient: false,
             built: None,
+            start: None,
             first: None,
         })
     }

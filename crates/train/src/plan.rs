@@ -4,7 +4,7 @@
 //! deliberately few; they rank solvers, they do not promise seconds.
 
 use crate::Equations;
-use crate::options::{Options, Precision};
+use crate::options::{Options, Precision, Scale};
 use crate::solver::{SolverKind, default_sketch_rows};
 
 /// The size of a problem: all that costs depend on.
@@ -181,10 +181,12 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
             size * (s * n + n * n).max(stacked)
         }
     };
-    let masks = 2.0 * n * (m / 64.0).ceil() * 8.0;
+    // Of two states, and of the initial one while a scale is looked for.
+    let states = if options.scale == Scale::Auto { 3.0 } else { 2.0 };
+    let masks = states * n * (m / 64.0).ceil() * 8.0;
     // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons.
     let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
-    let vectors = 8.0 * (6.0 * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
+    let vectors = 8.0 * ((4.0 + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
     let inputs = 8.0 * 3.0 * n * (d + k);
     let tiles = threads
         * (2.0 * 128.0 * 256.0 * 8.0 + padded * if kind == SolverKind::Srht { size } else { 0.0 });

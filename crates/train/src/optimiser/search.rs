@@ -1,5 +1,7 @@
 //! The search for the smallest scale whose steps certify.
 
+use core::ops::ControlFlow;
+
 use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
@@ -167,19 +169,28 @@ impl<T: Element> Optimiser<'_, T> {
     }
 
     /// The attempt of a run that was stopped between two scales.
-    fn stopped(&self, scale: f64) -> Result<Attempt, TrainError> {
-        let network = self.init.network(scale)?;
-        let forward = network.forward(self.equations.x(), self.options.par)?;
-        let mut attempt = Attempt::new(scale, self.state(network, forward, Hold::default()));
+    fn stopped(&mut self, scale: f64) -> Result<Attempt, TrainError> {
+        let mut attempt = Attempt::new(
+            scale,
+            self.initial(scale, &mut |_: &Event<'_>| ControlFlow::Continue(()))?,
+        );
         attempt.end((Ending::Stopped, STOPPED.into()));
         Ok(attempt)
     }
 
-    /// The state at the initial weights: the same masks and the same residual at every scale.
-    fn initial(&self, scale: f64, observer: &mut dyn Observer) -> Result<State, TrainError> {
+    /// The state at the initial weights. Masks and residual are the same at every scale: one forward pass
+    /// serves them all.
+    fn initial(&mut self, scale: f64, observer: &mut dyn Observer) -> Result<State, TrainError> {
         let _ = observer.on_event(&Event::Phase(Phase::Masks));
         let network = self.init.network(scale)?;
+        if let Some(start) = &self.start {
+            return Ok(State { network, ..start.clone() });
+        }
         let forward = network.forward(self.equations.x(), self.options.par)?;
-        Ok(self.state(network, forward, Hold::default()))
+        let state = self.state(network, forward, Hold::default());
+        if self.options.scale == Scale::Auto {
+            self.start = Some(state.clone());
+        }
+        Ok(state)
     }
 }
