@@ -10,10 +10,16 @@ use faer::{MatMut, MatRef, Par};
 
 use crate::error::check_shape;
 use crate::parallel::for_each_row_chunk;
+use crate::rows::by_row;
 use crate::{DenseError, Real};
 
 /// Lists of a task.
 const LISTS: usize = 64;
+
+/// Rows of a task in [`MaskFlips::apply`], and bytes of weights that all of them meet before the next:
+/// half of a second-level cache.
+const EXAMPLES: usize = 512;
+const WEIGHTS: usize = 1 << 18;
 
 /// An entry of one list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +69,14 @@ pub struct MaskFlips {
 }
 
 impl MaskFlips {
-    /// The `n x m` matrix with `+1` at each `(row, column, true)` and `-1` at each `(row, column, false)`.
+    /// The `n x m` matrix with `+1` at each `(row, column, true)` and `-1` at each `(row, column, false)`,
+    /// which come row by row, each from left to right.
     ///
     /// # Panics
     /// If a row or a column is out of range.
     #[must_use]
     pub fn new(rows: usize, width: usize, entries: &[(u32, u32, bool)]) -> Self {
+        debug_assert!(entries.is_sorted_by_key(|&(row, column, _)| (row, column)), "out of order");
         let by_row = entries.iter().map(|&(row, at, on)| (row, Flip { at, on }));
         let by_column = entries.iter().map(|&(at, column, on)| (column, Flip { at, on }));
         Self { by_row: Lists::new(rows, by_row), by_column: Lists::new(width, by_column) }
@@ -111,14 +119,28 @@ impl MaskFlips {
         let (d, k) = self.check(x, v, signs)?;
         check_shape("output", (y.nrows(), y.ncols()), (self.nrows(), k))?;
         by_rows([x, v, signs], |[x, v, signs]| {
-            for_each_row_chunk(y, LISTS, par, |first, mut y| {
-                T::with_buffer(k, |sums| {
+            let block = (WEIGHTS / size_of::<T>() / d.max(1)).max(1);
+            for_each_row_chunk(y, EXAMPLES, par, |first, mut y| {
+                T::with_buffer(y.nrows() * k, |sums| {
+                    sums.fill(T::of(0.0));
+                    let mut met = [0; EXAMPLES];
+                    // Lists are in the order of their columns: what is left of each begins where the
+                    // block before ended.
+                    for end in (block..).step_by(block) {
+                        for (i, met) in met[..y.nrows()].iter_mut().enumerate() {
+                            let left = &self.by_row.get(first + i)[*met..];
+                            let some = left.partition_point(|flip| (flip.at as usize) < end);
+                            let x = &x[(first + i) * d..][..d];
+                            simd::dots(&mut sums[i * k..][..k], x, v, signs, &left[..some]);
+                            *met += some;
+                        }
+                        if end >= self.width() {
+                            break;
+                        }
+                    }
                     for i in 0..y.nrows() {
-                        sums.fill(T::of(0.0));
-                        let x = &x[(first + i) * d..][..d];
-                        simd::dots(sums, x, v, signs, self.by_row.get(first + i));
                         let y = y.as_mut().row_mut(i);
-                        y.iter_mut().zip(&*sums).for_each(|(y, &s)| *y += alpha * s);
+                        y.iter_mut().zip(&sums[i * k..]).for_each(|(y, &s)| *y += alpha * s);
                     }
                 });
             });
@@ -178,15 +200,4 @@ impl MaskFlips {
 fn by_rows<T: Real, R>(matrices: [MatRef<'_, T>; 3], body: impl FnOnce([&[T]; 3]) -> R) -> R {
     let [a, b, c] = matrices;
     by_row(a, |a| by_row(b, |b| by_row(c, |c| body([a, b, c]))))
-}
-
-fn by_row<T: Real, R>(a: MatRef<'_, T>, body: impl FnOnce(&[T]) -> R) -> R {
-    let (rows, cols) = (a.nrows(), a.ncols());
-    if let Some(slice) = simd::contiguous(a) {
-        return body(slice);
-    }
-    T::with_buffer(rows * cols, |buffer| {
-        MatMut::from_row_major_slice_mut(&mut *buffer, rows, cols).copy_from(a);
-        body(buffer)
-    })
 }

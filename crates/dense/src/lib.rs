@@ -28,6 +28,7 @@ mod masked;
 mod parallel;
 mod qr;
 mod real;
+mod rows;
 mod simd;
 mod solve;
 mod tabulated;
@@ -44,6 +45,7 @@ pub use masked::{masked_adjoint, masked_apply, masked_gram_apply, masked_gram_sc
 pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_each_row_chunk};
 pub use qr::qr_r;
 pub use real::Real;
+pub use rows::combine_rows;
 pub use tiles::{Rectified, rectified_apply};
 pub use triangular::Triangular;
 

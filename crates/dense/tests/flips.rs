@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_dense::{DenseError, MaskFlips, PackedMask, Real, masked_adjoint, masked_apply};
+use nearlin_dense::{
+    DenseError, MaskFlips, PackedMask, Real, combine_rows, masked_adjoint, masked_apply,
+};
 use proptest::prelude::*;
 
 const ALPHA: f64 = 0.5;
@@ -133,4 +135,24 @@ fn wrong_shapes_are_errors() {
     assert_eq!(error, expected);
     let error = case.flips.apply(short.as_mut(), x, signs, signs, ALPHA, Par::Seq).unwrap_err();
     assert!(matches!(error, DenseError::Shape { what: "layer vector", .. }), "{error}");
+}
+
+/// Sums of rows are what they are called, for row- and column-major operands.
+#[test]
+fn rows_are_combined() {
+    for (d, terms) in [(1, 1), (7, 3), (62, 40), (16, 33)] {
+        let a = Mat::from_fn(50, d, |i, j| (i * 7 + j * 3) as f64);
+        let weight = |i: usize, c: usize| (i as f64 - c as f64, (i + 3 * c) % 50);
+        let want = Mat::from_fn(70, d, |i, j| {
+            (0..terms).map(|c| weight(i, c).0 * a[(weight(i, c).1, j)]).sum::<f64>()
+        });
+        let mut got = Mat::zeros(70, d);
+        combine_rows(got.as_mut(), a.as_ref(), terms, weight, Par::rayon(0)).unwrap();
+        // Whole numbers below 2^53: no rounding.
+        assert_eq!(got, want, "d = {d}, {terms} terms");
+    }
+    let mut narrow = Mat::zeros(3, 2);
+    let a = Mat::<f64>::zeros(4, 3);
+    let error = combine_rows(narrow.as_mut(), a.as_ref(), 1, |_, _| (1.0, 0), Par::Seq);
+    assert!(matches!(error, Err(DenseError::Shape { what: "sums of rows", .. })));
 }

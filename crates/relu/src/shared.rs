@@ -11,12 +11,9 @@
 
 use faer::{MatMut, MatRef, Par};
 use nearlin_dense::{
-    MaskFlips, PackedMask, Real, for_each_col_chunk, for_each_row_chunk, masked_adjoint,
-    masked_apply,
+    MaskFlips, PackedMask, Real, combine_rows, for_each_col_chunk, for_each_row_chunk,
+    masked_adjoint, masked_apply,
 };
-
-/// Rows of a task.
-const ROWS: usize = 64;
 
 /// Cost of a flip, in multiply-adds of a pass through tables, for each input and output: it reads a row of
 /// weights and one of inputs from anywhere.
@@ -92,14 +89,12 @@ impl Shared {
             let (sums, ones) = buffer.split_at_mut(p * k * d);
             ones.fill(T::of(1.0));
             // Row q of block k is the sum over copies r of a_rk v_r.
-            for (at, sum) in sums.chunks_exact_mut(d).enumerate() {
-                let (output, q) = (at / p, at % p);
-                sum.fill(T::of(0.0));
-                for c in 0..self.copies {
-                    let r = c * p + q;
-                    add_row(sum, signs[(r, output)], v, r);
-                }
-            }
+            let copy = |at: usize, c: usize| {
+                let r = c * p + at % p;
+                (signs[(r, at / p)], r)
+            };
+            let blocks = MatMut::from_row_major_slice_mut(sums, k * p, d);
+            combine_rows(blocks, v, self.copies, copy, par).expect(FITS);
             let ones = MatRef::from_column_major_slice(ones, p, 1);
             let sums = MatRef::from_row_major_slice(sums, k * p, d);
             for_each_col_chunk(y.as_mut(), 1, par, |output, y| {
@@ -132,29 +127,10 @@ impl Shared {
                 masked_adjoint(sums, &self.base, x, u, ones, alpha, par).expect(FITS);
             });
             let sums = MatRef::from_row_major_slice(sums, k * p, d);
-            for_each_row_chunk(v.as_mut(), ROWS, par, |first, mut v| {
-                T::with_buffer(d, |row| {
-                    for i in 0..v.nrows() {
-                        let r = first + i;
-                        row.fill(T::of(0.0));
-                        for output in 0..k {
-                            add_row(row, signs[(r, output)], sums, output * p + r % p);
-                        }
-                        v.as_mut().row_mut(i).iter_mut().zip(&*row).for_each(|(v, &s)| *v = s);
-                    }
-                });
-            });
+            let output = |r: usize, output: usize| (signs[(r, output)], output * p + r % p);
+            combine_rows(v.as_mut(), sums, k, output, par).expect(FITS);
         });
         self.flips.adjoint(v, x, u, signs, alpha, par).expect(FITS);
-    }
-}
-
-/// `target <- target + weight` times row `r` of `a`.
-fn add_row<T: Real>(target: &mut [T], weight: T, a: MatRef<'_, T>, r: usize) {
-    if let Some(row) = a.row(r).try_as_row_major() {
-        target.iter_mut().zip(row.as_slice()).for_each(|(t, &a)| *t += weight * a);
-    } else {
-        target.iter_mut().zip(a.row(r).iter()).for_each(|(t, &a)| *t += weight * a);
     }
 }
 

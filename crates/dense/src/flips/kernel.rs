@@ -5,6 +5,7 @@
 
 use super::Flip;
 use crate::Real;
+use crate::rows::add_scaled;
 
 /// `sums_k <- sums_k + sum over flips (r, s) of s a_rk (x . v_r)`.
 ///
@@ -39,27 +40,6 @@ pub(super) fn rows<T: Real>(sums: &mut [T], signs: &[T], u: &[T], x: &[T], flips
 fn sign<T: Real>(flip: Flip) -> T {
     // A look-up: which way an entry flipped is a coin toss to a branch predictor.
     [T::of(-1.0), T::of(1.0)][usize::from(flip.on)]
-}
-
-/// `target <- target + weight a`.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn add_scaled<T: Real>(target: &mut [T], weight: T, a: &[T]) {
-    let (target, last_target) = target.as_chunks_mut::<8>();
-    let (a, last_a) = a.as_chunks::<8>();
-    for (target, a) in target.iter_mut().zip(a) {
-        for l in 0..8 {
-            target[l] += weight * a[l];
-        }
-    }
-    let (target, rest) = last_target.as_chunks_mut::<2>();
-    let (a, last) = last_a.as_chunks::<2>();
-    for (target, a) in target.iter_mut().zip(a) {
-        for l in 0..2 {
-            target[l] += weight * a[l];
-        }
-    }
-    rest.iter_mut().zip(last).for_each(|(t, &a)| *t += weight * a);
 }
 
 /// `a . b`: eight sums side by side, two for what remains.
