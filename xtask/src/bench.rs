@@ -47,6 +47,8 @@ enum What {
     Dense(kernels::Args),
     /// SRHT, TensorSRHT and Gaussian sketches against reading the matrix.
     Sketch(kernels::Args),
+    /// What the kernel groups measured, on one page.
+    Summary(kernels::summary::Args),
     /// The time to a relative residual of 1e-8 on one thread, without other programs.
     Train(peers::alone::Args),
     /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
@@ -67,6 +69,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Some(What::Jacobian(args)) => kernels::run(Group::Jacobian, args),
         Some(What::Dense(args)) => kernels::run(Group::Dense, args),
         Some(What::Sketch(args)) => kernels::run(Group::Sketch, args),
+        Some(What::Summary(args)) => kernels::summary::run(args),
         Some(What::Train(args)) => peers::alone::run(args),
         Some(What::Runs(args)) => runs::run(args),
     };

@@ -29,11 +29,18 @@ pub(super) fn folder(asked: Option<&Path>, root: &Path, quick: bool) -> Outcome<
 /// Writes `NAME.json` with all samples and `NAME.md`, the page, and says so.
 pub(super) fn write(folder: &Path, name: &str, report: &impl Serialize, page: &str) -> Outcome {
     let json = serde_json::to_string_pretty(report)? + "\n";
-    for (ending, text) in [("json", json.as_str()), ("md", page)] {
-        let path = folder.join(format!("{name}.{ending}"));
-        output::write(&path, |out| out.write_all(text.as_bytes()))?;
-        println!("wrote {}", path.display());
-    }
+    write_text(&folder.join(format!("{name}.json")), &json)?;
+    write_page(folder, name, page)
+}
+
+/// Writes `NAME.md` alone, and says so.
+pub(super) fn write_page(folder: &Path, name: &str, page: &str) -> Outcome {
+    write_text(&folder.join(format!("{name}.md")), page)
+}
+
+fn write_text(path: &Path, text: &str) -> Outcome {
+    output::write(path, |out| out.write_all(text.as_bytes()))?;
+    println!("wrote {}", path.display());
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod peak_simd;
 mod peer;
 mod roofline;
 mod sketch;
+pub(super) mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +78,8 @@ pub(super) enum Group {
 }
 
 impl Group {
+    const ALL: [Self; 5] = [Self::Fwht, Self::Gram, Self::Jacobian, Self::Dense, Self::Sketch];
+
     fn name(self) -> &'static str {
         match self {
             Self::Fwht => "fwht",

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use faer::{Mat, Par};
+use faer::{Mat, MatMut, Par};
 use nearlin::Element;
 use nearlin_sketch::{fwht, fwht_columns};
 use rayon::prelude::*;
@@ -55,6 +55,17 @@ fn columns<T: Element>(bench: &mut Bench) -> Outcome {
         Case::new("fwht_columns", model, precision::<T>())
             .in_place()
             .ours(move || fwht_columns(black_box(a.as_mut()), par))
+            .other("memcpy", move || copy(black_box(&mut to), black_box(&from), par))
+    })?;
+    bench.on_all_threads(None, |par| {
+        let mut a = vec![<T as nearlin_dense::Real>::of(0.0); n * columns];
+        let (from, mut to) = (noise::<T>(n, columns), Mat::<T>::zeros(n, columns));
+        Case::new("fwht_columns, row-major", model, precision::<T>())
+            .in_place()
+            .ours(move || {
+                let a = MatMut::from_row_major_slice_mut(black_box(&mut a), n, columns);
+                fwht_columns(a, par);
+            })
             .other("memcpy", move || copy(black_box(&mut to), black_box(&from), par))
     })
 }

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use faer::{Mat, MatRef};
+use faer::{Mat, MatMut, MatRef};
 use nearlin::{Element, Signs};
 use nearlin_dense::PackedMask;
 use nearlin_relu::{Init, Jacobian};
@@ -44,14 +44,14 @@ pub(super) fn measure(bench: &mut Bench) -> Outcome {
     Ok(())
 }
 
-/// `J v`, `J^T u` and `J J^T u`. Inputs and residuals are row-major, the vector of the layer is
-/// column-major, as in training.
+/// `J v`, `J^T u` and `J J^T u`. All matrices are row-major, as in training.
 fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Outcome {
     let Size { n, m, d, k } = size;
     let (x, a, u) = (noise_vec::<T>(n * d), signs::<T>(m * k), noise_vec::<T>(n * k));
     let x = MatRef::from_row_major_slice(&x, n, d);
     let u = MatRef::from_row_major_slice(&u, n, k);
-    let v = noise::<T>(m, d);
+    let v = noise_vec::<T>(m * d);
+    let v = MatRef::from_row_major_slice(&v, m, d);
     let jacobian = Jacobian::new(mask, x, MatRef::from_row_major_slice(&a, m, k))?;
     let model = |passes| Model::Jacobian { n, m, d, k, passes };
     let case = |kernel, passes| Case::new(kernel, model(passes), precision::<T>());
@@ -62,11 +62,8 @@ fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Out
     let panel = if rival { noise::<T>(n, cols) } else { Mat::zeros(0, 0) };
     bench.on_all_threads(None, |par| {
         let mut y = Mat::<T>::zeros(n, k);
-        let case = case("J v", 1).ours({
-            let v = v.as_ref();
-            move || jacobian.apply(black_box(y.as_mut()), v, par).expect(fits)
-        });
-        let v = v.as_ref();
+        let case =
+            case("J v", 1).ours(move || jacobian.apply(black_box(y.as_mut()), v, par).expect(fits));
         let mut out = Mat::<T>::zeros(if rival { n } else { 0 }, cols);
         let run = move || {
             for first in (0..m).step_by(cols) {
@@ -76,9 +73,11 @@ fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Out
         if rival { case.other(GEMM, run) } else { case }
     })?;
     bench.on_all_threads(None, |par| {
-        let mut out = Mat::<T>::zeros(m, d);
-        let case = case("J^T u", 1)
-            .ours(move || jacobian.apply_adjoint(black_box(out.as_mut()), u, par).expect(fits));
+        let mut out = noise_vec::<T>(m * d);
+        let case = case("J^T u", 1).ours(move || {
+            let out = MatMut::from_row_major_slice_mut(black_box(&mut out), m, d);
+            jacobian.apply_adjoint(out, u, par).expect(fits);
+        });
         let panel = panel.as_ref();
         let mut out = Mat::<T>::zeros(m, d);
         let run = move || {
@@ -90,10 +89,11 @@ fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Out
         if rival { case.other(GEMM, run) } else { case }
     })?;
     bench.on_all_threads(None, |par| {
-        let (mut y, mut v) = (Mat::<T>::zeros(n, k), Mat::<T>::zeros(m, d));
+        let (mut y, (rows, cols)) = (Mat::<T>::zeros(n, k), jacobian.gram_scratch());
+        let mut scratch = noise_vec::<T>(rows * cols);
         case("J J^T u", 2).ours(move || {
-            jacobian.apply_adjoint(v.as_mut(), u, par).expect(fits);
-            jacobian.apply(black_box(y.as_mut()), v.as_ref(), par).expect(fits);
+            let scratch = MatMut::from_row_major_slice_mut(&mut scratch, rows, cols);
+            jacobian.apply_gram(black_box(y.as_mut()), u, scratch, par).expect(fits);
         })
     })
 }

@@ -170,7 +170,7 @@ fn span(low: &str, high: &str, unit: &str) -> String {
 }
 
 /// Whole per cent, or a digit more below ten.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     if percent < 9.95 { format!("{percent:.1}") } else { format!("{percent:.0}") }
 }
