@@ -14,7 +14,7 @@ use crate::step::{Direction, Point, System};
 use crate::vector::{Element, distance, norm};
 
 /// `eta_lin` of the first step must be below this for a scale to be tried further.
-const FIRST_ETA: f64 = 0.25;
+pub(super) const FIRST_ETA: f64 = 0.25;
 
 /// A step that contracts less than this asks for a larger scale.
 const CONTRACTION: f64 = 0.5;

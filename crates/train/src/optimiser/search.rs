@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 
+use super::advance::FIRST_ETA;
 use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
@@ -151,12 +152,16 @@ impl<T: Element> Optimiser<'_, T> {
         Ok(attempt)
     }
 
-    /// How much larger the next scale should be: twice where the first step's certificate failed,
-    /// else eight times, or a power of eight with a ridge. Then every flip matters, and the first
-    /// step's flips, of which there are fewer the larger the scale, tell how far it is at least.
+    /// How much larger the next scale should be.
+    ///
+    /// Where the first step's certificate failed, a power of two: `eta_lin` falls no faster than one over
+    /// the root of the scale, so scales short of where that rate meets the limit need no attempt. Else
+    /// eight times, or a power of eight with a ridge: then every flip matters, and the first step's
+    /// flips, of which there are fewer the larger the scale, tell how far it is at least.
     fn growth(&self, attempt: &Attempt) -> f64 {
         let Some(Failure { contraction: Some(_), flips, .. }) = attempt.failure else {
-            return 2.0;
+            let eta_lin = attempt.failure.as_ref().map_or(0.0, |failure| failure.eta_lin);
+            return (eta_lin / FIRST_ETA).powi(2).log2().floor().exp2().clamp(2.0, GROWTH);
         };
         let first = attempt.steps.first().map_or(flips, |s| s.flipped * self.entries());
         let jump = (first / FLIPS_THAT_MATTER).log(GROWTH).floor().max(1.0);
