@@ -49,6 +49,21 @@ fn report(cases: Vec<Measured>) -> Report {
     }
 }
 
+/// The summary takes its numbers from the results of the groups: share and rival of the case, and
+/// where it was measured.
+#[test]
+fn the_summary_belongs_to_its_numbers() {
+    let json = serde_json::to_string(&report(vec![measured("J v", [4.0, 5.0, 8.0])])).unwrap();
+    let group: summary::Measurement = serde_json::from_str(&json).unwrap();
+    let page = summary::page(&[group]);
+    for part in ["`cargo xtask bench jacobian`", "abc", "Chip", "| J v", "GEMM", "5.00 s"] {
+        assert!(page.contains(part), "no `{part}` in {page}");
+    }
+    let line = page.lines().find(|line| line.starts_with("| J v")).unwrap();
+    // The limit takes 4 seconds at the median rate; the rival twice as long as nearlin.
+    assert!(line.contains("4.00 s") && line.trim_end_matches(" |").ends_with(" 2.00"), "{line}");
+}
+
 /// Every model by hand at a small shape: amount, unit, bytes of `f32`.
 #[test]
 fn models_count_work_and_bytes() {
