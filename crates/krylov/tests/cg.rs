@@ -212,6 +212,27 @@ fn an_impossible_tolerance_stagnates() {
     assert!(report.columns[0].rel_residual > 1e-12);
 }
 
+/// In `f32` the recurrence runs on to 1e-10 where the true residual stays near the unit roundoff. What is
+/// reported is the latter, formed here in `f64`: forming it in `f32` errs by `2 eps` of `|b|`.
+#[test]
+fn the_recurrence_is_not_believed() {
+    let n = 60;
+    let a = Diagonal((0..n).map(|i| 10f32.powf(i as f32 / 15.0)).collect());
+    let b = Mat::from_fn(n, 1, |i, _| 1.0f32 + (i % 7) as f32 / 3.0);
+    let cg = Cg::default().with_rtol(1e-10).with_max_iters(20_000).with_replace_every(20_000);
+    let claimed = cg.with_final_check(false).solve(&a, b.as_ref()).unwrap().report;
+    assert_eq!(claimed.ending, Ending::Converged, "{claimed:?}");
+    let solution = cg.solve(&a, b.as_ref()).unwrap();
+    let square = |f: &dyn Fn(usize) -> f64| (0..n).map(|i| f(i).powi(2)).sum::<f64>();
+    let (x, a) = (&solution.x, &a.0);
+    let left = square(&|i| f64::from(b[(i, 0)]) - f64::from(a[i]) * f64::from(x[(i, 0)]));
+    let rel = (left / square(&|i| f64::from(b[(i, 0)]))).sqrt();
+    let reported = solution.report.columns[0].rel_residual;
+    assert_eq!(solution.report.ending, Ending::Stagnated, "{:?}", solution.report);
+    assert!((reported - rel).abs() <= 2.0 * f64::from(f32::EPSILON), "{reported:e}, {rel:e}");
+    assert!(rel > 1e-9, "{rel:e}");
+}
+
 #[test]
 fn the_observer_stops_and_the_budget_ends() {
     let a = Diagonal((1..=40).map(f64::from).collect());
