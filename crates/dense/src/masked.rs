@@ -1,9 +1,9 @@
-//! The products `J v` and `J^T u` of a masked layer, block by block through GEMM tiles, or through
-//! tables of partial sums where there is one output (see [`tabulated`](crate::tabulated)).
+//! The products `J v` and `J^T u` of a masked layer: through tables of partial sums where there is one
+//! output and enough to look up (see [`tabulated`](crate::tabulated)), through tiles in registers otherwise
+//! (see [`tiles`]).
 //!
-//! Row `(i, k)` of `J` is `sum over r of a_rk M_ir (e_r kron x_i)`, scaled by `alpha`. A tile of
-//! `X V^T` lives in the second-level cache only for as long as its mask is applied; nothing of
-//! size n x m is stored.
+//! Row `(i, k)` of `J` is `sum over r of a_rk M_ir (e_r kron x_i)`, scaled by `alpha`. Nothing of size
+//! n x m is stored.
 
 use faer::{MatMut, MatRef, Par};
 
@@ -14,7 +14,7 @@ use crate::{DenseError, PackedMask, Real};
 /// `y <- alpha J v`: `y_ik = alpha sum over r of a_rk M_ir (x_i . v_r)`.
 ///
 /// `y : n x K`, `mask : n x m`, `x : n x d`, `v : m x d`, `signs = a : m x K`. Takes
-/// `2 n m (d + K)` flops and a fixed buffer per thread.
+/// `2 n m (d + K)` flops, a copy of `x` (and with one output `n m / 768` sums), and fixed buffers.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.
@@ -40,8 +40,8 @@ pub fn masked_apply<T: Real>(
 
 /// `v <- alpha J^T u`: `v_r = alpha sum over i of M_ir (sum over k of a_rk u_ik) x_i`.
 ///
-/// The adjoint of [`masked_apply`]: `u : n x K`, `v : m x d`, the other operands as there, and
-/// the same cost.
+/// The adjoint of [`masked_apply`]: `u : n x K`, `v : m x d`, the other operands and flops as there; a
+/// copy of `x` and `u`, and a fixed buffer per thread.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.

@@ -1,6 +1,9 @@
 //! Laws of the corrections for flipped entries: they are the difference of two masked products.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::noise;
 use faer::{Mat, MatMut, MatRef, Par};
 use nearlin_dense::{
     DenseError, MaskFlips, PackedMask, Real, combine_rows, masked_adjoint, masked_apply,
@@ -8,18 +11,6 @@ use nearlin_dense::{
 use proptest::prelude::*;
 
 const ALPHA: f64 = 0.5;
-
-/// SplitMix64 of `(seed, i, j)` in [-1, 1).
-fn noise(seed: u64, i: usize, j: usize) -> f64 {
-    let mut z = seed ^ (i as u64) << 32 ^ j as u64;
-    for _ in 0..2 {
-        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-    }
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
 
 /// Two masks that differ in few entries, and the operands of the products with either.
 struct Case<T> {

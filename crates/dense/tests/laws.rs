@@ -1,28 +1,15 @@
 //! Laws of the dense kernels, over random shapes and both scalar types.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::{matrix, noise};
 use faer::{Mat, MatRef, Par};
 use nearlin_dense::{
     Cholesky, DenseError, PackedMask, Real, Triangular, masked_adjoint, masked_apply, mirror_lower,
     popcount_gram, popcount_gram_update, qr_r, symmetric_product,
 };
 use proptest::prelude::*;
-
-/// A counter-based source of numbers in [-1, 1): SplitMix64 of `(seed, i, j)`.
-fn noise(seed: u64, i: usize, j: usize) -> f64 {
-    let mut z = seed ^ (i as u64) << 32 ^ j as u64;
-    for _ in 0..2 {
-        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-    }
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
-
-fn matrix<T: Real>(rows: usize, cols: usize, seed: u64) -> Mat<T> {
-    Mat::from_fn(rows, cols, |i, j| T::of(noise(seed, i, j)))
-}
 
 fn eps<T: Real>() -> f64 {
     T::epsilon().as_f64()

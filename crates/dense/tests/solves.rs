@@ -1,6 +1,9 @@
 //! Laws of the triangular solves, over sizes around every block, and both scalar types.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::{matrix, noise};
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
@@ -14,22 +17,6 @@ const SIZES: [usize; 18] =
 
 /// Numbers of columns at the edges of the groups that share a look at the factor.
 const COLUMNS: [usize; 12] = [1, 2, 3, 4, 5, 6, 7, 10, 13, 16, 64, 67];
-
-/// A counter-based source of numbers in [-1, 1): SplitMix64 of `(seed, i, j)`.
-fn noise(seed: u64, i: usize, j: usize) -> f64 {
-    let mut z = seed ^ (i as u64) << 32 ^ j as u64;
-    for _ in 0..2 {
-        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-    }
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
-
-fn matrix<T: Real>(rows: usize, cols: usize, seed: u64) -> Mat<T> {
-    Mat::from_fn(rows, cols, |i, j| T::of(noise(seed, i, j)))
-}
 
 /// An upper triangle, below which lie numbers that nobody may use. Rows are scaled by powers of
 /// `spread`, which makes the factor ill-conditioned, as factors of Gram matrices are.

@@ -1,27 +1,14 @@
 //! Laws of the products with one output, at sizes where they look their sums up in tables.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::{matrix, noise};
 use faer::{Mat, MatMut, MatRef, Par};
 use nearlin_dense::{
     PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch,
 };
 use proptest::prelude::*;
-
-/// SplitMix64 of `(seed, i, j)` in [-1, 1).
-fn noise(seed: u64, i: usize, j: usize) -> f64 {
-    let mut z = seed ^ (i as u64) << 32 ^ j as u64;
-    for _ in 0..2 {
-        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-    }
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
-
-fn matrix<T: Real>(rows: usize, cols: usize, seed: u64) -> Mat<T> {
-    Mat::from_fn(rows, cols, |i, j| T::of(noise(seed, i, j)))
-}
 
 /// A masked layer with one output, and a vector on either side of its Jacobian.
 struct Case<T> {

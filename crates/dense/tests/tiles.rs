@@ -1,21 +1,12 @@
 //! Laws of the products with several outputs, at sizes that no tile, strip or panel divides.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::noise;
 use faer::{Mat, MatMut, MatRef, Par};
 use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply};
 use proptest::prelude::*;
-
-/// SplitMix64 of `(seed, i, j)` in [-1, 1).
-fn noise(seed: u64, i: usize, j: usize) -> f64 {
-    let mut z = seed ^ (i as u64) << 32 ^ j as u64;
-    for _ in 0..2 {
-        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-    }
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
 
 /// A matrix by rows (0), by columns (1), or with both backwards (2): no two entries side by side in order.
 struct Stored<T> {

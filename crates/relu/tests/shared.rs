@@ -1,17 +1,12 @@
 //! Laws of the passes that go over directions and flips: they are those of the whole mask.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::noise;
 use faer::{Mat, MatMut, MatRef, Par};
 use nearlin_relu::{Activations, Init, Jacobian, PackedMask, Signs};
 use proptest::prelude::*;
-
-/// SplitMix64 of `(seed, i)` in [-1, 1).
-fn noise(seed: u64, i: usize) -> f64 {
-    let mut z = seed.wrapping_add((i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
 
 /// A network some of whose neurons have flipped, on random inputs.
 struct Case {
