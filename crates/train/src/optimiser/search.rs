@@ -161,7 +161,9 @@ impl<T: Element> Optimiser<'_, T> {
     fn growth(&self, attempt: &Attempt) -> f64 {
         let Some(Failure { contraction: Some(_), flips, .. }) = attempt.failure else {
             let eta_lin = attempt.failure.as_ref().map_or(0.0, |failure| failure.eta_lin);
-            return (eta_lin / FIRST_ETA).powi(2).log2().floor().exp2().clamp(2.0, GROWTH);
+            let jump = (eta_lin / FIRST_ETA).powi(2).log2().floor().exp2();
+            // Also where `eta_lin` is no number.
+            return if jump > 2.0 { jump.min(GROWTH) } else { 2.0 };
         };
         let first = attempt.steps.first().map_or(flips, |s| s.flipped * self.entries());
         let jump = (first / FLIPS_THAT_MATTER).log(GROWTH).floor().max(1.0);
