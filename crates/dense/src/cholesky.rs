@@ -1,19 +1,14 @@
-//! Cholesky factorisation `A = L L^T` of a symmetric positive definite matrix, over faer's
-//! blocked kernel.
+//! Cholesky factorisation `A = L L^T` of a symmetric positive definite matrix, on the tiles that masked
+//! products are made of.
 //!
 //! A Gram matrix is often singular to working precision. [`Cholesky::factor_shifted`] then adds
 //! the smallest of a fixed sequence of shifts to the diagonal and says which.
 
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{
-    LltError, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
-};
 use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::error::check_shape;
-use crate::gram::mirror_lower;
-use crate::parallel::fixed_par;
 use crate::solve::{Side, Square};
+use crate::tiles::factor;
 use crate::{DenseError, Real};
 
 /// Most shifts that [`Cholesky::factor_shifted`] tries: each ten times the one before.
@@ -79,9 +74,8 @@ impl<T: Real> Cholesky<T> {
         unreachable!("the loop returns at the last attempt")
     }
 
-    fn new(mut lower: Mat<T>, shift: f64) -> Self {
-        mirror_lower(lower.as_mut());
-        Self { square: Square::new(lower), shift: T::of(shift) }
+    fn new(factors: Mat<T>, shift: f64) -> Self {
+        Self { square: Square::new(factors), shift: T::of(shift) }
     }
 
     /// Dimension `n`.
@@ -96,7 +90,7 @@ impl<T: Real> Cholesky<T> {
         self.shift
     }
 
-    /// The factor `L`; what lies above its diagonal has no meaning.
+    /// The factor `L`, with `L^T` above its diagonal.
     #[must_use]
     pub fn lower(&self) -> MatRef<'_, T> {
         self.square.entries()
@@ -113,17 +107,5 @@ impl<T: Real> Cholesky<T> {
 
 fn factor_lower<T: Real>(a: MatMut<'_, T>, par: Par) -> Result<(), DenseError> {
     let dim = a.nrows();
-    let par = fixed_par(par);
-    let params = faer::prelude::default();
-    let mut scratch = MemBuffer::new(cholesky_in_place_scratch::<T>(dim, par, params));
-    let stack = MemStack::new(&mut scratch);
-    let mut a = a;
-    cholesky_in_place(a.as_mut(), LltRegularization::default(), par, stack, params).map_err(
-        |LltError::NonPositivePivot { index }| DenseError::NotPositiveDefinite { index, dim },
-    )?;
-    // faer does not promise to report a NaN pivot, so look.
-    match (0..dim).find(|&i| !(a[(i, i)].is_finite() && a[(i, i)] > T::of(0.0))) {
-        Some(index) => Err(DenseError::NotPositiveDefinite { index, dim }),
-        None => Ok(()),
-    }
+    factor(a, par).map_err(|index| DenseError::NotPositiveDefinite { index, dim })
 }

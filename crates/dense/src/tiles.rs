@@ -11,12 +11,14 @@
 //! time, in the same loop. Operands are packed in the order in which that loop reads them, after Goto and
 //! van de Geijn (*Anatomy of high-performance matrix multiplication*, 2008).
 
+mod factor;
 mod kernel;
 mod pack;
 mod products;
 mod rectified;
 mod simd;
 
+pub(crate) use self::factor::factor;
 pub(crate) use self::products::{adjoint, apply};
 pub use self::rectified::{Rectified, rectified_apply};
 pub(crate) use self::simd::Plain;

@@ -1,9 +1,14 @@
 //! The inner loops, written once for every kind of vector.
 #![allow(clippy::inline_always, reason = "must be compiled with their caller's instruction set")]
 
+use faer::MatMut;
+
 use super::simd::Vector;
 use super::{DEPTH, TALL, groups};
 use crate::Real;
+
+/// Most lanes of a vector.
+const MOST_LANES: usize = 8;
 
 /// Two vectors of lanes.
 pub(super) type Panel<V> = [V; 2];
@@ -117,6 +122,75 @@ pub(super) fn rectified<T: Real, V: Vector<T>>(
         *word |= (bits_a | bits_b << V::LANES) << shift;
     }
     add(sums, outer, strip);
+}
+
+/// `lanes <- L^-1 lanes`, with `L` packed as [`pack_solver`](super::factor) does.
+#[inline(always)]
+pub(super) fn substitute<T: Real, V: Vector<T>>(lanes: &mut [Panel<V>], mut solver: &[T]) {
+    for group in groups(lanes.len()) {
+        let (a, rest) = solver.split_at(group.len() * group.end);
+        solver = rest;
+        let (known, unknown) = lanes[..group.end].split_at_mut(group.start);
+        with_rows!(group.len(), R => {
+            let unknown: &mut [Panel<V>; R] = unknown.try_into().expect("R rows");
+            let (products, triangle) = a.as_chunks::<R>().0.split_at(known.len());
+            let mut sums = multiply(*unknown, products, known);
+            for (q, column) in triangle.iter().enumerate() {
+                let a = V::splat(column[q]);
+                let found = [V::zero().fma(a, sums[q][0]), V::zero().fma(a, sums[q][1])];
+                for r in q + 1..R {
+                    let a = V::splat(column[r]);
+                    for h in 0..2 {
+                        sums[r][h] = sums[r][h].fma(a, found[h]);
+                    }
+                }
+                unknown[q] = found;
+            }
+        });
+    }
+}
+
+/// `target_lr <- target_lr + sum over p of group_pr lanes_pl`, panel after panel of the rows `l` of
+/// `target`, which is stored by columns.
+#[inline(always)]
+pub(super) fn update<T: Real, V: Vector<T>>(
+    target: MatMut<'_, T>,
+    group: &[T],
+    lanes: &[Panel<V>],
+) {
+    with_rows!(target.ncols(), R => {
+        let mut columns = target.col_iter_mut();
+        let columns: [&mut [T]; R] = std::array::from_fn(|_| {
+            let column = columns.next().expect("R columns");
+            column.try_as_col_major_mut().expect("stored by columns").as_slice_mut()
+        });
+        let (width, group) = (2 * V::LANES, group.as_chunks::<R>().0);
+        for (panel, lanes) in lanes.chunks_exact(group.len()).enumerate() {
+            let from = panel * width;
+            let count = width.min(columns[0].len() - from);
+            // Loops, as closures are not compiled with the instruction set.
+            let mut sums = [[V::zero(); 2]; R];
+            if count == width {
+                for r in 0..R {
+                    sums[r] = V::load(&columns[r][from..]);
+                    if let Some(next) = columns[r].get(from + width) { V::prefetch(next); }
+                }
+                let sums = multiply(sums, group, lanes);
+                for r in 0..R {
+                    V::store(sums[r], &mut columns[r][from..]);
+                }
+            } else {
+                let sums = multiply(sums, group, lanes);
+                for r in 0..R {
+                    let mut spare = [T::of(0.0); 2 * MOST_LANES];
+                    V::store(sums[r], &mut spare);
+                    for (c, s) in columns[r][from..].iter_mut().zip(spare) {
+                        *c += s;
+                    }
+                }
+            }
+        }
+    });
 }
 
 /// `strip_s <- finish(s, sum over p of inner_sp lanes_p)`.

@@ -25,6 +25,39 @@ fn interleave<T: Real>(out: &mut [T], width: usize, a: MatRef<'_, T>, scale: T) 
     }
 }
 
+/// `scale a : L x P`, stored by columns, `W` rows after `W` rows, each one's numbers by `p`, zeros past the
+/// last row; a column of `a` at a time, as each lies in other pages of the memory.
+pub(super) fn stripes<T: Real, const W: usize>(out: &mut [T], a: MatRef<'_, T>, scale: T) {
+    for (p, col) in a.col_iter().enumerate() {
+        let col = col.try_as_col_major().expect("stored by columns").as_slice();
+        for (out, rows) in out.chunks_exact_mut(W * a.ncols()).zip(col.chunks(W)) {
+            let out = &mut out.as_chunks_mut::<W>().0[p];
+            if let Some(rows) = rows.first_chunk::<W>() {
+                out.iter_mut().zip(rows).for_each(|(o, &a)| *o = scale * a);
+            } else {
+                out.fill(T::of(0.0));
+                out.iter_mut().zip(rows).for_each(|(o, &a)| *o = scale * a);
+            }
+        }
+    }
+}
+
+/// `a <-` stripes, the inverse of [`stripes`].
+pub(super) fn unpack_stripes<T: Real, const W: usize>(a: MatMut<'_, T>, stripes: &[T]) {
+    let count = a.ncols();
+    for (p, col) in a.col_iter_mut().enumerate() {
+        let col = col.try_as_col_major_mut().expect("stored by columns").as_slice_mut();
+        for (rows, from) in col.chunks_mut(W).zip(stripes.chunks_exact(W * count)) {
+            let from = &from.as_chunks::<W>().0[p];
+            if let Some(rows) = rows.first_chunk_mut::<W>() {
+                *rows = *from;
+            } else {
+                rows.copy_from_slice(&from[..rows.len()]);
+            }
+        }
+    }
+}
+
 /// The rows of `a : L x P` as lanes: panel after panel, P x `width` each, zeros past the last row.
 pub(super) fn lanes<T: Real>(out: &mut [T], width: usize, a: MatRef<'_, T>) {
     for (panel, out) in out.chunks_exact_mut(width * a.ncols().max(1)).enumerate() {

@@ -1,6 +1,8 @@
 //! Vectors of lanes, and the kernels compiled for their instruction sets.
 #![allow(unsafe_code)]
 
+use faer::MatMut;
+
 use super::kernel::{self, Panel, Strip};
 use crate::Real;
 
@@ -32,6 +34,21 @@ pub unsafe trait Vector<T>: Copy + Send + Sync + 'static {
     /// `relu(self + delta) - relu(self)` without cancellation, and a bit for each lane of
     /// `self + delta` above zero.
     fn rectify(self, delta: Self) -> (Self, u64);
+
+    /// The first `2 LANES` of some scalars.
+    fn load(from: &[T]) -> Panel<Self>;
+
+    /// Overwrites the first `2 LANES` of some scalars.
+    fn store(panel: Panel<Self>, to: &mut [T]);
+
+    /// Asks for the line of the cache that holds a scalar.
+    fn prefetch(_near: &T) {}
+
+    /// [`kernel::substitute`].
+    fn substitute(lanes: &mut [Panel<Self>], solver: &[T]);
+
+    /// [`kernel::update`].
+    fn update(target: MatMut<'_, T>, group: &[T], lanes: &[Panel<Self>]);
 
     /// [`kernel::masked`].
     fn masked(of: Strip<'_, T, Self>, words: &[u64], shift: usize);
@@ -138,6 +155,26 @@ macro_rules! plain {
                 (Self(std::array::from_fn(change)), sums.positive())
             }
 
+            #[inline(always)]
+            fn load(from: &[$t]) -> Panel<Self> {
+                let (first, rest) = from.split_first_chunk().expect("two vectors");
+                [Self(*first), Self(*rest.first_chunk().expect("two vectors"))]
+            }
+
+            #[inline(always)]
+            fn store(panel: Panel<Self>, to: &mut [$t]) {
+                to[..$n].copy_from_slice(&panel[0].0);
+                to[$n..2 * $n].copy_from_slice(&panel[1].0);
+            }
+
+            fn substitute(lanes: &mut [Panel<Self>], solver: &[$t]) {
+                kernel::substitute(lanes, solver);
+            }
+
+            fn update(target: MatMut<'_, $t>, group: &[$t], lanes: &[Panel<Self>]) {
+                kernel::update(target, group, lanes);
+            }
+
             fn masked(of: Strip<'_, $t, Self>, words: &[u64], shift: usize) {
                 kernel::masked(of, words, shift);
             }
@@ -176,19 +213,23 @@ pub struct Wide<R>(R);
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256, __m256d, _CMP_GT_OQ, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd, _mm256_and_ps,
-        _mm256_and_si256, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castsi256_pd,
-        _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpeq_epi64,
-        _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_movemask_pd, _mm256_movemask_ps,
-        _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32,
-        _mm256_setr_epi64x, _mm256_setzero_pd, _mm256_setzero_ps, _mm256_xor_pd, _mm256_xor_ps,
+        __m256, __m256d, _CMP_GT_OQ, _MM_HINT_T0, _mm_prefetch, _mm256_add_pd, _mm256_add_ps,
+        _mm256_and_pd, _mm256_and_ps, _mm256_and_si256, _mm256_blendv_pd, _mm256_blendv_ps,
+        _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpeq_epi32,
+        _mm256_cmpeq_epi64, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_loadu_pd, _mm256_loadu_ps,
+        _mm256_movemask_pd, _mm256_movemask_ps, _mm256_set1_epi32, _mm256_set1_epi64x,
+        _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_setzero_pd,
+        _mm256_setzero_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_xor_pd, _mm256_xor_ps,
     };
+
+    use faer::MatMut;
 
     use super::{Panel, Strip, Vector, Wide, kernel};
 
     macro_rules! wide {
         ($t:ty, $register:ty, $lanes:literal, $zero:ident, $splat:ident, $fma:ident, $and:ident,
-         $xor:ident, $add:ident, $cmp:ident, $blend:ident, $movemask:ident, $bits:ident) => {
+         $xor:ident, $add:ident, $cmp:ident, $blend:ident, $movemask:ident, $load:ident,
+         $store:ident, $bits:ident) => {
             // SAFETY: a register of scalars.
             unsafe impl Vector<$t> for Wide<$register> {
                 const LANES: usize = $lanes;
@@ -234,6 +275,49 @@ mod avx2 {
                         let leaves = $and($xor(self.0, $splat(-0.0)), before);
                         (Self($blend(leaves, stays, now)), $movemask(now) as u64)
                     }
+                }
+
+                #[inline(always)]
+                fn load(from: &[$t]) -> Panel<Self> {
+                    let from = &from[..2 * $lanes];
+                    // SAFETY: the slice has as many scalars, and the type is only named where the CPU
+                    // has AVX2 and FMA.
+                    unsafe { [Self($load(from.as_ptr())), Self($load(from[$lanes..].as_ptr()))] }
+                }
+
+                #[inline(always)]
+                fn store([a, b]: Panel<Self>, to: &mut [$t]) {
+                    let to = &mut to[..2 * $lanes];
+                    // SAFETY: the slice has as many scalars, and the type is only named where the CPU
+                    // has AVX2 and FMA.
+                    unsafe {
+                        $store(to.as_mut_ptr(), a.0);
+                        $store(to[$lanes..].as_mut_ptr(), b.0);
+                    }
+                }
+
+                #[inline(always)]
+                fn prefetch(near: &$t) {
+                    // SAFETY: any address may be asked for.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(near).cast()) }
+                }
+
+                fn substitute(lanes: &mut [Panel<Self>], solver: &[$t]) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn run(lanes: &mut [Panel<Wide<$register>>], solver: &[$t]) {
+                        kernel::substitute(lanes, solver);
+                    }
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe { run(lanes, solver) }
+                }
+
+                fn update(target: MatMut<'_, $t>, group: &[$t], lanes: &[Panel<Self>]) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn run(target: MatMut<'_, $t>, group: &[$t], lanes: &[Panel<Wide<$register>>]) {
+                        kernel::update(target, group, lanes);
+                    }
+                    // SAFETY: the type is only named where the CPU has AVX2 and FMA.
+                    unsafe { run(target, group, lanes) }
                 }
 
                 fn masked(of: Strip<'_, $t, Self>, words: &[u64], shift: usize) {
@@ -319,6 +403,8 @@ mod avx2 {
         _mm256_cmp_ps,
         _mm256_blendv_ps,
         _mm256_movemask_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
         lanes_f32
     );
     wide!(
@@ -334,6 +420,8 @@ mod avx2 {
         _mm256_cmp_pd,
         _mm256_blendv_pd,
         _mm256_movemask_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
         lanes_f64
     );
 }
