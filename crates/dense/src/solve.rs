@@ -9,14 +9,19 @@
 //! of plain substitution hold.
 //!
 //! Every entry of the solution is computed by the same operations in the same order, whatever the
-//! number of threads, and of columns if there are several; one alone has a kernel of its own.
+//! number of threads, and of columns if there are 2 to 255; one alone has a kernel of its own, and more
+//! are left to faer, whose products of matrices are quicker than single tiles then.
 
 mod simd;
 mod single_simd;
 
+use faer::linalg::triangular_solve::{
+    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
+};
 use faer::{Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::parallel::fixed_par;
 use crate::{Real, for_each_col_chunk};
 
 /// Unknowns whose columns are subtracted together: a tile's part of them stays in the first-level
@@ -26,6 +31,9 @@ const BLOCK: usize = 64;
 /// Most right-hand sides that are solved together: a block of their unknowns fits into a cache, and
 /// more of them would not make the reading of the factor cheaper.
 const TOGETHER: usize = 64;
+
+/// Right-hand sides from which faer's solves are quicker.
+const MANY: usize = 256;
 
 /// Multiplications in a task that is worth another thread.
 const TASK: usize = 1 << 17;
@@ -76,6 +84,9 @@ impl<T: Real> Square<T> {
         if x.ncols() == 1 && self.dim().pow(2) * size_of::<T>() <= CACHED {
             return self.solve_one(sides, x);
         }
+        if x.ncols() >= MANY {
+            return self.solve_many(sides, x, par);
+        }
         for_each_col_chunk(x, TOGETHER, par, |_, x| {
             if size_of::<T>() == 4 {
                 self.solve_tiled::<16>(sides, x, par);
@@ -83,6 +94,20 @@ impl<T: Real> Square<T> {
                 self.solve_tiled::<8>(sides, x, par);
             }
         });
+    }
+
+    /// For so many columns that products are all that counts, with faer's.
+    fn solve_many(&self, sides: &[Side], mut x: MatMut<'_, T>, par: Par) {
+        for side in sides {
+            match side {
+                Side::Lower => {
+                    solve_lower_triangular_in_place(self.entries(), x.as_mut(), fixed_par(par));
+                }
+                Side::Upper => {
+                    solve_upper_triangular_in_place(self.entries(), x.as_mut(), fixed_par(par));
+                }
+            }
+        }
     }
 
     /// For `x : n x 1`.

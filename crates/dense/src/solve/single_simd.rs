@@ -1,4 +1,4 @@
-//! One right-hand side: both solves from the lower triangle, four columns at a time.
+//! One right-hand side: both solves from the lower triangle, eight columns at a time.
 //!
 //! With one column there is nothing to reuse, so what counts is how much of the factor is read: the two
 //! triangles of the square would take twice the room in a cache. `L x = b` subtracts columns, `L^T x = b`
@@ -11,7 +11,7 @@ use crate::Real;
 use crate::simd::dispatched;
 
 /// Columns that are read together.
-const COLS: usize = 4;
+const COLS: usize = 8;
 
 /// `x <- L^-1 x`, with the reciprocals of the diagonal.
 pub(super) fn forward<T: Real>(l: MatRef<'_, T>, reciprocals: &[T], x: &mut [T]) {
