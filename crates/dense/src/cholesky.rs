@@ -17,8 +17,9 @@ const MAX_SHIFTS: usize = 14;
 /// A Cholesky factor `L`, with `L L^T = A + shift I`.
 ///
 /// # Accuracy
-/// The computed factor is that of `A + E`, `|E| <= gamma_{n+1} |L| |L^T|` entry by entry
-/// (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Thm 10.3).
+/// The computed factor is that of `A + E`, `|E| <= gamma_{n+2} |L| |L^T|` entry by entry
+/// (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Thm 10.3, and one more rounding
+/// for the reciprocals of the diagonal).
 #[derive(Clone, Debug)]
 pub struct Cholesky<T> {
     square: Square<T>,

@@ -25,6 +25,7 @@ mod gram;
 mod layer;
 mod mask;
 mod masked;
+mod pages;
 mod parallel;
 mod qr;
 mod real;

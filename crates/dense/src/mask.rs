@@ -1,5 +1,7 @@
 //! 0/1 masks, one bit an entry.
 
+use crate::pages::enlarge;
+
 /// An `n x m` matrix of bits, rows packed into 64-bit words.
 ///
 /// Bit `r` of row `i` is bit `r % 64` of word `r / 64`. Bits past the width are always zero, so
@@ -18,7 +20,9 @@ impl PackedMask {
     #[must_use]
     pub fn zeros(rows: usize, width: usize) -> Self {
         let words_per_row = width.div_ceil(64);
-        Self { rows, width, words_per_row, words: vec![0; rows * words_per_row] }
+        let mut words = vec![0; rows * words_per_row];
+        enlarge(&mut words);
+        Self { rows, width, words_per_row, words }
     }
 
     /// The `n x m` mask whose entry `(i, r)` is `bit(i, r)`.
@@ -70,6 +74,11 @@ impl PackedMask {
     #[must_use]
     pub fn row(&self, i: usize) -> &[u64] {
         &self.words[i * self.words_per_row..(i + 1) * self.words_per_row]
+    }
+
+    /// All words, row after row.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
     }
 
     /// All words, row after row, for a writer that keeps the bits past the width zero.

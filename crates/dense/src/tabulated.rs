@@ -6,7 +6,7 @@
 //! takes six multiply-adds of that length. `J^T u` is the same with examples and neurons exchanged.
 //! Eight tables work at a time, so that an index of 48 bits is one word and the sums stay in registers.
 //!
-//! Work is cut into chunks of [`CHUNK`] neurons. `J v` of a chunk is a vector of its own, and these are
+//! Work is cut into chunks of up to [`CHUNK`] neurons. `J v` of a chunk is a vector of its own, and these are
 //! added in order, so no bit depends on the threads; `J J^T u` takes a chunk's `J^T u` to its `J v`
 //! without storing it anywhere else.
 
@@ -18,13 +18,17 @@ use faer::{MatMut, MatRef, Par};
 
 use self::index::BATCH;
 use self::kernel::VECTOR;
-use self::simd::{add_rows, by_columns, by_rows, dot_rows};
+use self::simd::{add_rows, by_columns, by_rows, dot_rows, prefetch};
 use crate::Real;
 use crate::layer::Layer;
 use crate::parallel::{for_each_col_chunk, for_each_row_chunk};
 
-/// Neurons of a task: a multiple of 64 (words of the mask) and of 48 (bits of an index).
-const CHUNK: usize = 768;
+/// Most neurons of a task: a multiple of 64 (words of the mask) and of 8 x 48 (bits of eight indices).
+const CHUNK: usize = 1536;
+
+/// Tasks below which there are more of half the size: long runs of a row of the mask are quicker to
+/// read, but threads must have something to share.
+const TASKS: usize = 8;
 
 /// Examples whose sums are under way at a time.
 const ROWS: usize = 1024;
@@ -32,8 +36,11 @@ const ROWS: usize = 1024;
 /// Indices from one row of them to the next: no power of two, which a cache could hold few of.
 const STRIDE: usize = ROWS + 8;
 
-/// Rows of the mask that are read at a time.
+/// Rows of the mask that are read at a time along rows.
 const LINES: usize = 64;
+
+/// Rows of the mask that are read at a time down columns: whole words and whole indices.
+const COLUMNS: usize = 192;
 
 /// A chunk's bits of one row of the mask.
 type Words = [u64; CHUNK / 64];
@@ -102,11 +109,16 @@ impl<T: Real> Layer<'_, T> {
         self.signs.ncols() == 1 && self.mask.nrows() >= 128 && self.mask.width() >= 128
     }
 
+    /// Neurons of a task.
+    fn chunk(&self) -> usize {
+        if self.mask.width() >= TASKS * CHUNK { CHUNK } else { CHUNK / 2 }
+    }
+
     /// `y <- alpha J v`, with `y : n x 1` and `v : m x d`.
     pub(crate) fn apply(&self, y: MatMut<'_, T>, v: MatRef<'_, T>, par: Par) {
         let width = padded(self.x.ncols());
         self.sum_over_chunks(y, par, |first, part, x| {
-            let neurons = CHUNK.min(self.mask.width() - first);
+            let neurons = self.chunk().min(self.mask.width() - first);
             T::with_buffer(neurons * width, |w| {
                 let v = v.subrows(first, neurons);
                 pack(w, v, |r| self.signs[(first + r, 0)] * self.alpha);
@@ -121,7 +133,7 @@ impl<T: Real> Layer<'_, T> {
         T::with_buffer(n * width, |x| {
             pack(x, self.x, |i| u[(i, 0)]);
             let x = &Packed { values: x, rows: n };
-            for_each_row_chunk(v, CHUNK, par, |first, mut v| {
+            for_each_row_chunk(v, self.chunk(), par, |first, mut v| {
                 let neurons = v.nrows();
                 T::with_buffer(neurons * width, |w| {
                     self.adjoint_chunk(w, first, neurons, x);
@@ -146,7 +158,7 @@ impl<T: Real> Layer<'_, T> {
             pack(weighted, self.x, |i| u[(i, 0)]);
             let weighted = &Packed { values: weighted, rows: n };
             self.sum_over_chunks(y, par, |first, part, x| {
-                let neurons = CHUNK.min(self.mask.width() - first);
+                let neurons = self.chunk().min(self.mask.width() - first);
                 T::with_buffer(neurons * width, |w| {
                     self.adjoint_chunk(w, first, neurons, weighted);
                     for piece in pieces::<T>(self.x.ncols()) {
@@ -173,7 +185,7 @@ impl<T: Real> Layer<'_, T> {
         chunk: impl Fn(usize, &mut [T], &Packed<'_, T>) + Sync + Send,
     ) {
         let (n, width) = (self.x.nrows(), padded(self.x.ncols()));
-        let count = self.mask.width().div_ceil(CHUNK);
+        let count = self.mask.width().div_ceil(self.chunk());
         T::with_buffer(n * (width + count), |buffer| {
             let (x, parts) = buffer.split_at_mut(n * width);
             pack(x, self.x, |_| T::of(1.0));
@@ -181,7 +193,11 @@ impl<T: Real> Layer<'_, T> {
             let columns = MatMut::from_column_major_slice_mut(parts, n, count);
             for_each_col_chunk(columns, 1, par, |c, part| {
                 let part = part.col_mut(0).try_as_col_major_mut();
-                chunk(c * CHUNK, part.expect("a column of a packed matrix").as_slice_mut(), x);
+                chunk(
+                    c * self.chunk(),
+                    part.expect("a column of a packed matrix").as_slice_mut(),
+                    x,
+                );
             });
             for i in 0..n {
                 y[(i, 0)] = (0..count).fold(T::of(0.0), |sum, c| sum + parts[c * n + i]);
@@ -190,24 +206,26 @@ impl<T: Real> Layer<'_, T> {
     }
 
     /// `part <- sum over the neurons r of the chunk of M_ir (x_i . w_r)`.
-    #[allow(clippy::large_stack_arrays, reason = "200 KiB, a tenth of a thread's stack")]
+    #[allow(clippy::large_stack_arrays, reason = "a sixth of a thread's stack")]
     fn apply_chunk(&self, part: &mut [T], first: usize, w: &Packed<'_, T>, x: &Packed<'_, T>) {
         let mut indices = [[0u64; STRIDE]; CHUNK / BATCH];
         let mut sums = [[T::of(0.0); VECTOR]; ROWS];
+        let mut words = [[0; CHUNK / 64]; LINES];
+        let indices = &mut indices[..(w.rows.div_ceil(BATCH)).next_multiple_of(8)];
         for (block, part) in part.chunks_mut(ROWS).enumerate() {
             let (from, rows) = (block * ROWS, part.len());
             let sums = &mut sums[..rows];
             sums.fill([T::of(0.0); VECTOR]);
             for at in (0..rows).step_by(LINES) {
-                let count = LINES.min(rows - at);
-                let words = self.words::<LINES>(first, from + at, count);
-                by_rows(&mut indices, at, &words[..count]);
+                let words = &mut words[..LINES.min(rows - at)];
+                self.read(words, first, from + at);
+                by_rows(indices, at, words);
             }
             for piece in pieces::<T>(self.x.ncols()) {
                 let len = piece.vectors * VECTOR;
                 let x = &x.piece(piece)[from * len..(from + rows) * len];
                 let w = w.piece(piece).chunks(BATCH * len);
-                for (w, indices) in w.zip(&indices) {
+                for (w, indices) in w.zip(&*indices) {
                     dot_rows(piece.vectors, sums, w, &indices[..rows], x);
                 }
             }
@@ -220,15 +238,15 @@ impl<T: Real> Layer<'_, T> {
 
     /// `w_r <- sum over examples i of M_ir x_i` for the neurons of a chunk, packed; `x` holds
     /// `u_i x_i`.
+    #[allow(clippy::large_stack_arrays, reason = "a twentieth of a thread's stack")]
     fn adjoint_chunk(&self, w: &mut [T], first: usize, neurons: usize, x: &Packed<'_, T>) {
-        let mut indices = [[0u64; CHUNK]; 2];
+        let mut words = [[0; CHUNK / 64]; COLUMNS];
+        let mut indices = [[0u64; CHUNK]; COLUMNS / BATCH];
         w.fill(T::of(0.0));
-        for from in (0..x.rows).step_by(2 * BATCH) {
-            let rows = (2 * BATCH).min(x.rows - from);
-            for (from, indices) in (from..from + rows).step_by(BATCH).zip(&mut indices) {
-                let words = self.words::<BATCH>(first, from, BATCH.min(x.rows - from));
-                by_columns(indices, &words);
-            }
+        for from in (0..x.rows).step_by(COLUMNS) {
+            let rows = COLUMNS.min(x.rows - from);
+            self.read(&mut words, first, from);
+            by_columns(&mut indices, &words, neurons.div_ceil(64));
             for piece in pieces::<T>(self.x.ncols()) {
                 let len = piece.vectors * VECTOR;
                 let x = &x.piece(piece)[from * len..(from + rows) * len];
@@ -240,20 +258,28 @@ impl<T: Real> Layer<'_, T> {
         }
     }
 
-    /// The bits of a chunk in `rows <= N` rows of the mask from `from` on, zeros where there are none.
+    /// Reads the bits of a chunk in rows of the mask from `from` on, zeros where there are none.
     ///
     /// Rows of a mask lie a power of two apart as a rule, where a cache holds few of them: each is
-    /// read once.
-    fn words<const N: usize>(&self, first: usize, from: usize, rows: usize) -> [Words; N] {
-        let mut words = [[0; CHUNK / 64]; N];
-        for (i, words) in words[..rows].iter_mut().enumerate() {
-            let row = &self.mask.row(from + i)[first / 64..];
-            if let Some(row) = row.first_chunk() {
-                *words = *row;
-            } else {
-                words[..row.len()].copy_from_slice(row);
+    /// read once, and the rows after them are asked for.
+    fn read(&self, words: &mut [Words], first: usize, from: usize) {
+        let width = self.mask.words_per_row();
+        let (at, len) = (first / 64, (width - first / 64).min(CHUNK / 64));
+        let rows = self.mask.words()[from * width..].chunks_exact(width);
+        let mut next = rows.clone().skip(words.len());
+        let mut rows = rows.map(|row| &row[at..at + len]);
+        for words in words {
+            if let Some(next) = next.next() {
+                prefetch(&next[at..at + len]);
+            }
+            match rows.next() {
+                Some(row) if len == words.len() => words.copy_from_slice(row),
+                Some(row) => {
+                    words[..len].copy_from_slice(row);
+                    words[len..].fill(0);
+                }
+                None => words.fill(0),
             }
         }
-        words
     }
 }

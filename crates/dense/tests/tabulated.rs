@@ -157,6 +157,14 @@ fn many_examples() {
     entrywise(&Case::<f64>::new((2100, 130, 5), 1)).unwrap();
 }
 
+/// Enough neurons for the largest chunks, the last of them short.
+#[test]
+fn many_neurons() {
+    let case = Case::<f64>::new((131, 12_400, 3), 2);
+    entrywise(&case).unwrap();
+    one_sweep(&case).unwrap();
+}
+
 /// The same bits sequentially and on pools of one, two and three threads.
 #[test]
 fn results_do_not_depend_on_threads() {

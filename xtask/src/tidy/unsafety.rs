@@ -4,8 +4,9 @@ use super::Finding;
 use super::source::{Line, Source, words};
 
 /// Parts of the names of files and folders that may hold unsafe code, with the reason.
-const UNSAFE_FILES: [(&str, &str); 2] = [
+const UNSAFE_FILES: [(&str, &str); 3] = [
     ("simd", "vector instructions behind run-time detection"),
+    ("dense/src/pages", "advice on the size of pages, which the standard library does not give"),
     ("no_alloc", "tests that count allocations through a global allocator of their own"),
 ];
 

@@ -1,6 +1,6 @@
 //! Indices of tables: six bits of the mask in each byte of a word.
 
-use super::{CHUNK, STRIDE, Words};
+use super::{CHUNK, COLUMNS, STRIDE, Words};
 use crate::transpose::transpose;
 
 /// Bits that an index takes from the mask: eight tables of six bits.
@@ -15,13 +15,13 @@ fn spread(x: u64) -> u64 {
     (x & 0x003f_003f_003f_003f) | (x & 0x0fc0_0fc0_0fc0_0fc0) << 2
 }
 
-/// `indices[b][at + i]` is made of bits `48 b .. 48 b + 48` of row `i`.
+/// `indices[b][at + i]` is made of bits `48 b .. 48 b + 48` of row `i`, for a multiple of eight `b`.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-pub(super) fn by_rows(indices: &mut [[u64; STRIDE]; CHUNK / BATCH], at: usize, rows: &[Words]) {
-    for (eight, half) in indices.as_chunks_mut::<8>().0.iter_mut().zip([0, 6]) {
+pub(super) fn by_rows(indices: &mut [[u64; STRIDE]], at: usize, rows: &[Words]) {
+    for (group, eight) in indices.as_chunks_mut::<8>().0.iter_mut().enumerate() {
         for (i, row) in rows.iter().enumerate() {
-            let [a, b, c, d, e, f]: [u64; 6] = std::array::from_fn(|w| row[half + w]);
+            let [a, b, c, d, e, f] = row.as_chunks::<6>().0[group];
             let fields = [
                 a,
                 a >> 48 | b << 16,
@@ -32,25 +32,36 @@ pub(super) fn by_rows(indices: &mut [[u64; STRIDE]; CHUNK / BATCH], at: usize, r
                 e >> 32 | f << 32,
                 f >> 16,
             ];
-            let found = fields.map(spread);
+            // A loop, as closures are not compiled with the instruction set.
             for b in 0..8 {
-                eight[b][at + i] = found[b];
+                eight[b][at + i] = spread(fields[b]);
             }
         }
     }
 }
 
-/// `indices[r]` is made of bit `r` of each of up to 48 rows.
+/// `indices[f][r]` is made of bit `r` of the rows `48 f .. 48 f + 48`, for the first `words` words.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-pub(super) fn by_columns(indices: &mut [u64; CHUNK], rows: &[Words; BATCH]) {
-    for (word, block) in indices.as_chunks_mut::<64>().0.iter_mut().enumerate() {
-        for (i, bits) in block.iter_mut().enumerate() {
-            *bits = if i < BATCH { rows[i][word] } else { 0 };
+pub(super) fn by_columns(
+    indices: &mut [[u64; CHUNK]; COLUMNS / BATCH],
+    rows: &[Words; COLUMNS],
+    words: usize,
+) {
+    for word in 0..words {
+        let mut blocks = [[0; 64]; COLUMNS / 64];
+        for (block, rows) in blocks.iter_mut().zip(rows.as_chunks::<64>().0) {
+            for (bits, row) in block.iter_mut().zip(rows) {
+                *bits = row[word];
+            }
+            transpose(block);
         }
-        transpose(block);
-        for index in block {
-            *index = spread(*index);
+        for i in 0..64 {
+            let [a, b, c] = [blocks[0][i], blocks[1][i], blocks[2][i]];
+            let fields = [a, a >> 48 | b << 16, b >> 32 | c << 32, c >> 16];
+            for f in 0..COLUMNS / BATCH {
+                indices[f][64 * word + i] = spread(fields[f]);
+            }
         }
     }
 }
@@ -70,21 +81,22 @@ mod tests {
         /// Every bit of the mask lands in its byte of its index, along rows and along columns, and
         /// nothing lands in the two upper bits.
         #[test]
-        fn bits_become_indices(words in prop::collection::vec(any::<u64>(), CHUNK / 64 * BATCH)) {
+        fn bits_become_indices(words in prop::collection::vec(any::<u64>(), CHUNK / 64 * COLUMNS)) {
             let rows: &[Words] = words.as_chunks().0;
             let mut across = vec![[0; STRIDE]; CHUNK / BATCH];
-            by_rows(across.first_chunk_mut().unwrap(), 3, rows);
-            let mut down = [0; CHUNK];
-            by_columns(&mut down, rows.first_chunk().unwrap());
+            by_rows(&mut across, 3, rows);
+            let mut down = vec![[0; CHUNK]; COLUMNS / BATCH];
+            by_columns(down.first_chunk_mut().unwrap(), rows.first_chunk().unwrap(), CHUNK / 64);
             for (i, row) in rows.iter().enumerate() {
                 for r in 0..CHUNK {
                     let want = row[r / 64] >> (r % 64) & 1 == 1;
                     prop_assert_eq!(bit(across[r / BATCH][3 + i], r % BATCH), want);
-                    prop_assert_eq!(bit(down[r], i), want);
+                    prop_assert_eq!(bit(down[i / BATCH][r], i % BATCH), want);
                 }
             }
             let unused = 0xc0c0_c0c0_c0c0_c0c0;
-            prop_assert!(across.iter().flatten().chain(&down).all(|index| index & unused == 0));
+            let mut all = across.iter().flatten().chain(down.iter().flatten());
+            prop_assert!(all.all(|index| index & unused == 0));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::index::{self, BATCH};
 use super::kernel::{self, Tables, VECTOR, with_tables};
-use super::{CHUNK, STRIDE, Words};
+use super::{CHUNK, COLUMNS, STRIDE, Words};
 use crate::Real;
 use crate::simd::dispatched;
 
@@ -33,6 +33,18 @@ pub(super) fn add_rows<T: Real>(vectors: usize, w: &mut [T], rows: &[T], indices
     }
 }
 
+/// Asks for words that will be read soon, where the machine can be asked.
+pub(super) fn prefetch(words: &[u64]) {
+    #[cfg(target_arch = "x86_64")]
+    for word in words.iter().step_by(8).chain(words.last()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: any address may be asked for.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = words;
+}
+
 dispatched!(
     fn dot [T: Real, const V: usize] (
         tables: &mut Tables<T, V>, sums: &mut [[T; VECTOR]], rows: &[T], indices: &[u64], x: &[T],
@@ -46,12 +58,12 @@ dispatched!(
 dispatched!(
     /// [`index::by_rows`].
     pub(super) fn by_rows [] (
-        indices: &mut [[u64; STRIDE]; CHUNK / BATCH], at: usize, rows: &[Words],
+        indices: &mut [[u64; STRIDE]], at: usize, rows: &[Words],
     ) = index::by_rows
 );
 dispatched!(
     /// [`index::by_columns`].
     pub(super) fn by_columns [] (
-        indices: &mut [u64; CHUNK], rows: &[Words; BATCH],
+        indices: &mut [[u64; CHUNK]; COLUMNS / BATCH], rows: &[Words; COLUMNS], words: usize,
     ) = index::by_columns
 );

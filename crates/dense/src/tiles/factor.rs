@@ -9,13 +9,13 @@ use std::cmp::Ordering;
 
 use faer::{MatMut, MatRef, Par};
 
-use super::simd::{Task, Vector, on_vectors, panels, panels_mut};
+use super::simd::{Task, Vector, eliminate, on_vectors, panels, panels_mut};
 use super::{HELD, TALL, groups, pack};
 use crate::Real;
 use crate::parallel::{for_each_col_chunk, for_each_part, for_each_row_chunk};
 
 /// Side of a matrix that is factored column by column.
-const SMALL: usize = 32;
+pub(super) const SMALL: usize = 32;
 
 /// Rows that are packed together: whole panels and whole tiles.
 const TOGETHER: usize = 48;
@@ -128,7 +128,11 @@ fn solver_len(side: usize) -> usize {
 fn pack_solver<T: Real>(out: &mut [T], l: MatRef<'_, T>) {
     let mut rest = out.iter_mut();
     for group in groups(l.nrows()) {
-        for p in 0..group.end {
+        for p in 0..group.start {
+            let rows = l.col(p).subrows(group.start, group.len());
+            rows.iter().zip(&mut rest).for_each(|(&l, out)| *out = -l);
+        }
+        for p in group.clone() {
             for (r, out) in group.clone().zip(&mut rest) {
                 *out = match p.cmp(&r) {
                     Ordering::Less => -l[(r, p)],
@@ -144,24 +148,19 @@ fn pack_solver<T: Real>(out: &mut [T], l: MatRef<'_, T>) {
 fn small<T: Real>(mut a: MatMut<'_, T>) -> Result<(), usize> {
     let n = a.nrows();
     let mut columns = [[T::of(0.0); SMALL]; SMALL];
-    for j in 0..n {
-        (j..n).for_each(|i| columns[j][i] = a[(i, j)]);
-        let (known, rest) = columns.split_at_mut(j);
-        let column = &mut rest[0];
-        for known in known {
-            let factor = known[j];
-            column.iter_mut().zip(known).for_each(|(a, l)| *a -= factor * *l);
-        }
-        let pivot = column[j];
-        if !(pivot > T::of(0.0) && pivot.is_finite()) {
+    for (j, column) in columns.iter_mut().enumerate() {
+        (j..n).for_each(|i| column[i] = a[(i, j)]);
+        // Beyond the last row, what a factor of one has.
+        (j >= n).then(|| column[j] = T::of(1.0));
+    }
+    eliminate(&mut columns);
+    for (j, column) in columns[..n].iter().enumerate() {
+        if !(column[j] > T::of(0.0) && column[j].is_finite()) {
             return Err(j);
         }
-        let root = pivot.sqrt();
-        column[j] = root;
-        column[j + 1..].iter_mut().for_each(|a| *a /= root);
         for i in j..n {
-            a[(i, j)] = columns[j][i];
-            a[(j, i)] = columns[j][i];
+            a[(i, j)] = column[i];
+            a[(j, i)] = column[i];
         }
     }
     Ok(())
@@ -177,7 +176,7 @@ mod tests {
     /// What a number that only stands in for what must not be read would leave.
     const UNREAD: f64 = f64::NAN;
 
-    /// `|A - L L^T| <= gamma_{n+1} |L| |L^T|` (Higham, Thm 10.3) entry by entry, from the lower triangle
+    /// `|A - L L^T| <= gamma_{n+2} |L| |L^T|` (see [`Cholesky`](crate::Cholesky)) entry by entry, from the lower triangle
     /// alone, with `L^T` above the diagonal; blocks, panels and tiles end at all kinds of places.
     fn reconstructs<T: Real, V: Vector<T>>(n: usize) {
         let noise = |i: usize, j: usize| ((i * 37 + j * 11) % 101) as f64 / 101.0 - 0.4;
@@ -190,7 +189,7 @@ mod tests {
         blocked::<T, V>(l.as_mut(), Par::Seq).expect("diagonally dominant");
         let entry = |i: usize, j: usize| l[(i, j)].as_f64();
         let unit = T::epsilon().as_f64() / 2.0;
-        let gamma = (n + 1) as f64 * unit / (1.0 - (n + 1) as f64 * unit);
+        let gamma = (n + 2) as f64 * unit / (1.0 - (n + 2) as f64 * unit);
         for j in 0..n {
             for i in j..n {
                 let terms = |p: usize| entry(i, p) * entry(j, p);

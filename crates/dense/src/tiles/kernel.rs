@@ -3,6 +3,7 @@
 
 use faer::MatMut;
 
+use super::factor::SMALL;
 use super::simd::Vector;
 use super::{DEPTH, TALL, groups};
 use crate::Real;
@@ -147,6 +148,32 @@ pub(super) fn substitute<T: Real, V: Vector<T>>(lanes: &mut [Panel<V>], mut solv
                 unknown[q] = found;
             }
         });
+    }
+}
+
+/// Columns of `A`, zeros above its diagonal, to columns of `L`; from a pivot on that is not positive,
+/// numbers that are not.
+#[inline(always)]
+pub(super) fn eliminate<T: Real>(columns: &mut [[T; SMALL]; SMALL]) {
+    for j in 0..SMALL {
+        let (known, rest) = columns.split_at_mut(j);
+        let column = rest[0].as_chunks_mut::<MOST_LANES>().0.iter_mut().enumerate();
+        // Whole vectors, from the one on that holds the diagonal.
+        for (v, column) in column.skip(j / MOST_LANES) {
+            let mut sums = *column;
+            for known in &*known {
+                let (factor, l) = (known[j], known.as_chunks::<MOST_LANES>().0[v]);
+                for i in 0..MOST_LANES {
+                    sums[i] -= factor * l[i];
+                }
+            }
+            *column = sums;
+        }
+        let root = rest[0][j].sqrt();
+        for a in &mut rest[0] {
+            *a /= root;
+        }
+        rest[0][j] = root;
     }
 }
 
