@@ -54,6 +54,12 @@ pub enum DenseError {
         /// Dimension of the factor.
         dim: usize,
     },
+    /// An eigenvalue was not found.
+    #[error("the eigenvalues of a matrix of dimension {dim} were not all found")]
+    NoConvergence {
+        /// Dimension of the matrix.
+        dim: usize,
+    },
 }
 
 /// `Ok` if `got == want`, else a [`DenseError::Shape`] that names `what`.

@@ -19,6 +19,7 @@
 //! ```
 
 mod cholesky;
+mod eigen;
 mod error;
 mod flips;
 mod gram;
@@ -38,6 +39,7 @@ mod transpose;
 mod triangular;
 
 pub use cholesky::Cholesky;
+pub use eigen::SymmetricEigen;
 pub use error::DenseError;
 pub use flips::MaskFlips;
 pub use gram::{mirror_lower, popcount_gram, popcount_gram_update, symmetric_product};

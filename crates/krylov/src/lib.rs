@@ -19,10 +19,12 @@
 
 mod cg;
 mod error;
+mod lanczos;
 mod op;
 mod report;
 
 pub use cg::{Cg, Solution};
 pub use error::KrylovError;
+pub use lanczos::{Node, Tridiagonal, lanczos};
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
 pub use report::{Column, Ending, Observer, Report, Step};

@@ -34,6 +34,7 @@ mod tensor;
 pub use error::SketchError;
 pub use fwht::{fwht, fwht_columns, fwht_padded, fwht_par, padded_len};
 pub use gaussian::Gaussian;
+pub use random::random_signs;
 pub use scalar::Scalar;
 pub use sketch::Sketch;
 pub use srht::Srht;

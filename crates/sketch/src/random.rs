@@ -13,6 +13,7 @@ pub(crate) enum Purpose {
     RightSigns = 3,
     RightSamples = 4,
     Gaussian = 5,
+    Probe = 6,
 }
 
 /// Stream `counter` of `purpose` for `seed`.
@@ -23,6 +24,30 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, counter: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::from_seed(key);
     rng.set_stream(counter);
     rng
+}
+
+/// `len` independent random signs, `+1` or `-1`: the `index`-th of as many vectors as are asked for, each
+/// named by `seed` and its index.
+///
+/// `z^T A z` of such a vector has the trace of `A` as its mean (Hutchinson, *A stochastic estimator of the
+/// trace of the influence matrix for Laplacian smoothing splines*, 1989).
+///
+/// # Examples
+/// ```
+/// let z: Vec<f64> = nearlin_sketch::random_signs(5, 1, 0);
+/// assert!(z.iter().all(|z| z.abs() == 1.0));
+/// assert_eq!(z, nearlin_sketch::random_signs::<f64>(5, 1, 0));
+/// ```
+#[must_use]
+pub fn random_signs<T: Scalar>(len: usize, seed: u64, index: u64) -> Vec<T> {
+    let mut rng = stream(seed, Purpose::Probe, index);
+    let mut word = 0;
+    (0..len)
+        .map(|i| {
+            word = if i % 64 == 0 { rng.next_u64() } else { word >> 1 };
+            if word & 1 == 1 { -T::one() } else { T::one() }
+        })
+        .collect()
 }
 
 /// `len` random signs, one bit each: bit `i % 64` of word `i / 64` set means -1.

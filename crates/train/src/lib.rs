@@ -20,6 +20,7 @@ mod options;
 mod plan;
 mod primal;
 mod report;
+mod ridge;
 pub mod solver;
 mod step;
 mod vector;
@@ -33,6 +34,7 @@ pub use optimiser::{chosen_solver, train};
 pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
 pub use plan::{Candidate, Plan, Shape, plan};
 pub use report::{Ending, Run, ScaleTrial, StepReport};
+pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};
 pub use solver::SolverKind;
 pub use vector::Element;
 

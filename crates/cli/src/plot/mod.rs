@@ -15,6 +15,7 @@ mod legend;
 mod loss;
 mod marks;
 mod pen;
+mod ridge;
 mod strokes;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod write;
 pub use error::PlotError;
 pub use fit::{Fit, fit_loglog};
 pub use loss::{LossPoint, loss_curve};
+pub use ridge::ridge_curve;
 pub use write::{Format, format_of};
 
 /// How an axis maps values to positions, and which values get a label.

@@ -92,11 +92,11 @@ pub(super) struct FitArgs {
     #[arg(value_parser = solvers())]
     pub(super) solver: SolverChoice,
 
-    /// Penalty mu on the change of the weights, at least 0; 0 interpolates the training rows. An
-    /// automatic choice does not exist yet.
-    #[arg(long, value_name = "MU", default_value = "0.01", allow_hyphen_values = true)]
+    /// Penalty mu on the change of the weights, at least 0; 0 interpolates the training rows, auto
+    /// takes what predicts training rows best that were left out.
+    #[arg(long, value_name = "auto|MU", default_value = "0.01", allow_hyphen_values = true)]
     #[arg(value_parser = ridge)]
-    pub(super) ridge: f64,
+    pub(super) ridge: Choice<f64>,
 
     /// Tolerance to reach, a positive number: of the relative residual at ridge 0, else of the
     /// relative gradient.
@@ -161,6 +161,11 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "OUT.svg|OUT.png")]
     pub(super) plot: Option<PathBuf>,
 
+    /// Draw the error on rows that were left out against the ridge; the ending .svg or .png says how
+    /// [default: not drawn].
+    #[arg(long, value_name = "OUT.svg|OUT.png")]
+    pub(super) ridge_plot: Option<PathBuf>,
+
     /// Print nothing but errors.
     #[arg(long)]
     pub(super) quiet: bool,
@@ -210,13 +215,14 @@ pub(super) type SolverChoice = Choice<SolverKind>;
 pub(super) struct Choice<T>(pub(super) Option<T>);
 
 impl FitArgs {
-    /// The library's options. Call this in the thread pool of the run.
+    /// The library's options, with the library's default for a ridge that is still to be chosen. Call
+    /// this in the thread pool of the run.
     pub(super) fn options(&self) -> Options {
         Options::default()
             .width(self.width)
             .scale(self.scale)
             .solver(self.solver.0)
-            .ridge(self.ridge)
+            .ridge(self.ridge.0.unwrap_or(Options::default().ridge))
             .tolerance(self.tol)
             .max_steps(self.max_steps)
             .seed(self.seed)
@@ -274,12 +280,13 @@ fn scale(text: &str) -> Result<Scale, String> {
     }
 }
 
-fn ridge(text: &str) -> Result<f64, String> {
+fn ridge(text: &str) -> Result<Choice<f64>, String> {
     if text == "auto" {
-        return Err("the automatic choice does not exist yet, give a number such as 0.01".into());
+        return Ok(Choice(None));
     }
-    let mu = checked(text, "a finite number, at least 0", |mu: &f64| mu.is_finite() && *mu >= 0.0)?;
-    Ok(mu + 0.0) // no -0 in reports
+    let expected = "auto or a finite number, at least 0";
+    let mu = checked(text, expected, |mu: &f64| mu.is_finite() && *mu >= 0.0)?;
+    Ok(Choice(Some(mu + 0.0))) // no -0 in reports
 }
 
 fn solvers() -> impl TypedValueParser<Value = SolverChoice> {

@@ -15,7 +15,7 @@ use super::setup::{Setup, within};
 use super::summary::{self, Summary};
 use super::{memory, say, show};
 use crate::model::Model;
-use crate::plot::{Chart, LossPoint, loss_curve};
+use crate::plot::{Chart, LossPoint, loss_curve, ridge_curve};
 
 /// Trains, evaluates, writes what was asked for and says how it went.
 ///
@@ -47,6 +47,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     written.add(args.model.as_deref(), |path| model(&setup, &run).write(path));
     written.add(args.report.as_deref(), |path| report.write(path));
     written.add(args.plot.as_deref(), |path| chart(args, &setup, &run).write(path));
+    written.add(args.ridge_plot.as_deref(), |path| ridge_chart(args, &setup).write(path));
     if !args.quiet {
         let summary = Summary {
             args,
@@ -108,6 +109,34 @@ fn model(setup: &Setup, run: &Run) -> Model {
     }
 }
 
+fn title(args: &FitArgs, setup: &Setup) -> String {
+    let name = args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy();
+    format!("{name}: {}", setup.problem.target.column)
+}
+
+fn ridge_chart(args: &FitArgs, setup: &Setup) -> Chart {
+    let (ridge, path) = (setup.options.ridge, setup.ridge_path.as_ref());
+    let points: Vec<(f64, f64)> = path.map_or(Vec::new(), |path| {
+        path.points.iter().map(|point| (point.ridge, point.error)).collect()
+    });
+    let (equations, options) = (&setup.equations, &setup.options);
+    Chart {
+        subtitle: format!(
+            "n = {}, d = {}, outputs {}, width {}",
+            equations.rows(),
+            equations.inputs(),
+            equations.outputs(),
+            options.width
+        ),
+        ..ridge_curve(
+            &points,
+            ridge,
+            path.map_or("", |path| path.criterion.name()),
+            &title(args, setup),
+        )
+    }
+}
+
 fn chart(args: &FitArgs, setup: &Setup, run: &Run) -> Chart {
     let points: Vec<LossPoint> = run
         .steps
@@ -119,10 +148,8 @@ fn chart(args: &FitArgs, setup: &Setup, run: &Run) -> Chart {
             eta_lin: Some(step.eta_lin),
         })
         .collect();
-    let name = args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy();
-    let title = format!("{name}: {}", setup.problem.target.column);
     Chart {
         subtitle: summary::settings(setup, run),
-        ..loss_curve(&points, &title, Some(setup.equations.floor()))
+        ..loss_curve(&points, &title(args, setup), Some(setup.equations.floor()))
     }
 }

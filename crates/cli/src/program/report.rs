@@ -32,6 +32,8 @@ impl Serialize for Finite {
 pub(super) struct Report {
     data: Data,
     model: Model,
+    /// Null for a ridge that was given.
+    ridge_path: Option<RidgePath>,
     plan: Plan,
     /// Null from `plan`, like the next two.
     scale_search: Option<Vec<Trial>>,
@@ -60,6 +62,30 @@ struct Model {
     scale: Option<Finite>,
     seed: u64,
     ridge: Finite,
+}
+
+#[derive(Debug, Serialize)]
+struct RidgePath {
+    criterion: &'static str,
+    points: Vec<RidgePoint>,
+}
+
+#[derive(Debug, Serialize)]
+struct RidgePoint {
+    ridge: Finite,
+    error: Finite,
+    effective_parameters: Finite,
+}
+
+impl From<&nearlin::RidgePath> for RidgePath {
+    fn from(path: &nearlin::RidgePath) -> Self {
+        let point = |point: &nearlin::RidgePoint| RidgePoint {
+            ridge: Finite(point.ridge),
+            error: Finite(point.error),
+            effective_parameters: Finite(point.effective_parameters),
+        };
+        Self { criterion: path.criterion.name(), points: path.points.iter().map(point).collect() }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -147,6 +173,7 @@ impl Report {
                 seed: options.seed,
                 ridge: Finite(options.ridge),
             },
+            ridge_path: setup.ridge_path.as_ref().map(RidgePath::from),
             plan: Plan {
                 solver: setup.plan.chosen.name(),
                 reason: setup.plan.reason.clone(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nearlin::{Equations, Options, Plan, Shape, plan};
+use nearlin::{Equations, Options, Plan, RidgePath, Shape, plan, ridge_path};
 
 use super::args::FitArgs;
 use super::error::ProgramError;
@@ -25,10 +25,14 @@ pub(super) struct Setup {
     pub(super) equations: Equations,
     /// How.
     pub(super) options: Options,
+    /// What other ridges would do, if that was looked at.
+    pub(super) ridge_path: Option<RidgePath>,
     /// The choice of a solver.
     pub(super) plan: Plan,
-    /// What the process had needed at most before training, in bytes.
+    /// What the process had needed at most when the equations stood, in bytes.
     pub(super) held_bytes: u64,
+    /// The same when the ridge was chosen.
+    chosen_ridge_bytes: u64,
     /// What a user should know, in sentences.
     pub(super) warnings: Vec<String>,
 }
@@ -45,7 +49,8 @@ pub(super) fn within<T: Send>(
         .reads(&args.data, "the table")
         .writes("--model", args.model.as_deref())?
         .writes("--report", args.report.as_deref())?
-        .draws("--plot", args.plot.as_deref())?;
+        .draws("--plot", args.plot.as_deref())?
+        .draws("--ridge-plot", args.ridge_plot.as_deref())?;
     let threads = args.threads.unwrap_or(0);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(work)
 }
@@ -68,16 +73,36 @@ impl Setup {
         check_weights(options.width, inputs, outputs)?;
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
+        let ridge_path = if args.ridge.0.is_none() || args.ridge_plot.is_some() {
+            Some(ridge_path(&equations, &options)?)
+        } else {
+            None
+        };
+        let chosen = ridge_path.as_ref().filter(|_| args.ridge.0.is_none());
+        let options = chosen.map_or(options, |path| options.ridge(path.ridge()));
+        let chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
         let plan = plan(&Shape::new(&equations, &options), &options);
         let warnings = sentences(&problem.warnings);
-        let mut setup = Self { problem, equations, options, plan, held_bytes, warnings };
+        let mut setup = Self {
+            problem,
+            equations,
+            options,
+            ridge_path,
+            plan,
+            held_bytes,
+            chosen_ridge_bytes,
+            warnings,
+        };
         setup.doubt();
         Ok(setup)
     }
 
     /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
     pub(super) fn predicted_bytes(&self) -> impl Iterator<Item = f64> {
-        self.plan.candidates.iter().map(|candidate| candidate.predicted_bytes + self.held())
+        // What the choice of the ridge needed is free again.
+        let least = self.chosen_ridge_bytes as f64;
+        let candidates = self.plan.candidates.iter();
+        candidates.map(move |candidate| (candidate.predicted_bytes + self.held()).max(least))
     }
 
     /// The same for the chosen solver.

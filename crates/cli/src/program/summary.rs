@@ -63,6 +63,7 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
             figure(setup.parameters_per_equation()),
         ),
     );
+    line("ridge", ridge(args, setup));
     line("solver", setup.plan.reason.clone());
     for warning in &setup.warnings {
         line("warning", warning.clone());
@@ -125,7 +126,7 @@ impl Summary<'_> {
         };
         line("solver", &setup.plan.reason);
         line("scale", &self.scale());
-        line("ridge", &plain(setup.options.ridge));
+        line("ridge", &ridge(args, setup));
         line("ending", &format!("{}: {}", run.ending.name(), run.reason));
         line("residual", &format!("{:.3e} relative", run.rel_residual));
         line("train", &self.errors(&self.scores.train, setup.problem.train.rows.len()));
@@ -253,6 +254,25 @@ impl Summary<'_> {
         });
         shifted.into_iter().chain(shortened).collect()
     }
+}
+
+/// The ridge and how it was found.
+fn ridge(args: &FitArgs, setup: &Setup) -> String {
+    let ridge = plain(setup.options.ridge);
+    let Some(path) = setup.ridge_path.as_ref().filter(|_| args.ridge.0.is_none()) else {
+        return format!("{ridge}, as asked for");
+    };
+    let (best, points) = (&path.points[path.best], &path.points);
+    let ends = [&points[0], &points[points.len() - 1]];
+    let [least, most] = ends.map(|end| format!("{} at {}", figure(end.error), plain(end.ridge)));
+    let edge = if path.best == 0 { "; no smaller one was judged" } else { "" };
+    format!(
+        "{ridge}, by {}: relative error {} ({least}, {most}), {} effective parameters for an \
+         output{edge}",
+        path.criterion.name(),
+        figure(best.error),
+        figure(best.effective_parameters),
+    )
 }
 
 /// How many classes, and the rows of each.

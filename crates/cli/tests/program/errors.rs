@@ -116,7 +116,6 @@ fn options_out_of_range() {
         }
     }
     refused(&folder, "--ridge -1", &["'-1'", "--ridge", "at least 0"]);
-    refused(&folder, "--ridge auto", &["--ridge", "auto", "does not exist yet"]);
     refused(&folder, "--solver lsqr", &["cholesky", "srht", "tensor-srht", "arc-cosine", "cg"]);
     refused(&folder, "--train-rows 10 --test-fraction 0.5", &["--train-rows", "--test-fraction"]);
     refused(&folder, "--bogus", &["--bogus"]);

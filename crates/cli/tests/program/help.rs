@@ -2,7 +2,7 @@
 
 use super::Folder;
 
-const OPTIONS: [&str; 19] = [
+const OPTIONS: [&str; 20] = [
     "--target",
     "--task",
     "--width",
@@ -22,6 +22,7 @@ const OPTIONS: [&str; 19] = [
     "--model",
     "--report",
     "--plot",
+    "--ridge-plot",
 ];
 
 #[test]

@@ -6,6 +6,7 @@ use super::{Folder, classes, smooth};
 
 const DATA: &str = "data path rows train_rows test_rows features inputs outputs task merged_rows";
 const MODEL: &str = "model width parameters scale seed ridge";
+const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
 const TRIAL: &str = "scale eta_lin worst_contraction accepted";
@@ -15,7 +16,8 @@ const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rms
      test_accuracy seconds peak_bytes";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 5] = [
+const NULLABLE: [&str; 6] = [
+    "ridge_path",
     "scale_search.worst_contraction",
     "result.test_rmse",
     "result.test_r2",
@@ -30,9 +32,13 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
     let count = |key: &str| report[key].as_array().unwrap().len();
     let text = String::from_utf8(folder.bytes(name)).unwrap();
     let repeated = |what: &str, times: usize| vec![what; times].join(" ");
+    let ridges = report["ridge_path"]["points"].as_array().map_or(0, Vec::len);
     let expected = [
         DATA,
         MODEL,
+        "ridge_path",
+        if ridges > 0 { "criterion points" } else { "" },
+        &repeated(RIDGE, ridges),
         PLAN,
         &repeated(CANDIDATE, report["plan"]["candidates"].as_array().unwrap().len()),
         "scale_search",
@@ -144,6 +150,38 @@ fn keys_are_complete_and_stable() {
     // A fixed scale is not searched for.
     assert_eq!(report["scale_search"], Value::Array(vec![]));
     assert!(report["result"]["test_accuracy"].is_number());
+}
+
+/// A ridge that is chosen is the best of the path, which is in the report, in the summary and in a
+/// picture; a ridge that is given can be looked at beside others.
+#[test]
+fn a_ridge_is_chosen() {
+    let folder = Folder::with(smooth(60));
+    let ran = folder.fit("--width 64 --ridge auto --report r.json --ridge-plot r.svg").succeeded();
+    assert!(ran.stdout.contains("leave-one-out"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("r.svg"), "{}", ran.stdout);
+    let report = check(&folder, "r.json");
+    let (path, ridge) = (&report["ridge_path"], report["model"]["ridge"].as_f64().unwrap());
+    assert_eq!(path["criterion"], "leave-one-out");
+    let points = path["points"].as_array().unwrap();
+    let of =
+        |key: &str| points.iter().map(|point| point[key].as_f64().unwrap()).collect::<Vec<_>>();
+    let (ridges, errors, parameters) = (of("ridge"), of("error"), of("effective_parameters"));
+    assert!(ridges.is_sorted() && parameters.iter().rev().is_sorted());
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let chosen = ridges.iter().position(|&r| r == ridge).expect("a ridge of the path");
+    assert!(errors[chosen] <= 1.001 * least, "{ridge}: {} > {least}", errors[chosen]);
+    let svg = String::from_utf8(folder.bytes("r.svg")).unwrap();
+    assert!(svg.contains("leave-one-out error") && svg.contains("of this run"), "{svg}");
+
+    folder.fit("--width 64 --ridge 0.1 --quiet --report g.json --ridge-plot g.png").succeeded();
+    let given = check(&folder, "g.json");
+    assert_eq!((&given["model"]["ridge"], &given["ridge_path"]), (&Value::from(0.1), path));
+    assert!(folder.bytes("g.png").starts_with(b"\x89PNG"));
+
+    folder
+        .run(["plan", "data.csv", "--target", "y", "--width", "64", "--ridge", "auto"])
+        .succeeded();
 }
 
 /// Wide enough and without a ridge, a run must end where it was asked to, and say so.

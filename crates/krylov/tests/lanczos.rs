@@ -1,0 +1,88 @@
+//! Laws of the Lanczos process.
+
+use faer::{Mat, Par};
+use nearlin_krylov::{KrylovError, lanczos};
+use proptest::prelude::*;
+
+/// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
+fn reflected(values: &[f64]) -> Mat<f64> {
+    let n = values.len();
+    let u: Vec<f64> = (0..n).map(|i| ((i * i + 1) as f64).sin() + 1.5).collect();
+    let square: f64 = u.iter().map(|u| u * u).sum();
+    let h = Mat::from_fn(n, n, |i, j| f64::from(u8::from(i == j)) - 2.0 * u[i] * u[j] / square);
+    let scaled = Mat::from_fn(n, n, |i, j| h[(i, j)] * values[j]);
+    &scaled * h.transpose()
+}
+
+/// `v^T A^p v` by products.
+fn moment(a: &Mat<f64>, v: &Mat<f64>, p: usize) -> f64 {
+    let product = (0..p).fold(v.clone(), |w, _| a * &w);
+    (v.transpose() * &product)[(0, 0)]
+}
+
+proptest! {
+    /// Quadrature is exact for polynomials of degree `2 steps - 1`, and is not for the next one.
+    ///
+    /// Eigenvalues in `[0.1, 1]`: all moments are sums of positive terms of size at most `|v|^2`, and
+    /// both ways err by some `p n eps` of that.
+    #[test]
+    fn moments(values in prop::collection::vec(0.1..1.0f64, 8..30), steps in 1usize..7) {
+        let a = reflected(&values);
+        let v = Mat::from_fn(values.len(), 1, |i, _| 1.0 + (i as f64 * 0.7).cos());
+        let of = lanczos(&a, v.as_ref(), steps, Par::Seq).unwrap();
+        prop_assert_eq!(of.steps(), steps);
+        let size = v.squared_norm_l2();
+        for p in 0..2 * steps {
+            let power = |t: f64| (0..p).fold(1.0, |product, _| product * t);
+            let error = (of.quadratic_form(power) - moment(&a, &v, p)).abs();
+            prop_assert!(error <= 1e-12 * size, "degree {}: {:e}", p, error);
+        }
+        let weights: f64 = of.nodes().iter().map(|node| node.weight).sum();
+        prop_assert!((weights - 1.0).abs() < 1e-13);
+        if steps == 1 {
+            let next = (of.quadratic_form(|t| t * t) - moment(&a, &v, 2)).abs();
+            let spread = values.iter().fold(0.0_f64, |s, t| s.max((t - values[0]).abs()));
+            prop_assert!(next > 0.0 || spread == 0.0);
+        }
+        // What the first steps gave is what fewer steps give.
+        prop_assert_eq!(of.truncated(1), lanczos(&a, v.as_ref(), 1, Par::Seq).unwrap());
+    }
+
+    /// At least as many steps as there are different eigenvalues: every function is exact.
+    #[test]
+    fn all_of_a_spectrum(few in prop::collection::vec(1..20u8, 1..5), repeats in 2usize..6) {
+        let values: Vec<f64> = (0..repeats).flat_map(|_| few.iter().map(|&t| f64::from(t))).collect();
+        let a = reflected(&values);
+        let v = Mat::from_fn(values.len(), 1, |i, _| 1.0 + (i as f64 * 0.7).cos());
+        let of = lanczos(&a, v.as_ref(), values.len(), Par::Seq).unwrap();
+        // v^T A^-1 v by the reflection's own eigenvectors.
+        let inverse = reflected(&values.iter().map(|t| 1.0 / t).collect::<Vec<_>>());
+        let want = moment(&inverse, &v, 1);
+        prop_assert!((of.quadratic_form(|t| 1.0 / t) - want).abs() <= 1e-10 * want);
+    }
+}
+
+/// A start that spans an invariant subspace ends the process.
+#[test]
+fn what_is_spanned_is_noticed() {
+    let thrice = Mat::<f64>::from_fn(9, 9, |i, j| if i == j { 3.0 } else { 0.0 });
+    let of = lanczos(&thrice, Mat::from_fn(9, 1, |i, _| i as f64).as_ref(), 9, Par::Seq).unwrap();
+    assert_eq!(of.steps(), 1);
+    assert!((of.quadratic_form(|t| 1.0 / t) - 68.0).abs() < 1e-13);
+}
+
+#[test]
+fn wrong_calls_are_errors_and_zero_is_zero() {
+    let a = reflected(&[1.0, 2.0, 3.0]);
+    let shape = |rows, cols| lanczos(&a, Mat::zeros(rows, cols).as_ref(), 2, Par::Seq);
+    assert!(matches!(shape(2, 1), Err(KrylovError::Shape { what: "start", .. })));
+    assert!(matches!(shape(3, 2), Err(KrylovError::Shape { what: "start", .. })));
+    let wide = Mat::<f64>::zeros(2, 3);
+    let error = lanczos(&wide, Mat::zeros(3, 1).as_ref(), 2, Par::Seq).unwrap_err();
+    assert!(matches!(error, KrylovError::Shape { what: "operator", .. }));
+    let bad = Mat::from_fn(3, 1, |i, _| if i == 1 { f64::NAN } else { 1.0 });
+    let error = lanczos(&a, bad.as_ref(), 2, Par::Seq).unwrap_err();
+    assert!(matches!(error, KrylovError::NonFinite { row: 1, column: 0, .. }));
+    let zero = shape(3, 1).unwrap();
+    assert_eq!((zero.steps(), zero.start_norm(), zero.quadratic_form(|t| 1.0 / t)), (0, 0.0, 0.0));
+}

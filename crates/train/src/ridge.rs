@@ -1,0 +1,385 @@
+//! The ridge that predicts best, judged by the training rows alone.
+//!
+//! At the initial weights the network is linear in their change, so ridge regression's formulas hold: with
+//! `(G + mu I) g = y` the residual of example `i` under the model that was fitted without it is
+//! `g_i / [(G + mu I)^-1]_ii` (Allen's PRESS, 1974), and one eigendecomposition of `G` gives it for every
+//! `mu`. Where that would take too long, generalised cross-validation (Golub, Heath and Wahba,
+//! *Generalized cross-validation as a method for choosing a good ridge parameter*, 1979) replaces each
+//! diagonal entry by their mean, a trace that random signs estimate, and the Lanczos process gives all
+//! quadratic forms for every `mu` from a few dozen products with `J J^T`.
+//!
+//! Several outputs share `G`, the block that each of them has; what they have in common across outputs is
+//! left out, as it is in the preconditioners.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+use nearlin_dense::{SymmetricEigen, fixed_par};
+use nearlin_krylov::{Tridiagonal, lanczos};
+use nearlin_relu::{Init, Jacobian, PackedMask, Signs, gram};
+use nearlin_sketch::random_signs;
+
+use crate::dual::Dual;
+use crate::options::Options;
+use crate::vector::norm;
+use crate::{Equations, TrainError};
+
+/// Most equations whose Gram matrix is decomposed: a few seconds on two cores.
+const DECOMPOSED: usize = 2048;
+
+/// Ridges of a path for each factor of ten.
+const PER_DECADE: i32 = 4;
+
+/// Smallest and largest ridge of a path, relative to the mean of the Gram matrix's diagonal, as powers of
+/// ten.
+const DECADES: (i32, i32) = (-6, 2);
+
+/// Steps of the Lanczos process.
+const STEPS: usize = 64;
+
+/// Vectors of signs for the trace.
+const PROBES: usize = 4;
+
+/// Outputs up to which each is followed; of more, as many combinations with random signs.
+const OUTPUTS: usize = 2;
+
+/// Errors that differ by less, relative to the least, count as equal: far below what they are uncertain by,
+/// which is some `1 / sqrt(2 n)`.
+const EQUAL: f64 = 1e-3;
+
+/// Relative change in the last quarter of the steps beyond which a ridge is left out of the path.
+const SETTLED: f64 = 0.01;
+
+/// How ridges were judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Criterion {
+    /// The exact leave-one-out residual.
+    LeaveOneOut,
+    /// Generalised cross-validation with an estimated trace.
+    GeneralisedCrossValidation,
+}
+
+impl Criterion {
+    /// The name in reports: `leave-one-out` or `generalised-cross-validation`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeaveOneOut => "leave-one-out",
+            Self::GeneralisedCrossValidation => "generalised-cross-validation",
+        }
+    }
+}
+
+/// A ridge and what was found for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RidgePoint {
+    /// `mu`.
+    pub ridge: f64,
+    /// The root of the sum of squared residuals of examples that were left out, relative to `|y|`.
+    pub error: f64,
+    /// `trace(G (G + mu I)^-1)`, for each output the number of parameters that the data determine.
+    pub effective_parameters: f64,
+}
+
+/// Ridges from the smallest to the largest, and the best of them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RidgePath {
+    /// How they were judged.
+    pub criterion: Criterion,
+    /// Each ridge, smallest first.
+    pub points: Vec<RidgePoint>,
+    /// The index of the best: the largest ridge whose error is within 0.1% of the least.
+    pub best: usize,
+}
+
+impl RidgePath {
+    /// The best ridge.
+    #[must_use]
+    pub fn ridge(&self) -> f64 {
+        self.points[self.best].ridge
+    }
+
+    fn new(criterion: Criterion, points: Vec<RidgePoint>) -> Self {
+        let least = points.iter().map(|point| point.error).fold(f64::INFINITY, f64::min);
+        let good = |point: &RidgePoint| point.error <= (1.0 + EQUAL) * least;
+        let best = points.iter().rposition(good).unwrap_or(0);
+        Self { criterion, points, best }
+    }
+}
+
+/// Judges ridges for the network that `options` describe, at its initial weights.
+///
+/// Up to 2,048 equations: the leave-one-out residual, at `n^2 m / 2` bit operations and some `10 n^3`
+/// flops, in memory for five n x n matrices. Beyond: generalised cross-validation, at 64 products with
+/// `J J^T` for each of up to six vectors, in memory for 65 of them; ridges too small for the estimate to
+/// have settled are left out.
+///
+/// # Errors
+/// [`TrainError`] for options out of their range or a network that cannot be made.
+///
+/// # Examples
+/// ```
+/// use nearlin::{Equations, Options, ridge_path};
+///
+/// // A line with noise of size 0.1, alternating in sign.
+/// let x: Vec<f64> = (0..60).flat_map(|i| [i as f64 / 30.0 - 1.0, 1.0]).collect();
+/// let y: Vec<f64> =
+///     x.chunks(2).enumerate().map(|(i, x)| x[0] + if i % 2 == 0 { 0.1 } else { -0.1 }).collect();
+/// let equations = Equations::new(x, y, 2, 1)?;
+/// let path = ridge_path(&equations, &Options::default().width(512))?;
+/// // Neither interpolation nor a constant: the noise is told from the line.
+/// assert!(0 < path.best && path.best + 1 < path.points.len());
+/// assert!(path.points[path.best].error < path.points[0].error);
+/// # Ok::<(), nearlin::TrainError>(())
+/// ```
+pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath, TrainError> {
+    options.check()?;
+    let init = Init {
+        inputs: equations.inputs(),
+        outputs: equations.outputs(),
+        width: options.width,
+        seed: options.seed,
+        signs: options.signs.unwrap_or(Signs::Random),
+    };
+    let mask = init.network(1.0)?.forward(equations.x(), options.par)?.mask;
+    if equations.rows() <= DECOMPOSED {
+        leave_one_out(equations, &mask, options.par)
+    } else {
+        cross_validation(equations, &mask, options)
+    }
+}
+
+/// Ridges around the mean of the diagonal of `G`, which is the mean of `|x_i|^2` times the part of the
+/// neurons that are active for `x_i`.
+fn grid(equations: &Equations, mask: &PackedMask) -> Vec<f64> {
+    let (x, n) = (equations.x(), equations.rows());
+    let active = |i: usize| mask.row(i).iter().map(|word| word.count_ones()).sum::<u32>();
+    let entry = |i: usize| x.row(i).squared_norm_l2() * f64::from(active(i)) / mask.width() as f64;
+    let mean = (0..n).map(entry).sum::<f64>() / n as f64;
+    // Inputs that are all zero have no scale; any ridge is as good.
+    let unit = if mean > 0.0 { mean } else { 1.0 };
+    (DECADES.0 * PER_DECADE..=DECADES.1 * PER_DECADE)
+        .map(|step| unit * 10f64.powf(f64::from(step) / f64::from(PER_DECADE)))
+        .map(three_digits)
+        .collect()
+}
+
+/// The nearest number of three significant digits: what a person would write.
+fn three_digits(x: f64) -> f64 {
+    format!("{x:.2e}").parse().unwrap_or(x)
+}
+
+fn leave_one_out(
+    equations: &Equations,
+    mask: &PackedMask,
+    par: Par,
+) -> Result<RidgePath, TrainError> {
+    let (n, k) = (equations.rows(), equations.outputs());
+    let eigen = SymmetricEigen::decompose(gram(equations.x(), mask, par)?.as_ref(), par)?;
+    let vectors = eigen.vectors();
+    // Rounding may leave values of either sign where there are zeros.
+    let values: Vec<f64> = eigen.values().iter().map(|s| s.max(0.0)).collect();
+    let ridges = grid(equations, mask);
+
+    // diagonal[(i, t)] = [(G + mu_t I)^-1]_ii.
+    let inverses = Mat::from_fn(n, ridges.len(), |j, t| 1.0 / (values[j] + ridges[t]));
+    let squares = Mat::from_fn(n, n, |i, j| vectors[(i, j)] * vectors[(i, j)]);
+    let diagonal = product(squares.as_ref(), inverses.as_ref(), par);
+    drop(squares);
+    let y = MatRef::from_row_major_slice(equations.y(), n, k);
+    let seen = product(vectors.transpose(), y, par);
+    let mut sums = vec![0.0; ridges.len()];
+    for c in 0..k {
+        let scaled = Mat::from_fn(n, ridges.len(), |j, t| seen[(j, c)] * inverses[(j, t)]);
+        let multipliers = product(vectors, scaled.as_ref(), par);
+        for (t, sum) in sums.iter_mut().enumerate() {
+            *sum += (0..n).map(|i| (multipliers[(i, t)] / diagonal[(i, t)]).powi(2)).sum::<f64>();
+        }
+    }
+    let size = norm(equations.y());
+    let points = ridges.iter().zip(sums).map(|(&ridge, sum)| RidgePoint {
+        ridge,
+        error: if size > 0.0 { sum.sqrt() / size } else { 0.0 },
+        effective_parameters: values.iter().map(|s| s / (s + ridge)).sum(),
+    });
+    Ok(RidgePath::new(Criterion::LeaveOneOut, points.collect()))
+}
+
+fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>, par: Par) -> Mat<f64> {
+    let mut c = Mat::zeros(a.nrows(), b.ncols());
+    matmul(c.as_mut(), Accum::Replace, a, b, 1.0, fixed_par(par));
+    c
+}
+
+fn cross_validation(
+    equations: &Equations,
+    mask: &PackedMask,
+    options: &Options,
+) -> Result<RidgePath, TrainError> {
+    let (n, k, par) = (equations.rows(), equations.outputs(), options.par);
+    // The block of one output, whatever the signs.
+    let ones = vec![1.0; mask.width()];
+    let signs = MatRef::from_row_major_slice(&ones, mask.width(), 1);
+    let operator = Dual { jacobian: Jacobian::new(mask, equations.x(), signs)?, ridge: 0.0 };
+    let process = |start: Vec<f64>| {
+        lanczos(&operator, MatRef::from_column_major_slice(&start, n, 1), STEPS, par)
+    };
+    let probes = (0..PROBES)
+        .map(|p| process(random_signs(n, options.seed, p as u64)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let targets = (0..k.min(OUTPUTS))
+        .map(|c| {
+            let weights: Vec<f64> = if k <= OUTPUTS {
+                (0..k).map(|other| f64::from(u8::from(other == c))).collect()
+            } else {
+                random_signs(k, options.seed, (PROBES + c) as u64)
+            };
+            let combine = |y: &[f64]| y.iter().zip(&weights).map(|(y, w)| y * w).sum();
+            process(equations.y().chunks_exact(k).map(combine).collect())
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let size: f64 = targets.iter().map(|t| t.start_norm().powi(2)).sum::<f64>().sqrt();
+    let judge = |ridge: f64, steps: usize| {
+        let inverse = |theta: f64| 1.0 / (theta.max(0.0) + ridge);
+        let total = |of: &[Tridiagonal], f: &dyn Fn(f64) -> f64| -> f64 {
+            of.iter().map(|t| t.truncated(steps).quadratic_form(f)).sum()
+        };
+        let trace = total(&probes, &inverse) / PROBES as f64;
+        let squares = total(&targets, &|theta| inverse(theta).powi(2));
+        let residual = squares.sqrt() * n as f64 / trace;
+        let error = if size > 0.0 { residual / size } else { 0.0 };
+        RidgePoint { ridge, error, effective_parameters: n as f64 - ridge * trace }
+    };
+    let points: Vec<RidgePoint> = (grid(equations, mask).into_iter().rev())
+        .map(|ridge| (judge(ridge, STEPS), judge(ridge, STEPS * 3 / 4)))
+        .enumerate()
+        // From the largest ridge down, where fewer steps do; the largest needs hardly any.
+        .take_while(|(at, (all, most))| {
+            *at == 0 || (all.error - most.error).abs() <= SETTLED * all.error
+        })
+        .map(|(_, (all, _))| all)
+        .collect();
+    let points = points.into_iter().rev().collect();
+    Ok(RidgePath::new(Criterion::GeneralisedCrossValidation, points))
+}
+
+#[cfg(test)]
+mod tests {
+    use nearlin_dense::Cholesky;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A problem of any shape with its initial mask, and `G` in full.
+    fn problem(n: usize, k: usize, seed: u64) -> (Equations, Options, PackedMask, Mat<f64>) {
+        let noise = |at: usize| {
+            let bits = (seed ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (bits ^ bits >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9).cast_signed() as f64
+                / 2f64.powi(63)
+        };
+        let x: Vec<f64> = (0..3 * n).map(noise).collect();
+        let y = (0..n * k).map(|at| x[at / k * 3] + 0.3 * noise(at + 100_000)).collect();
+        let equations = Equations::new(x, y, 3, k).unwrap();
+        let options = Options::default().width(128).seed(seed).par(Par::Seq);
+        let init = Init { inputs: 3, outputs: k, width: 128, seed, signs: Signs::Random };
+        let mask = init.network(1.0).unwrap().forward(equations.x(), Par::Seq).unwrap().mask;
+        let lower = gram(equations.x(), &mask, Par::Seq).unwrap();
+        let g = Mat::from_fn(n, n, |i, j| lower[(i.max(j), i.min(j))]);
+        (equations, options, mask, g)
+    }
+
+    /// `(G + mu I)^-1 b` for the rows and columns in `kept`.
+    fn solve(g: &Mat<f64>, kept: &[usize], mu: f64, b: &Mat<f64>) -> Mat<f64> {
+        let a = Mat::from_fn(kept.len(), kept.len(), |i, j| {
+            g[(kept[i], kept[j])] + if i == j { mu } else { 0.0 }
+        });
+        let mut x = Mat::from_fn(kept.len(), b.ncols(), |i, c| b[(kept[i], c)]);
+        Cholesky::factor(a, Par::Seq).unwrap().solve_in_place(x.as_mut(), Par::Seq);
+        x
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        /// The closed form is what fits without each example say of it.
+        ///
+        /// Ridges down to 1e-3 of the mean of the diagonal, where the systems' condition is below
+        /// `n 1e3`: each way then errs by some `n 1e3 eps`, so 1e-8 is ample, and a wrong formula is off
+        /// by a factor.
+        #[test]
+        fn leaving_out_is_leaving_out(n in 5usize..25, k in 1usize..4, seed: u64) {
+            let (equations, _, mask, g) = problem(n, k, seed);
+            let path = leave_one_out(&equations, &mask, Par::Seq).unwrap();
+            let y = Mat::from_fn(n, k, |i, c| equations.y()[i * k + c]);
+            for point in path.points.iter().skip(3 * PER_DECADE as usize).step_by(5) {
+                let mut sum = 0.0;
+                for out in 0..n {
+                    let kept: Vec<usize> = (0..n).filter(|&i| i != out).collect();
+                    let multipliers = solve(&g, &kept, point.ridge, &y);
+                    for c in 0..k {
+                        let predicted: f64 =
+                            kept.iter().zip(0..).map(|(&i, at)| g[(out, i)] * multipliers[(at, c)]).sum();
+                        sum += (y[(out, c)] - predicted).powi(2);
+                    }
+                }
+                let error = sum.sqrt() / norm(equations.y());
+                prop_assert!((point.error - error).abs() <= 1e-8 * error, "{point:?}, {error}");
+            }
+        }
+
+        /// Lanczos as long as the matrix gives the forms themselves: the same criterion from a factor,
+        /// with the same probes.
+        #[test]
+        fn cross_validation_is_its_formula(n in 5usize..40, k in 1usize..5, seed: u64) {
+            let (equations, options, mask, g) = problem(n, k, seed);
+            let path = cross_validation(&equations, &mask, &options).unwrap();
+            let all: Vec<usize> = (0..n).collect();
+            let probes: Vec<Vec<f64>> =
+                (0..PROBES).map(|p| random_signs(n, options.seed, p as u64)).collect();
+            let probes = Mat::from_fn(n, PROBES, |i, p| probes[p][i]);
+            let weights = |c: usize| -> Vec<f64> {
+                if k <= OUTPUTS {
+                    (0..k).map(|other| f64::from(u8::from(other == c))).collect()
+                } else {
+                    random_signs(k, options.seed, (PROBES + c) as u64)
+                }
+            };
+            let y = Mat::from_fn(n, k.min(OUTPUTS), |i, c| {
+                let weights = weights(c);
+                (0..k).map(|o| weights[o] * equations.y()[i * k + o]).sum::<f64>()
+            });
+            prop_assert_eq!(path.points.len(), grid(&equations, &mask).len());
+            for point in path.points.iter().skip(3 * PER_DECADE as usize).step_by(5) {
+                let solved = solve(&g, &all, point.ridge, &probes);
+                let trace = (0..PROBES)
+                    .flat_map(|p| (0..n).map(move |i| (i, p)))
+                    .map(|at| solved[at] * probes[at])
+                    .sum::<f64>() / PROBES as f64;
+                let residual = solve(&g, &all, point.ridge, &y);
+                let error = residual.norm_l2() * n as f64 / trace / y.norm_l2();
+                prop_assert!((point.error - error).abs() <= 1e-8 * error, "{point:?}, {error}");
+                let parameters = n as f64 - point.ridge * trace;
+                prop_assert!((point.effective_parameters - parameters).abs() <= 1e-7 * n as f64);
+            }
+        }
+    }
+
+    /// Of ridges that are equally good the largest; nothing to fit is no error.
+    #[test]
+    fn ties_and_nothing() {
+        let (_, options, mask, _) = problem(9, 1, 1);
+        let (x, zero) = (problem(9, 1, 1).0, vec![0.0; 9]);
+        let x = (0..27).map(|at| x.x()[(at / 3, at % 3)]).collect();
+        let equations = Equations::new(x, zero, 3, 1).unwrap();
+        for path in [
+            leave_one_out(&equations, &mask, Par::Seq).unwrap(),
+            cross_validation(&equations, &mask, &options).unwrap(),
+        ] {
+            assert!(path.points.iter().all(|point| point.error == 0.0));
+            assert_eq!(path.best + 1, path.points.len());
+        }
+    }
+}
