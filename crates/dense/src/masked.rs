@@ -65,21 +65,8 @@ pub fn masked_adjoint<T: Real>(
     Ok(())
 }
 
-/// Shape of the scratch that [`masked_gram_apply`] needs: m x d, or nothing where one sweep does.
-#[must_use]
-pub fn masked_gram_scratch<T: Real>(
-    mask: &PackedMask,
-    x: MatRef<'_, T>,
-    signs: MatRef<'_, T>,
-) -> (usize, usize) {
-    let layer = Layer { mask, x, signs, alpha: T::of(1.0) };
-    if layer.suits() { (0, 0) } else { (mask.width(), x.ncols()) }
-}
-
-/// `y <- alpha^2 J J^T u`: [`masked_adjoint`] and [`masked_apply`] in one sweep over the neurons where
-/// there is one output, one after the other through `scratch` where there are several.
-///
-/// `scratch` has the shape that [`masked_gram_scratch`] tells.
+/// `y <- alpha^2 J J^T u`: [`masked_adjoint`] and [`masked_apply`] in one sweep over the neurons, so that
+/// nothing of size m x d is stored.
 ///
 /// `y, u : n x K`, the other operands as in [`masked_apply`], and the cost of both.
 ///
@@ -93,7 +80,6 @@ pub fn masked_gram_apply<T: Real>(
     u: MatRef<'_, T>,
     signs: MatRef<'_, T>,
     alpha: T,
-    mut scratch: MatMut<'_, T>,
     par: Par,
 ) -> Result<(), DenseError> {
     let layer = Layer::new(mask, x, signs, alpha)?;
@@ -101,8 +87,8 @@ pub fn masked_gram_apply<T: Real>(
     layer.check_outputs("output", y.as_ref())?;
     if layer.suits() {
         layer.gram_apply(y, u, par);
-        return Ok(());
+    } else {
+        tiles::gram_apply(layer, y, u, par);
     }
-    masked_adjoint(scratch.as_mut(), mask, x, u, signs, alpha, par)?;
-    masked_apply(y, mask, x, scratch.as_ref(), signs, alpha, par)
+    Ok(())
 }

@@ -19,7 +19,7 @@ mod rectified;
 mod simd;
 
 pub(crate) use self::factor::factor;
-pub(crate) use self::products::{adjoint, apply};
+pub(crate) use self::products::{adjoint, apply, gram_apply};
 pub use self::rectified::{Rectified, rectified_apply};
 pub(crate) use self::simd::Plain;
 pub(crate) use self::simd::Vector;

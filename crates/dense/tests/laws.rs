@@ -6,8 +6,8 @@ mod common;
 use common::{matrix, noise};
 use faer::{Mat, MatRef, Par};
 use nearlin_dense::{
-    Cholesky, DenseError, PackedMask, Real, Triangular, masked_adjoint, masked_apply, mirror_lower,
-    popcount_gram, popcount_gram_update, qr_r, symmetric_product,
+    Cholesky, DenseError, PackedMask, Real, Triangular, masked_adjoint, masked_apply,
+    masked_gram_apply, mirror_lower, popcount_gram, popcount_gram_update, qr_r, symmetric_product,
 };
 use proptest::prelude::*;
 
@@ -236,6 +236,9 @@ fn results_do_not_depend_on_threads() {
         masked_apply(y.as_mut(), &mask, x.as_ref(), v.as_ref(), signs.as_ref(), 1.0, par).unwrap();
         masked_adjoint(w.as_mut(), &mask, x.as_ref(), u.as_ref(), signs.as_ref(), 1.0, par)
             .unwrap();
+        let mut s = Mat::zeros(301, 2);
+        let signs = signs.as_ref();
+        masked_gram_apply(s.as_mut(), &mask, x.as_ref(), u.as_ref(), signs, 1.0, par).unwrap();
         let mut g = symmetric_product(x.as_ref(), par);
         popcount_gram(g.as_mut(), &mask, 1.0, par).unwrap();
         let mut updated = g.clone();
@@ -253,7 +256,7 @@ fn results_do_not_depend_on_threads() {
         let r = qr_r(&mut big.clone(), par).unwrap();
         let mut solved = u.clone();
         Triangular::upper(r.clone()).unwrap().solve_gram_in_place(solved.as_mut(), par);
-        [y, w, g, updated, solution, r, solved]
+        [y, w, s, g, updated, solution, r, solved]
     };
     let reference = run(Par::Seq);
     for threads in 1..=3 {

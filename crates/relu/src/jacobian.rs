@@ -1,9 +1,7 @@
 //! The Jacobian of the outputs in the weights, as an operator.
 
 use faer::{MatMut, MatRef, Par};
-use nearlin_dense::{
-    PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply, masked_gram_scratch,
-};
+use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply};
 
 use crate::shared::Shared;
 use crate::{Activations, ReluError};
@@ -125,17 +123,18 @@ impl<'a, T: Real> Jacobian<'a, T> {
             .map_err(ReluError::from_dense)
     }
 
-    /// Shape of the scratch of [`apply_gram`](Self::apply_gram): m x d, or nothing where one sweep does.
+    /// Shape of the scratch of [`apply_gram`](Self::apply_gram): m x d where neurons share directions, and
+    /// nothing elsewhere.
     #[must_use]
     pub fn gram_scratch(&self) -> (usize, usize) {
         if self.shared.is_some() {
             return (self.width(), self.inputs());
         }
-        masked_gram_scratch(self.mask, self.x, self.signs)
+        (0, 0)
     }
 
-    /// `y <- J J^T u`, with `y, u : n x K`, at the cost of both products; in one sweep over the neurons
-    /// where there is one output, through `scratch` otherwise.
+    /// `y <- J J^T u`, with `y, u : n x K`, at the cost of both products: in one sweep over the neurons,
+    /// but through `scratch` where they share directions.
     ///
     /// # Errors
     /// [`ReluError::Shape`] if an operand does not fit.
@@ -150,7 +149,7 @@ impl<'a, T: Real> Jacobian<'a, T> {
             self.apply_adjoint(scratch.as_mut(), u, par)?;
             return self.apply(y, scratch.as_ref(), par);
         }
-        masked_gram_apply(y, self.mask, self.x, u, self.signs, self.scale(), scratch, par)
+        masked_gram_apply(y, self.mask, self.x, u, self.signs, self.scale(), par)
             .map_err(ReluError::from_dense)
     }
 

@@ -2,13 +2,13 @@
 
 use faer::{MatMut, MatRef, Par};
 
-use super::kernel::Strip;
+use super::kernel::{Panel, Strip};
 use super::simd::{Task, Vector, on_vectors, panels, panels_mut};
 use super::{BLOCK, HELD, PACKED, WORD, block, pack};
-use crate::Real;
 use crate::layer::Layer;
-use crate::parallel::{for_each_part, for_each_row_chunk};
+use crate::parallel::{TASKS, for_each_part, for_each_row_chunk};
 use crate::transpose::columns;
+use crate::{PackedMask, Real};
 
 /// Examples of a task: the packed weights of a strip serve all of them.
 const EXAMPLES: usize = 2 * WORD;
@@ -39,6 +39,20 @@ pub(crate) fn adjoint<T: Real>(
     }
 }
 
+/// `y <- alpha^2 J J^T u`, with `y, u : n x K`, in one sweep over the neurons.
+pub(crate) fn gram_apply<T: Real>(
+    layer: Layer<'_, T>,
+    mut y: MatMut<'_, T>,
+    u: MatRef<'_, T>,
+    par: Par,
+) {
+    if layer.is_empty() {
+        y.fill(T::of(0.0));
+    } else {
+        on_vectors(Sweep { layer, y, u, par });
+    }
+}
+
 /// Packs rows of `inner : S x P` and `outer : S x C` for one strip after the other.
 fn pack_strips<T: Real>(
     out: &mut [T],
@@ -54,6 +68,86 @@ fn pack_strips<T: Real>(
         pack::inner(to_inner, inner.subrows(first, count), scale);
         pack::outer(to_outer, outer.subrows(first, count), T::of(1.0));
     });
+}
+
+/// Operands packed by [`pack_strips`]: strips of `rows`, each `S x (P + C)` numbers.
+#[derive(Clone, Copy)]
+struct Strips<'a, T> {
+    packed: &'a [T],
+    rows: usize,
+    /// P.
+    inner: usize,
+    /// C.
+    outer: usize,
+}
+
+impl<'a, T> Strips<'a, T> {
+    /// The first `s` of each strip, how many there are, and their packed operands.
+    fn each(self) -> impl Iterator<Item = (usize, usize, &'a [T], &'a [T])> {
+        let each = self.inner + self.outer;
+        self.packed.chunks(self.rows * each).enumerate().map(move |(b, packed)| {
+            let count = packed.len() / each;
+            let (inner, outer) = packed.split_at(count * self.inner);
+            (b * self.rows, count, inner, outer)
+        })
+    }
+}
+
+/// Adds to the sums of the examples `first ..`, which are lanes, what packed neurons `from ..` give.
+fn apply_strips<T: Real, V: Vector<T>>(
+    mask: &PackedMask,
+    strips: Strips<'_, T>,
+    (from, first): (usize, usize),
+    lanes: &[Panel<V>],
+    sums: &mut [Panel<V>],
+    strip: &mut [Panel<V>],
+) {
+    let width = 2 * V::LANES;
+    for (s, count, inner, outer) in strips.each() {
+        let sums = sums.chunks_exact_mut(strips.outer);
+        let lanes = lanes.chunks_exact(strips.inner);
+        let mut words = [0; BLOCK];
+        for (p, (sums, lanes)) in sums.zip(lanes).enumerate() {
+            let shift = p * width % WORD;
+            if shift == 0 {
+                let words = &mut words[..count.next_multiple_of(WORD)];
+                columns(words, mask, first + p * width, (from + s) / WORD);
+            }
+            let products = &mut strip[..count];
+            V::masked(Strip { inner, outer, lanes, products, sums }, &words, shift);
+        }
+    }
+}
+
+/// Adds to the sums of the neurons `first ..`, which are lanes, what all examples give.
+fn adjoint_strips<T: Real, V: Vector<T>>(
+    mask: &PackedMask,
+    strips: Strips<'_, T>,
+    first: usize,
+    lanes: &[Panel<V>],
+    sums: &mut [Panel<V>],
+    strip: &mut [Panel<V>],
+) {
+    let width = 2 * V::LANES;
+    for (s, count, inner, outer) in strips.each() {
+        let sums = sums.chunks_exact_mut(strips.outer);
+        let lanes = lanes.chunks_exact(strips.inner);
+        let mut words = [0; BLOCK];
+        for (p, (sums, lanes)) in sums.zip(lanes).enumerate() {
+            let (at, shift) = ((first + p * width) / WORD, p * width % WORD);
+            if shift == 0 {
+                let words = words[..count].iter_mut().enumerate();
+                words.for_each(|(i, word)| *word = mask.row(s + i)[at]);
+            }
+            let products = &mut strip[..count];
+            V::masked(Strip { inner, outer, lanes, products, sums }, &words, shift);
+        }
+    }
+}
+
+/// Neurons of a task of the adjoint: their sums stay in a second-level cache.
+fn neurons(d: usize) -> usize {
+    (HELD / d / WORD * WORD).clamp(WORD, 4 * WORD)
 }
 
 struct Apply<'a, T> {
@@ -92,26 +186,9 @@ impl<T: Real> Task<T> for Apply<'_, T> {
                         let (sums, strip) = buffer.split_at_mut(width * count * k);
                         pack::lanes(sums, width, y.as_ref());
                         let strip = panels_mut::<T, V>(strip);
-                        for (b, weights) in weights.chunks(rows * (d + k)).enumerate() {
-                            let strip = &mut strip[..weights.len() / (d + k)];
-                            let (inner, outer) = weights.split_at(strip.len() * d);
-                            let at = (from + b * rows) / WORD;
-                            let sums = panels_mut::<T, V>(sums).chunks_exact_mut(k);
-                            let mut words = [0; BLOCK];
-                            for (p, (sums, lanes)) in sums.zip(lanes.chunks_exact(d)).enumerate() {
-                                let shift = p * width % WORD;
-                                if shift == 0 {
-                                    let words = &mut words[..strip.len().next_multiple_of(WORD)];
-                                    columns(words, mask, first + p * width, at);
-                                }
-                                let products = &mut *strip;
-                                V::masked(
-                                    Strip { inner, outer, lanes, products, sums },
-                                    &words,
-                                    shift,
-                                );
-                            }
-                        }
+                        let strips = Strips { packed: weights, rows, inner: d, outer: k };
+                        let at = (from, first);
+                        apply_strips(mask, strips, at, lanes, panels_mut(sums), strip);
                         pack::unpack_lanes(y.as_mut(), width, sums);
                     });
                 });
@@ -134,7 +211,7 @@ impl<T: Real> Task<T> for Adjoint<'_, T> {
         let (n, d, k) = (mask.nrows(), x.ncols(), signs.ncols());
         let width = 2 * V::LANES;
         let rows = block(d + k);
-        let neurons = (HELD / d / WORD * WORD).clamp(WORD, 4 * WORD);
+        let neurons = neurons(d);
         T::with_buffer(n * (d + k), |examples| {
             pack_strips(examples, rows, (u, alpha), x, par);
             for_each_row_chunk(v, neurons, par, |first, mut v| {
@@ -145,26 +222,87 @@ impl<T: Real> Task<T> for Adjoint<'_, T> {
                     sums.fill(T::of(0.0));
                     pack::lanes(lanes, width, signs.subrows(first, v.nrows()));
                     let (lanes, strip) = (panels::<T, V>(lanes), panels_mut::<T, V>(strip));
-                    for (b, examples) in examples.chunks(rows * (d + k)).enumerate() {
-                        let strip = &mut strip[..examples.len() / (d + k)];
-                        let (inner, outer) = examples.split_at(strip.len() * k);
-                        let sums = panels_mut::<T, V>(sums).chunks_exact_mut(d);
-                        let mut words = [0; BLOCK];
-                        for (p, (sums, lanes)) in sums.zip(lanes.chunks_exact(k)).enumerate() {
-                            let (at, shift) = ((first + p * width) / WORD, p * width % WORD);
-                            if shift == 0 {
-                                let words = words[..strip.len()].iter_mut().enumerate();
-                                words.for_each(|(s, word)| *word = mask.row(b * rows + s)[at]);
-                            }
-                            let products = &mut *strip;
-                            V::masked(Strip { inner, outer, lanes, products, sums }, &words, shift);
-                        }
-                    }
+                    let strips = Strips { packed: examples, rows, inner: k, outer: d };
+                    adjoint_strips(mask, strips, first, lanes, panels_mut(sums), strip);
                     pack::unpack_lanes(v.as_mut(), width, sums);
                 });
             });
         });
     }
+}
+
+struct Sweep<'a, T> {
+    layer: Layer<'a, T>,
+    y: MatMut<'a, T>,
+    u: MatRef<'a, T>,
+    par: Par,
+}
+
+impl<T: Real> Task<T> for Sweep<'_, T> {
+    /// Each task goes through its share of the neurons, a few at a time: their part of `J^T u`, packed
+    /// anew as the weights of `J v`, whose sums for all examples are a vector of the task's own.
+    fn run<V: Vector<T>>(self) {
+        let Self { layer, y, u, par } = self;
+        let Layer { mask, x, signs, alpha } = layer;
+        let (n, m, d, k) = (mask.nrows(), mask.width(), x.ncols(), signs.ncols());
+        let (width, rows) = (2 * V::LANES, block(d + k));
+        let share = m.div_ceil(TASKS).next_multiple_of(neurons(d));
+        let tasks = m.div_ceil(share);
+        let (len, part) = (n.next_multiple_of(width) * d, n.next_multiple_of(width) * k);
+        T::with_buffer(len + tasks * part + n * (d + k), |buffer| {
+            let (lanes, buffer) = buffer.split_at_mut(len);
+            let (parts, examples) = buffer.split_at_mut(tasks * part);
+            for_each_part(lanes, width * d, par, |panel, out| {
+                let first = panel * width;
+                pack::lanes(out, width, x.subrows(first, width.min(n - first)));
+            });
+            pack_strips(examples, rows, (u, alpha), x, par);
+            let lanes = panels::<T, V>(lanes);
+            let examples = Strips { packed: &*examples, rows, inner: k, outer: d };
+            for_each_part(parts, part, par, |task, sums| {
+                sums.fill(T::of(0.0));
+                let sums = panels_mut::<T, V>(sums);
+                for first in (task * share..m.min((task + 1) * share)).step_by(neurons(d)) {
+                    sweep_chunk(layer, examples, first, lanes, sums);
+                }
+            });
+            let (total, others) = parts.split_at_mut(part);
+            for other in others.chunks_exact(part) {
+                total.iter_mut().zip(other).for_each(|(t, &o)| *t += o);
+            }
+            pack::unpack_lanes(y, width, total);
+        });
+    }
+}
+
+/// `sums <- sums + alpha^2 J J^T u` for the neurons from `first` on that are taken together; `lanes` and
+/// `sums` are those of all examples.
+fn sweep_chunk<T: Real, V: Vector<T>>(
+    Layer { mask, x, signs, alpha }: Layer<'_, T>,
+    examples: Strips<'_, T>,
+    first: usize,
+    lanes: &[Panel<V>],
+    sums: &mut [Panel<V>],
+) {
+    let (d, k, width, rows) = (x.ncols(), signs.ncols(), 2 * V::LANES, examples.rows);
+    let count = neurons(d).min(mask.width() - first);
+    let signs = signs.subrows(first, count);
+    let len = count.next_multiple_of(width);
+    T::with_buffer(len * (d + k) + width * rows + count * (2 * d + k), |buffer| {
+        let (v_sums, buffer) = buffer.split_at_mut(len * d);
+        let (v_lanes, buffer) = buffer.split_at_mut(len * k);
+        let (strip, buffer) = buffer.split_at_mut(width * rows);
+        let (v, weights) = buffer.split_at_mut(count * d);
+        let strip = panels_mut(strip);
+        v_sums.fill(T::of(0.0));
+        pack::lanes(v_lanes, width, signs);
+        adjoint_strips::<T, V>(mask, examples, first, panels(v_lanes), panels_mut(v_sums), strip);
+        pack::unpack_lanes(MatMut::from_row_major_slice_mut(v, count, d), width, v_sums);
+        let v = MatRef::from_row_major_slice(v, count, d);
+        pack_strips(weights, rows, (v, alpha), signs, Par::Seq);
+        let weights = Strips { packed: &*weights, rows, inner: d, outer: k };
+        apply_strips(mask, weights, (first, 0), lanes, sums, strip);
+    });
 }
 
 #[cfg(test)]
@@ -203,6 +341,13 @@ mod tests {
             })
         };
         assert!(close(&y, d + m) && close(&w, k + n), "{}", T::NAME);
+        // Both products in one sweep, on either path, and one after the other.
+        let [mut one, mut other, mut apart] = [0, 1, 2].map(|_| Mat::zeros(n, k));
+        on_vectors(Sweep { layer, y: one.as_mut(), u, par });
+        Sweep { layer, y: other.as_mut(), u, par }.run::<T::Plain>();
+        apply(layer, apart.as_mut(), w[0].as_ref(), par);
+        assert!(close(&[one.clone(), other], k + n + d + m), "{}", T::NAME);
+        assert!(close(&[one, apart], k + n + d + m), "{}", T::NAME);
     }
 
     #[test]
