@@ -1,9 +1,10 @@
 //! Operands in the order in which the tiles read them.
 
-use faer::{MatMut, MatRef};
+use faer::{MatMut, MatRef, Par};
 
 use super::{DEPTH, groups};
 use crate::Real;
+use crate::parallel::for_each_part;
 
 /// `out[p width + l] <- scale a_lp` for the rows `l` of `a`, of which there are at most `width`.
 fn interleave<T: Real>(out: &mut [T], width: usize, a: MatRef<'_, T>, scale: T) {
@@ -68,6 +69,14 @@ pub(super) fn lanes<T: Real>(out: &mut [T], width: usize, a: MatRef<'_, T>) {
         }
         interleave(out, width, a.subrows(first, count), T::of(1.0));
     }
+}
+
+/// [`lanes`], a panel to a task.
+pub(super) fn lanes_par<T: Real>(out: &mut [T], width: usize, a: MatRef<'_, T>, par: Par) {
+    for_each_part(out, width * a.ncols(), par, |panel, out| {
+        let first = panel * width;
+        lanes(out, width, a.subrows(first, width.min(a.nrows() - first)));
+    });
 }
 
 /// `a <-` panels of lanes, the inverse of [`lanes`].

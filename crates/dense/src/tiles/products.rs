@@ -169,10 +169,7 @@ impl<T: Real> Task<T> for Apply<'_, T> {
         let len = n.next_multiple_of(width) * d;
         T::with_buffer(len + stretch * (d + k), |buffer| {
             let (lanes, weights) = buffer.split_at_mut(len);
-            for_each_part(lanes, width * d, par, |panel, out| {
-                let first = panel * width;
-                pack::lanes(out, width, x.subrows(first, width.min(n - first)));
-            });
+            pack::lanes_par(lanes, width, x, par);
             let lanes = panels::<T, V>(lanes);
             for from in (0..m).step_by(stretch) {
                 let neurons = stretch.min(m - from);
@@ -252,10 +249,7 @@ impl<T: Real> Task<T> for Sweep<'_, T> {
         T::with_buffer(len + tasks * part + n * (d + k), |buffer| {
             let (lanes, buffer) = buffer.split_at_mut(len);
             let (parts, examples) = buffer.split_at_mut(tasks * part);
-            for_each_part(lanes, width * d, par, |panel, out| {
-                let first = panel * width;
-                pack::lanes(out, width, x.subrows(first, width.min(n - first)));
-            });
+            pack::lanes_par(lanes, width, x, par);
             pack_strips(examples, rows, (u, alpha), x, par);
             let lanes = panels::<T, V>(lanes);
             let examples = Strips { packed: &*examples, rows, inner: k, outer: d };

@@ -187,10 +187,7 @@ impl<T: Real> Task<T> for Forward<'_, T> {
         let len = n.next_multiple_of(width) * d;
         T::with_buffer(len + stretch * each, |buffer| {
             let (lanes, weights) = buffer.split_at_mut(len);
-            for_each_part(lanes, width * d, plan.par, |panel, out| {
-                let first = panel * width;
-                pack::lanes(out, width, x.subrows(first, width.min(n - first)));
-            });
+            pack::lanes_par(lanes, width, x, plan.par);
             let lanes = panels::<T, V>(lanes);
             for from in (0..p).step_by(stretch) {
                 let weights = &mut weights[..stretch.min(p - from) * each];
