@@ -27,8 +27,8 @@ pub struct Cholesky<T> {
 }
 
 impl<T: Real> Cholesky<T> {
-    /// Factors `a` (n x n, symmetric positive definite, lower triangle read) in its own memory,
-    /// at `n^3 / 3` flops.
+    /// Factors `a` (n x n, symmetric positive definite, lower triangle read) in its own memory
+    /// and a buffer of `512 n` numbers, at `n^3 / 3` flops.
     ///
     /// # Errors
     /// [`DenseError::Shape`] if `a` is not square, [`DenseError::NotPositiveDefinite`] if a pivot

@@ -12,7 +12,7 @@ use nearlin_krylov::{LinOp, Precond};
 use nearlin_relu::Jacobian;
 
 /// `u -> J J^T u + mu u`, matrix-free: `4 n m (d + K)` flops, and scratch for one `m x d` matrix where
-/// there are several outputs.
+/// neurons share directions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dual<'a, T> {
     pub(crate) jacobian: Jacobian<'a, T>,

@@ -184,7 +184,7 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
     // Of two states, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 3.0 } else { 2.0 };
     let masks = states * n * (m / 64.0).ceil() * 8.0;
-    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons.
+    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons at most.
     let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
     let vectors = 8.0 * ((4.0 + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
     let inputs = 8.0 * 3.0 * n * (d + k);

@@ -10,7 +10,7 @@ pub fn ridge_curve(points: &[(f64, f64)], used: f64, criterion: &str, title: &st
         vec![Series::new(format!("{criterion} error"), points.to_vec(), Style::LineMarkers)];
     if let Some(error) = at(points, used) {
         let mark = vec![(used, error)];
-        series.push(Series::new(format!("ridge {used:.3e} of this run"), mark, Style::Markers));
+        series.push(Series::new(format!("ridge {used} of this run"), mark, Style::Markers));
     }
     Chart {
         title: title.into(),

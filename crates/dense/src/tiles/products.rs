@@ -93,14 +93,14 @@ impl<'a, T> Strips<'a, T> {
     }
 }
 
-/// Adds to the sums of the examples `first ..`, which are lanes, what packed neurons `from ..` give.
-fn apply_strips<T: Real, V: Vector<T>>(
-    mask: &PackedMask,
+/// Adds to the sums of lanes what packed strips give them. Where panel `p` begins a word of lanes,
+/// `read(words, s, p)` reads those lanes' bits for the strip from `s` on.
+fn add_strips<T: Real, V: Vector<T>>(
     strips: Strips<'_, T>,
-    (from, first): (usize, usize),
     lanes: &[Panel<V>],
     sums: &mut [Panel<V>],
     strip: &mut [Panel<V>],
+    read: impl Fn(&mut [u64], usize, usize),
 ) {
     let width = 2 * V::LANES;
     for (s, count, inner, outer) in strips.each() {
@@ -110,8 +110,7 @@ fn apply_strips<T: Real, V: Vector<T>>(
         for (p, (sums, lanes)) in sums.zip(lanes).enumerate() {
             let shift = p * width % WORD;
             if shift == 0 {
-                let words = &mut words[..count.next_multiple_of(WORD)];
-                columns(words, mask, first + p * width, (from + s) / WORD);
+                read(&mut words[..count.next_multiple_of(WORD)], s, p);
             }
             let products = &mut strip[..count];
             V::masked(Strip { inner, outer, lanes, products, sums }, &words, shift);
@@ -119,7 +118,21 @@ fn apply_strips<T: Real, V: Vector<T>>(
     }
 }
 
-/// Adds to the sums of the neurons `first ..`, which are lanes, what all examples give.
+/// [`add_strips`] for the examples `first ..` as lanes and packed neurons `from ..`.
+fn apply_strips<T: Real, V: Vector<T>>(
+    mask: &PackedMask,
+    strips: Strips<'_, T>,
+    (from, first): (usize, usize),
+    lanes: &[Panel<V>],
+    sums: &mut [Panel<V>],
+    strip: &mut [Panel<V>],
+) {
+    add_strips(strips, lanes, sums, strip, |words, s, p| {
+        columns(words, mask, first + p * 2 * V::LANES, (from + s) / WORD);
+    });
+}
+
+/// [`add_strips`] for the neurons `first ..` as lanes and all examples.
 fn adjoint_strips<T: Real, V: Vector<T>>(
     mask: &PackedMask,
     strips: Strips<'_, T>,
@@ -128,21 +141,11 @@ fn adjoint_strips<T: Real, V: Vector<T>>(
     sums: &mut [Panel<V>],
     strip: &mut [Panel<V>],
 ) {
-    let width = 2 * V::LANES;
-    for (s, count, inner, outer) in strips.each() {
-        let sums = sums.chunks_exact_mut(strips.outer);
-        let lanes = lanes.chunks_exact(strips.inner);
-        let mut words = [0; BLOCK];
-        for (p, (sums, lanes)) in sums.zip(lanes).enumerate() {
-            let (at, shift) = ((first + p * width) / WORD, p * width % WORD);
-            if shift == 0 {
-                let words = words[..count].iter_mut().enumerate();
-                words.for_each(|(i, word)| *word = mask.row(s + i)[at]);
-            }
-            let products = &mut strip[..count];
-            V::masked(Strip { inner, outer, lanes, products, sums }, &words, shift);
-        }
-    }
+    add_strips(strips, lanes, sums, strip, |words, s, p| {
+        let at = (first + p * 2 * V::LANES) / WORD;
+        let rows = s..mask.nrows();
+        words.iter_mut().zip(rows).for_each(|(word, i)| *word = mask.row(i)[at]);
+    });
 }
 
 /// Neurons of a task of the adjoint: their sums stay in a second-level cache.
@@ -304,7 +307,6 @@ mod tests {
     use faer::Mat;
 
     use super::*;
-    use crate::PackedMask;
 
     /// The vectors of this machine and plain arrays round differently: each within
     /// `(t + 4) eps / 2` of the sum of the terms' sizes, where `t` is the number of a term's sums
