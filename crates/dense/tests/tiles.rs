@@ -123,12 +123,14 @@ proptest! {
     }
 }
 
-/// More inputs than a tile is summed over at once, and more neurons than are packed at once.
+/// More inputs than a tile is summed over at once, more neurons than are packed at once, and sums of a
+/// word of lanes over more than one strip.
 #[test]
 fn pieces_fit_together() {
     entrywise::<f64>((5, 1100, 600, 3), 0, 1).unwrap();
     entrywise::<f32>((70, 130, 300, 2), 3, 2).unwrap();
     entrywise::<f32>((3, 5, 2, 300), 9, 3).unwrap();
+    entrywise::<f64>((210, 150, 290, 3), 1, 4).unwrap();
 }
 
 /// Empty sums are zero.

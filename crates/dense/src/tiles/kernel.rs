@@ -14,18 +14,18 @@ const MOST_LANES: usize = 8;
 /// Two vectors of lanes.
 pub(super) type Panel<V> = [V; 2];
 
-/// The operands of one strip and one panel.
+/// The operands of one strip and some panels, L of them.
 #[derive(Debug)]
 pub struct Strip<'a, T, V> {
     /// Packed as [`inner`](super::pack::inner) does, S x P.
     pub(super) inner: &'a [T],
     /// Packed as [`outer`](super::pack::outer) does, S x C.
     pub(super) outer: &'a [T],
-    /// P.
+    /// L x P.
     pub(super) lanes: &'a [Panel<V>],
-    /// The strip, S.
+    /// The strip, L x S.
     pub(super) products: &'a mut [Panel<V>],
-    /// C.
+    /// L x C.
     pub(super) sums: &'a mut [Panel<V>],
 }
 
@@ -63,20 +63,24 @@ macro_rules! with_rows {
 
 /// `sums <- sums +` the masked product, where bit `shift + l` of `words_s` is the mask of lane `l`.
 #[inline(always)]
-pub(super) fn masked<T: Real, V: Vector<T>>(of: Strip<'_, T, V>, words: &[u64], shift: usize) {
-    let Strip { inner, outer, lanes, products: strip, sums } = of;
-    let words = &words[..strip.len()];
-    fill(
-        strip,
-        inner,
-        lanes,
-        #[inline(always)]
-        |s, [a, b]: Panel<V>| {
-            let bits = words[s] >> shift;
-            [a.keep(bits), b.keep(bits >> V::LANES)]
-        },
-    );
-    add(sums, outer, strip);
+pub(super) fn masked<T: Real, V: Vector<T>>(of: Strip<'_, T, V>, words: &[u64], mut shift: usize) {
+    let Strip { inner, outer, lanes, products, sums } = of;
+    let count = words.len();
+    let strips = products.chunks_exact_mut(count);
+    for (strip, lanes) in strips.zip(lanes.chunks_exact(inner.len() / count)) {
+        fill(
+            strip,
+            inner,
+            lanes,
+            #[inline(always)]
+            |s, [a, b]: Panel<V>| {
+                let bits = words[s] >> shift;
+                [a.keep(bits), b.keep(bits >> V::LANES)]
+            },
+        );
+        shift += 2 * V::LANES;
+    }
+    add(sums, outer, products, count);
 }
 
 /// Fills the strip with plain products, and ors `[product > 0]` to `words`, from bit `shift` on.
@@ -110,6 +114,7 @@ pub(super) fn rectified<T: Real, V: Vector<T>>(
     shift: usize,
 ) {
     let Strip { inner, outer, lanes, products: strip, sums } = of;
+    let count = strip.len();
     fill(
         strip,
         inner,
@@ -122,7 +127,7 @@ pub(super) fn rectified<T: Real, V: Vector<T>>(
         *delta = [a, b];
         *word |= (bits_a | bits_b << V::LANES) << shift;
     }
-    add(sums, outer, strip);
+    add(sums, outer, strip, count);
 }
 
 /// `lanes <- L^-1 lanes`, with `L` packed as [`pack_solver`](super::factor) does.
@@ -251,16 +256,26 @@ fn fill<T: Real, V: Vector<T>>(
     }
 }
 
-/// `sums_c <- sums_c + sum over s of outer_sc strip_s`.
+/// `sums_c <- sums_c + sum over s of outer_sc strip_s` for every panel, whose strips are `count` long: the
+/// operand is read once for all of them.
 #[inline(always)]
-fn add<T: Real, V: Vector<T>>(sums: &mut [Panel<V>], mut outer: &[T], strip: &[Panel<V>]) {
-    for group in groups(sums.len()) {
-        let (a, rest) = outer.split_at(group.len() * strip.len());
+fn add<T: Real, V: Vector<T>>(
+    sums: &mut [Panel<V>],
+    mut outer: &[T],
+    strips: &[Panel<V>],
+    count: usize,
+) {
+    let outputs = outer.len() / count;
+    for group in groups(outputs) {
+        let (a, rest) = outer.split_at(group.len() * count);
         outer = rest;
-        let target = &mut sums[group];
-        with_rows!(target.len(), R => {
-            let target: &mut [Panel<V>; R] = target.try_into().expect("R rows");
-            *target = multiply(*target, a.as_chunks::<R>().0, strip);
+        with_rows!(group.len(), R => {
+            let a = a.as_chunks::<R>().0;
+            for (sums, strip) in sums.chunks_exact_mut(outputs).zip(strips.chunks_exact(count)) {
+                let target: &mut [Panel<V>; R] =
+                    (&mut sums[group.clone()]).try_into().expect("R rows");
+                *target = multiply(*target, a, strip);
+            }
         });
     }
 }

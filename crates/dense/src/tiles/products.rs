@@ -4,7 +4,7 @@ use faer::{MatMut, MatRef, Par};
 
 use super::kernel::{Panel, Strip};
 use super::simd::{Task, Vector, on_vectors, panels, panels_mut};
-use super::{BLOCK, HELD, PACKED, WORD, block, pack};
+use super::{BLOCK, DEPTH, HELD, PACKED, WORD, block, pack};
 use crate::layer::Layer;
 use crate::parallel::{TASKS, for_each_part, for_each_row_chunk};
 use crate::transpose::columns;
@@ -94,26 +94,31 @@ impl<'a, T> Strips<'a, T> {
 }
 
 /// Adds to the sums of lanes what packed strips give them. Where panel `p` begins a word of lanes,
-/// `read(words, s, p)` reads those lanes' bits for the strip from `s` on.
+/// `read(words, s, p)` reads those lanes' bits for the strip from `s` on. `products` has room for the
+/// strips of [`WORD`] lanes.
+///
+/// One panel at a time keeps its sums and strip in a first-level cache. With too many sums for that,
+/// all panels of a word go together, and `outer` is read once for them.
 fn add_strips<T: Real, V: Vector<T>>(
     strips: Strips<'_, T>,
     lanes: &[Panel<V>],
     sums: &mut [Panel<V>],
-    strip: &mut [Panel<V>],
+    products: &mut [Panel<V>],
     read: impl Fn(&mut [u64], usize, usize),
 ) {
     let width = 2 * V::LANES;
+    let panels = if strips.outer > DEPTH { WORD / width } else { 1 };
     for (s, count, inner, outer) in strips.each() {
-        let sums = sums.chunks_exact_mut(strips.outer);
-        let lanes = lanes.chunks_exact(strips.inner);
+        let sums = sums.chunks_mut(panels * strips.outer);
+        let lanes = lanes.chunks(panels * strips.inner);
         let mut words = [0; BLOCK];
-        for (p, (sums, lanes)) in sums.zip(lanes).enumerate() {
+        for (p, (sums, lanes)) in (0..).step_by(panels).zip(sums.zip(lanes)) {
             let shift = p * width % WORD;
             if shift == 0 {
                 read(&mut words[..count.next_multiple_of(WORD)], s, p);
             }
-            let products = &mut strip[..count];
-            V::masked(Strip { inner, outer, lanes, products, sums }, &words, shift);
+            let products = &mut products[..count * lanes.len() / strips.inner];
+            V::masked(Strip { inner, outer, lanes, products, sums }, &words[..count], shift);
         }
     }
 }
@@ -182,7 +187,7 @@ impl<T: Real> Task<T> for Apply<'_, T> {
                 for_each_row_chunk(y.as_mut(), EXAMPLES, par, |first, mut y| {
                     let count = y.nrows().div_ceil(width);
                     let lanes = &lanes[first / width * d..][..count * d];
-                    T::with_buffer(width * (count * k + rows), |buffer| {
+                    T::with_buffer(width * count * k + WORD * rows, |buffer| {
                         let (sums, strip) = buffer.split_at_mut(width * count * k);
                         pack::lanes(sums, width, y.as_ref());
                         let strip = panels_mut::<T, V>(strip);
@@ -209,14 +214,13 @@ impl<T: Real> Task<T> for Adjoint<'_, T> {
     fn run<V: Vector<T>>(self) {
         let Self { layer: Layer { mask, x, signs, alpha }, v, u, par } = self;
         let (n, d, k) = (mask.nrows(), x.ncols(), signs.ncols());
-        let width = 2 * V::LANES;
-        let rows = block(d + k);
+        let (width, rows) = (2 * V::LANES, BLOCK);
         let neurons = neurons(d);
         T::with_buffer(n * (d + k), |examples| {
             pack_strips(examples, rows, (u, alpha), x, par);
             for_each_row_chunk(v, neurons, par, |first, mut v| {
                 let count = v.nrows().div_ceil(width);
-                T::with_buffer(width * (count * (d + k) + rows), |buffer| {
+                T::with_buffer(width * count * (d + k) + WORD * rows, |buffer| {
                     let (sums, rest) = buffer.split_at_mut(width * count * d);
                     let (lanes, strip) = rest.split_at_mut(width * count * k);
                     sums.fill(T::of(0.0));
@@ -285,10 +289,10 @@ fn sweep_chunk<T: Real, V: Vector<T>>(
     let count = neurons(d).min(mask.width() - first);
     let signs = signs.subrows(first, count);
     let len = count.next_multiple_of(width);
-    T::with_buffer(len * (d + k) + width * rows + count * (2 * d + k), |buffer| {
+    T::with_buffer(len * (d + k) + WORD * rows + count * (2 * d + k), |buffer| {
         let (v_sums, buffer) = buffer.split_at_mut(len * d);
         let (v_lanes, buffer) = buffer.split_at_mut(len * k);
-        let (strip, buffer) = buffer.split_at_mut(width * rows);
+        let (strip, buffer) = buffer.split_at_mut(WORD * rows);
         let (v, weights) = buffer.split_at_mut(count * d);
         let strip = panels_mut(strip);
         v_sums.fill(T::of(0.0));
