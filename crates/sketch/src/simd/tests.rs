@@ -104,6 +104,35 @@ fn kernels_give_the_bits_of_the_definition_down_columns() {
     matrices::<f64>();
 }
 
+/// Matrices of over 16 MiB take six levels at once: the bits are those of the columns one by one, with
+/// gaps between the rows, which must stay as they were, and without.
+fn large<T: All>() {
+    let rows = (1 << 18) / size_of::<T>();
+    for (width, pitch) in [(68, 68), (68, 70)] {
+        let whole = Mat::<T>::from_fn(pitch, rows, |j, i| number(i * 71 + j));
+        for kernels in T::all() {
+            let mut want = whole.transpose().to_owned();
+            for j in 0..width {
+                kernels.vector(want.col_as_slice_mut(j));
+            }
+            let mut got = whole.clone();
+            kernels.columns(got.as_mut().subrows_mut(0, width).transpose_mut());
+            let same = |i, j| {
+                let (got, want): (T, T) = (got[(j, i)], want[(i, j)]);
+                got.integer_decode() == want.integer_decode()
+            };
+            let wrong = (0..rows).find_map(|i| (0..pitch).find(|&j| !same(i, j)).map(|j| (i, j)));
+            assert_eq!(wrong, None, "{} {rows} x {width}, {pitch} apart", kernels.name);
+        }
+    }
+}
+
+#[test]
+fn kernels_give_the_bits_of_the_columns_down_large_matrices() {
+    large::<f32>();
+    large::<f64>();
+}
+
 fn signs<T: All>() {
     let words = [0x8000_0000_0000_0001, 0x0123_4567_89ab_cdef, u64::MAX, 0];
     for len in [0, 1, 31, 32, 33, 64, 100, 255] {
