@@ -260,11 +260,31 @@ pub(super) unsafe fn columns<V: Lanes>(x: *mut V::Elem, rows: usize, pitch: usiz
 /// As there.
 #[inline(always)]
 unsafe fn strip<V: Lanes>(x: *mut V::Elem, rows: usize, pitch: usize, width: usize) {
-    let bytes = width * size_of::<V::Elem>();
+    let mut piece = rows;
     let mut copy = Vec::new();
-    if rows * bytes > FAR && rows >= 128 {
+    while piece >= 128 && piece * width * size_of::<V::Elem>() > FAR {
         copy.resize(64 * (PAGE / size_of::<V::Elem>() + V::N), V::Elem::zero());
+        let apart = piece / 64;
+        // Rows without gaps are one long row.
+        let (lines, wide) = if pitch == width { (1, apart * width) } else { (apart, width) };
+        for row in (0..rows).step_by(piece).flat_map(|at| at..at + lines) {
+            // SAFETY: the 64 rows lie within the piece.
+            unsafe { far(x.add(row * pitch), apart * pitch, wide, &mut copy, V::ones()) };
+        }
+        piece = apart;
     }
+    for at in (0..rows).step_by(piece) {
+        // SAFETY: the pieces lie within the rows.
+        unsafe { short::<V>(x.add(at * pitch), piece, pitch, width) };
+    }
+}
+
+/// [`strip`] of a matrix that is no larger than [`FAR`], or of few rows.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn short<V: Lanes>(x: *mut V::Elem, rows: usize, pitch: usize, width: usize) {
     // SAFETY: every piece lies within the rows.
     unsafe {
         let ones = V::ones();
@@ -274,19 +294,10 @@ unsafe fn strip<V: Lanes>(x: *mut V::Elem, rows: usize, pitch: usize, width: usi
         for at in (0..rows).step_by(leaf) {
             let mut piece = rows;
             while piece > leaf {
-                let six = piece * bytes > FAR && piece >= 64 * leaf;
-                let apart = piece / if six { 64 } else { 8 };
+                let apart = piece / 8;
                 if at % piece == 0 {
-                    // Rows without gaps are one long row.
-                    let (lines, wide) =
-                        if pitch == width { (1, apart * width) } else { (apart, width) };
-                    for row in at..at + lines {
-                        let p = x.add(row * pitch);
-                        if six {
-                            far(p, apart * pitch, wide, &mut copy, ones);
-                        } else {
-                            pass::<V, 8>(p, apart * pitch, wide, ones);
-                        }
+                    for row in at..at + apart {
+                        pass::<V, 8>(x.add(row * pitch), apart * pitch, width, ones);
                     }
                 }
                 piece = apart;
