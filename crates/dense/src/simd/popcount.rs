@@ -1,10 +1,12 @@
 //! Tiles of `M M^T` for a packed mask `M`: ones that two rows have in common, counted in integers.
 //!
-//! Three ways, chosen at run time: AVX-512 `vpopcntq`; table look-ups on AVX2, see `lookup`; and a
-//! plain loop, in which compilers find NEON's `cnt`. All give the same integers.
+//! Three ways, chosen at run time: AVX-512's `vpopcntq`, see `vectors`; table look-ups on AVX2, see
+//! `lookup`; and a plain loop, in which compilers find NEON's `cnt`. All give the same integers.
 
 #[cfg(target_arch = "x86_64")]
 mod lookup;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -24,16 +26,17 @@ const REG: usize = 4;
 /// which a second-level cache holds while the columns pass by.
 const WORDS: usize = 128;
 
-type Popcount = fn(&[&[u64]; REG], &[&[u64]; REG]) -> [[u64; REG]; REG];
-
 /// How common ones are counted.
 #[derive(Clone, Copy, Debug)]
 enum Path {
     /// A loop over register tiles of words.
-    Words(Popcount),
+    Words,
     /// Look-ups of four neurons at a time.
     #[cfg(target_arch = "x86_64")]
     Lookup,
+    /// Vectors of words of eight rows.
+    #[cfg(target_arch = "x86_64")]
+    Vectors,
 }
 
 impl Path {
@@ -41,17 +44,15 @@ impl Path {
     fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let fast = {
-            // SAFETY: only used where the CPU has the features that the function is compiled for.
-            let words = Self::Words(|a, b| unsafe { popcount_avx512(a, b) });
             let avx512 = !crate::PORTABLE
                 && std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512vpopcntdq");
             let avx2 = !crate::PORTABLE && std::is_x86_feature_detected!("avx2");
-            avx512.then_some(words).into_iter().chain(avx2.then_some(Self::Lookup))
+            avx512.then_some(Self::Vectors).into_iter().chain(avx2.then_some(Self::Lookup))
         };
         #[cfg(not(target_arch = "x86_64"))]
         let fast = std::iter::empty();
-        fast.chain([Self::Words(popcount_body)])
+        fast.chain([Self::Words])
     }
 }
 
@@ -62,7 +63,9 @@ pub(crate) struct Counts {
     path: Path,
     of_cols: Vec<u32>,
     #[cfg(target_arch = "x86_64")]
-    buffers: lookup::Buffers,
+    packed: lookup::Buffers,
+    #[cfg(target_arch = "x86_64")]
+    transposed: vectors::Buffers,
 }
 
 impl Counts {
@@ -71,7 +74,9 @@ impl Counts {
             path,
             of_cols: vec![0; COLS * ROWS],
             #[cfg(target_arch = "x86_64")]
-            buffers: lookup::Buffers::default(),
+            packed: lookup::Buffers::default(),
+            #[cfg(target_arch = "x86_64")]
+            transposed: vectors::Buffers::default(),
         }
     }
 
@@ -82,7 +87,7 @@ impl Counts {
         }
         // Taken out while in use: a nested call finds none and makes its own.
         let mut counts = COUNTS.take().unwrap_or_else(|| {
-            let path = Path::available().next().unwrap_or(Path::Words(popcount_body));
+            let path = Path::available().next().unwrap_or(Path::Words);
             Box::new(Self::on(path))
         });
         counts.of_cols.fill(0);
@@ -96,11 +101,16 @@ impl Counts {
     pub(crate) fn add(&mut self, mask: &PackedMask, rows: &Range<usize>, cols: &Range<usize>) {
         assert!(rows.len() <= ROWS && cols.len() <= COLS, "a tile is at most {ROWS} x {COLS}");
         match self.path {
-            Path::Words(kernel) => add_words(kernel, &mut self.of_cols, mask, rows, cols),
+            Path::Words => add_words(&mut self.of_cols, mask, rows, cols),
             #[cfg(target_arch = "x86_64")]
             Path::Lookup => {
                 // SAFETY: this path is only available where the CPU has AVX2.
-                unsafe { lookup::add(&mut self.of_cols, &mut self.buffers, mask, rows, cols) }
+                unsafe { lookup::add(&mut self.of_cols, &mut self.packed, mask, rows, cols) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Path::Vectors => {
+                // SAFETY: this path is only available where the CPU has AVX-512 and its counts.
+                unsafe { vectors::add(&mut self.of_cols, &mut self.transposed, mask, rows, cols) }
             }
         }
     }
@@ -116,14 +126,8 @@ impl Counts {
     }
 }
 
-/// `counts[j ROWS + i] += common ones of rows i and j`, by a kernel for [`REG`] rows and columns.
-fn add_words(
-    kernel: Popcount,
-    counts: &mut [u32],
-    mask: &PackedMask,
-    rows: &Range<usize>,
-    cols: &Range<usize>,
-) {
+/// `counts[j ROWS + i] += common ones of rows i and j`, [`REG`] rows and columns at a time.
+fn add_words(counts: &mut [u32], mask: &PackedMask, rows: &Range<usize>, cols: &Range<usize>) {
     for first in (0..mask.words_per_row()).step_by(WORDS) {
         let last = mask.words_per_row().min(first + WORDS);
         for j0 in (0..cols.len()).step_by(REG) {
@@ -135,7 +139,7 @@ fn add_words(
             let above = (cols.start + j0).saturating_sub(rows.start) / REG * REG;
             for i0 in (above..rows.len()).step_by(REG) {
                 let a: [&[u64]; REG] = std::array::from_fn(|i| words(rows, i0 + i));
-                let common = kernel(&a, &b);
+                let common = common_ones(&a, &b);
                 for j in 0..REG.min(cols.len() - j0) {
                     for i in 0..REG.min(rows.len() - i0) {
                         let count = &mut counts[(j0 + j) * ROWS + i0 + i];
@@ -147,36 +151,7 @@ fn add_words(
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vpopcntdq")]
-fn popcount_avx512(a: &[&[u64]; REG], b: &[&[u64]; REG]) -> [[u64; REG]; REG] {
-    use std::arch::x86_64::{
-        __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_maskz_loadu_epi64, _mm512_popcnt_epi64,
-        _mm512_reduce_add_epi64, _mm512_setzero_si512,
-    };
-    let len = a.iter().chain(b).map(|row| row.len()).min().unwrap_or(0);
-    let mut sums = [[_mm512_setzero_si512(); REG]; REG];
-    for w in (0..len).step_by(8) {
-        let lanes = if len - w >= 8 { 0xff } else { (1u8 << (len - w)) - 1 };
-        let load = |row: &[u64]| -> __m512i {
-            // SAFETY: only the lanes below `row.len() - w` are read, and `len <= row.len()`.
-            unsafe { _mm512_maskz_loadu_epi64(lanes, row.as_ptr().add(w).cast()) }
-        };
-        let x = [load(a[0]), load(a[1]), load(a[2]), load(a[3])];
-        for j in 0..REG {
-            let y = load(b[j]);
-            for i in 0..REG {
-                let common = _mm512_popcnt_epi64(_mm512_and_si512(x[i], y));
-                sums[i][j] = _mm512_add_epi64(sums[i][j], common);
-            }
-        }
-    }
-    sums.map(|row| row.map(|sum| _mm512_reduce_add_epi64(sum) as u64))
-}
-
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn popcount_body(a: &[&[u64]; REG], b: &[&[u64]; REG]) -> [[u64; REG]; REG] {
+fn common_ones(a: &[&[u64]; REG], b: &[&[u64]; REG]) -> [[u64; REG]; REG] {
     const LANES: usize = 8;
     let len = a[0].len();
     let whole = len / LANES * LANES;
