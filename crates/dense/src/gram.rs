@@ -9,9 +9,10 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 use crate::error::check_shape;
 use crate::parallel::{fixed_par, for_each_col_chunk, for_each_row_chunk};
-use crate::simd::{COLS, Counts, ROWS};
+use crate::simd::{self, COLS, Counts, ROWS};
 use crate::{DenseError, PackedMask, Real};
 
+pub(crate) use update::change;
 pub use update::popcount_gram_update;
 
 /// The lower triangle of `x x^T` (n x n) for `x : n x d`, at `n^2 d` flops; the strict upper
@@ -57,14 +58,33 @@ pub fn popcount_gram<T: Real>(
             for j in 0..cols.len() {
                 let above = (first_col + j).saturating_sub(first_row).min(rows.len());
                 let counts = &counts.col(j)[above..rows.len()];
-                let col = g.rb_mut().col_mut(j).subrows_mut(above, counts.len());
-                for (entry, count) in col.iter_mut().zip(counts) {
-                    *entry = *entry * scale * T::of(f64::from(*count));
+                let mut col = g.rb_mut().col_mut(j).subrows_mut(above, counts.len());
+                if let Some(entries) = col.rb_mut().try_as_col_major_mut() {
+                    simd::multiply(entries.as_slice_mut(), counts, scale);
+                } else {
+                    for (entry, count) in col.iter_mut().zip(counts) {
+                        *entry = multiplied(*entry, *count, scale);
+                    }
                 }
             }
         });
     });
     Ok(())
+}
+
+/// [`multiplied`] for each entry and its count.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(crate) fn multiply<T: Real>(entries: &mut [T], counts: &[u32], scale: T) {
+    for (entry, count) in entries.iter_mut().zip(counts) {
+        *entry = multiplied(*entry, *count, scale);
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+fn multiplied<T: Real>(entry: T, count: u32, scale: T) -> T {
+    entry * scale * T::of(f64::from(count))
 }
 
 /// Calls `task(first_row, first_col, tile)` for each tile of `g : n x n` that holds entries on or

@@ -8,7 +8,7 @@ mod dispatch;
 mod gather;
 mod popcount;
 
-use crate::transpose;
+use crate::{Real, gram, transpose};
 
 pub(crate) use dispatch::dispatched;
 pub(crate) use gather::{SIDE, gather_rows};
@@ -17,4 +17,16 @@ pub(crate) use popcount::{COLS, Counts, ROWS};
 dispatched!(
     /// [`transpose::transpose`].
     pub(crate) fn transposed [] (rows: &mut [u64; 64]) = transpose::transpose
+);
+dispatched!(
+    /// [`gram::multiply`].
+    pub(crate) fn multiply [T: Real] (
+        entries: &mut [T], counts: &[u32], scale: T,
+    ) = gram::multiply
+);
+dispatched!(
+    /// [`gram::change`].
+    pub(crate) fn change [T: Real] (
+        entries: &mut [T], products: &[T], changes: &[u32], scale: T,
+    ) = gram::change
 );

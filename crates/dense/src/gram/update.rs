@@ -10,7 +10,7 @@ use faer::{MatMut, MatRef, Par};
 use super::{for_each_tile, popcount_gram};
 use crate::error::check_shape;
 use crate::parallel::for_each_row_chunk;
-use crate::simd::{Counts, SIDE, gather_rows};
+use crate::simd::{self, Counts, SIDE, gather_rows};
 use crate::{DenseError, PackedMask, Real};
 
 /// Words of a mask that a task searches for flips.
@@ -64,9 +64,15 @@ pub fn popcount_gram_update<T: Real>(
                 let changes = &counts.col(j)[above..rows.len()];
                 let products =
                     products.col(first_col + j).subrows(first_row + above, changes.len());
-                let col = g.rb_mut().col_mut(j).subrows_mut(above, changes.len());
-                for ((entry, product), change) in col.iter_mut().zip(products.iter()).zip(changes) {
-                    *entry = changed(*entry, *product * scale, change.cast_signed());
+                let mut col = g.rb_mut().col_mut(j).subrows_mut(above, changes.len());
+                if let (Some(entries), Some(products)) =
+                    (col.rb_mut().try_as_col_major_mut(), products.try_as_col_major())
+                {
+                    simd::change(entries.as_slice_mut(), products.as_slice(), changes, scale);
+                } else {
+                    for ((entry, product), by) in col.iter_mut().zip(products.iter()).zip(changes) {
+                        *entry = changed(*entry, *product * scale, by.cast_signed());
+                    }
                 }
             }
         });
@@ -74,10 +80,21 @@ pub fn popcount_gram_update<T: Real>(
     Ok(count)
 }
 
+/// [`changed`] for each entry and its product and change.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(crate) fn change<T: Real>(entries: &mut [T], products: &[T], changes: &[u32], scale: T) {
+    for ((entry, product), by) in entries.iter_mut().zip(products).zip(changes) {
+        *entry = changed(*entry, *product * scale, by.cast_signed());
+    }
+}
+
 /// `unit (c + change)` for `entry = unit c`, rounded, and a count `c`.
 ///
 /// The quotient errs by less than `c eps`, a quarter at most, so `c` is the nearest integer. A unit
 /// of zero stays zero, whatever the counts.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 fn changed<T: Real>(entry: T, unit: T, change: i32) -> T {
     /// Adding it leaves no bits below one.
     const INTEGERS: f64 = 1.5 * (1u64 << 52) as f64;

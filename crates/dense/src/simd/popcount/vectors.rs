@@ -100,10 +100,11 @@ fn count<const V: usize>(counts: &mut [u32], at: usize, (rows, v0, cols, j0): Ti
     assert!(v0 + V <= VECTORS && j0 + SINGLES <= LANES);
     let mut sums = [[_mm512_setzero_si512(); V]; SINGLES];
     for (rows, [col]) in rows.iter().zip(cols) {
+        let (rows, singles) = (&rows[v0..v0 + V], &col.0[j0..j0 + SINGLES]);
         for j in 0..SINGLES {
-            let y = _mm512_set1_epi64(col.0[j0 + j].cast_signed());
+            let single = _mm512_set1_epi64(singles[j].cast_signed());
             for v in 0..V {
-                let common = _mm512_and_si512(load(&rows[v0 + v]), y);
+                let common = _mm512_and_si512(load(&rows[v]), single);
                 sums[j][v] = _mm512_add_epi64(sums[j][v], _mm512_popcnt_epi64(common));
             }
         }
@@ -137,7 +138,7 @@ fn transpose<const V: usize>(
             // SAFETY: only the lanes below `len` are read, and the slice has as many words.
             unsafe { _mm512_maskz_loadu_epi64(lanes, row.as_ptr().cast()) }
         });
-        for (word, x) in panel[first..first + len].iter_mut().zip(transposed(x)) {
+        for (word, x) in panel[first..first + len].iter_mut().zip(transposed(&x)) {
             store(&mut word[v], x);
         }
     }
@@ -146,7 +147,7 @@ fn transpose<const V: usize>(
 /// Rows and columns of 8 x 8 words exchanged.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(x: [__m512i; LANES]) -> [__m512i; LANES] {
+fn transposed(x: &[__m512i; LANES]) -> [__m512i; LANES] {
     // Words 2 q of rows 2 p and 2 p + 1 side by side in quarter q, then words 2 q + 1.
     let even: [__m512i; 4] = std::array::from_fn(|p| _mm512_unpacklo_epi64(x[2 * p], x[2 * p + 1]));
     let odd: [__m512i; 4] = std::array::from_fn(|p| _mm512_unpackhi_epi64(x[2 * p], x[2 * p + 1]));
