@@ -24,10 +24,10 @@ const LANES: usize = 8;
 const VECTORS: usize = 4;
 const SINGLES: usize = 4;
 
-/// Words that are transposed at a time, a multiple of [`LANES`]: rows of 128 KiB and columns of
-/// 256 KiB, which a second-level cache of 1 MiB holds; the columns of a register tile, 8 KiB, stay
-/// in the first level.
-const WORDS: usize = 128;
+/// Words that are transposed at a time, a multiple of [`LANES`]: rows of 64 KiB and columns of
+/// 128 KiB, which a second-level cache holds. The rows of a register tile, 16 KiB, stay in the first
+/// level while the columns pass by.
+const WORDS: usize = 64;
 
 /// One word of [`LANES`] rows or columns.
 #[derive(Clone, Copy, Debug)]
@@ -67,17 +67,14 @@ pub(super) fn add(
                 transpose(panel, 0, mask, cols.start + u * LANES..cols.end, &words);
             }
         }
-        for (s, counts) in counts.chunks_mut(SINGLES * ROWS).enumerate() {
-            let j = s * SINGLES;
-            if j >= cols.len() {
-                break;
-            }
-            let single = &buffers.cols[j / LANES * WORDS..][..words.len()];
-            let above = (cols.start + j).saturating_sub(rows.start) / LANES;
-            for v in (above / VECTORS * VECTORS..vectors).step_by(VECTORS) {
-                let panel = &buffers.rows[v / VECTORS * WORDS..][..words.len()];
+        for v in (0..vectors).step_by(VECTORS) {
+            let panel = &buffers.rows[v / VECTORS * WORDS..][..words.len()];
+            for j in (0..cols.len()).step_by(SINGLES) {
+                let single = &buffers.cols[j / LANES * WORDS..][..words.len()];
+                let above = (cols.start + j).saturating_sub(rows.start) / LANES;
                 let (from, to) = (above.max(v), vectors.min(v + VECTORS));
-                let tile = (panel, from - v, single, j % LANES);
+                let (counts, tile) =
+                    (&mut counts[j * ROWS..], (panel, from - v, single, j % LANES));
                 match to.saturating_sub(from) {
                     0 => {}
                     1 => count::<1>(counts, from, tile),
