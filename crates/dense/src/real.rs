@@ -15,19 +15,26 @@ mod sealed {
         type Plain: Vector<Self>;
         /// The vector of AVX2.
         #[cfg(target_arch = "x86_64")]
-        type Wide: Vector<Self>;
+        type Avx2: Vector<Self>;
+        /// The vector of AVX-512.
+        #[cfg(target_arch = "x86_64")]
+        type Avx512: Vector<Self>;
     }
 
     impl Sealed for f32 {
         type Plain = Plain<Self, 8>;
         #[cfg(target_arch = "x86_64")]
-        type Wide = Wide<std::arch::x86_64::__m256>;
+        type Avx2 = Wide<std::arch::x86_64::__m256>;
+        #[cfg(target_arch = "x86_64")]
+        type Avx512 = Wide<std::arch::x86_64::__m512>;
     }
 
     impl Sealed for f64 {
         type Plain = Plain<Self, 4>;
         #[cfg(target_arch = "x86_64")]
-        type Wide = Wide<std::arch::x86_64::__m256d>;
+        type Avx2 = Wide<std::arch::x86_64::__m256d>;
+        #[cfg(target_arch = "x86_64")]
+        type Avx512 = Wide<std::arch::x86_64::__m512d>;
     }
 }
 

@@ -22,11 +22,11 @@ dispatched!(
     /// [`gram::multiply`].
     pub(crate) fn multiply [T: Real] (
         entries: &mut [T], counts: &[u32], scale: T,
-    ) = gram::multiply
+    ) = gram::multiply, and avx512
 );
 dispatched!(
     /// [`gram::change`].
     pub(crate) fn change [T: Real] (
         entries: &mut [T], products: &[T], changes: &[u32], scale: T,
-    ) = gram::change
+    ) = gram::change, and avx512
 );

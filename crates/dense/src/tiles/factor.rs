@@ -18,7 +18,7 @@ use crate::parallel::{for_each_col_chunk, for_each_part, for_each_row_chunk};
 pub(super) const SMALL: usize = 32;
 
 /// Rows that are packed together: whole panels and whole tiles.
-const TOGETHER: usize = 48;
+const TOGETHER: usize = 96;
 
 /// Most columns that are eliminated together.
 const COLUMNS: usize = 256;
@@ -74,7 +74,8 @@ fn blocked<T: Real, V: Vector<T>>(mut a: MatMut<'_, T>, par: Par) -> Result<(), 
                 let rows = below.as_ref().subrows(from, TOGETHER.min(rows - from));
                 match V::LANES {
                     4 => pack::stripes::<T, 8>(out, rows, T::of(1.0)),
-                    _ => pack::stripes::<T, 16>(out, rows, T::of(1.0)),
+                    8 => pack::stripes::<T, 16>(out, rows, T::of(1.0)),
+                    _ => pack::stripes::<T, 32>(out, rows, T::of(1.0)),
                 }
                 let panels = panels_mut::<T, V>(out).chunks_exact_mut(side);
                 panels.for_each(|panel| V::substitute(panel, solver));
@@ -82,7 +83,8 @@ fn blocked<T: Real, V: Vector<T>>(mut a: MatMut<'_, T>, par: Par) -> Result<(), 
             let lanes = &*lanes;
             for_each_row_chunk(below.as_mut(), TOGETHER, par, |from, rows| match V::LANES {
                 4 => pack::unpack_stripes::<T, 8>(rows, &lanes[from * side..]),
-                _ => pack::unpack_stripes::<T, 16>(rows, &lanes[from * side..]),
+                8 => pack::unpack_stripes::<T, 16>(rows, &lanes[from * side..]),
+                _ => pack::unpack_stripes::<T, 32>(rows, &lanes[from * side..]),
             });
             for_each_col_chunk(right, width, par, |from, cols| {
                 let cols = cols.transpose_mut();
@@ -171,7 +173,7 @@ mod tests {
     use faer::Mat;
 
     use super::*;
-    use crate::tiles::Plain;
+    use crate::tiles::simd::Kind;
 
     /// What a number that only stands in for what must not be read would leave.
     const UNREAD: f64 = f64::NAN;
@@ -213,10 +215,10 @@ mod tests {
     #[test]
     fn every_path_factors() {
         for n in [0, 1, 7, 32, 33, 95, 130, 257, 419] {
-            on_vectors::<f32>(Reconstructs(n));
-            on_vectors::<f64>(Reconstructs(n));
-            reconstructs::<f32, Plain<f32, 8>>(n);
-            reconstructs::<f64, Plain<f64, 4>>(n);
+            for kind in Kind::available() {
+                kind.run::<f32>(Reconstructs(n));
+                kind.run::<f64>(Reconstructs(n));
+            }
         }
     }
 

@@ -9,7 +9,10 @@ use super::{DEPTH, TALL, groups};
 use crate::Real;
 
 /// Most lanes of a vector.
-const MOST_LANES: usize = 8;
+const MOST_LANES: usize = 16;
+
+/// Rows that [`eliminate`] handles together.
+const TOGETHER: usize = 8;
 
 /// Two vectors of lanes.
 pub(super) type Panel<V> = [V; 2];
@@ -162,13 +165,13 @@ pub(super) fn substitute<T: Real, V: Vector<T>>(lanes: &mut [Panel<V>], mut solv
 pub(super) fn eliminate<T: Real>(columns: &mut [[T; SMALL]; SMALL]) {
     for j in 0..SMALL {
         let (known, rest) = columns.split_at_mut(j);
-        let column = rest[0].as_chunks_mut::<MOST_LANES>().0.iter_mut().enumerate();
+        let column = rest[0].as_chunks_mut::<TOGETHER>().0.iter_mut().enumerate();
         // Whole vectors, from the one on that holds the diagonal.
-        for (v, column) in column.skip(j / MOST_LANES) {
+        for (v, column) in column.skip(j / TOGETHER) {
             let mut sums = *column;
             for known in &*known {
-                let (factor, l) = (known[j], known.as_chunks::<MOST_LANES>().0[v]);
-                for i in 0..MOST_LANES {
+                let (factor, l) = (known[j], known.as_chunks::<TOGETHER>().0[v]);
+                for i in 0..TOGETHER {
                     sums[i] -= factor * l[i];
                 }
             }

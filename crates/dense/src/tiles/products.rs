@@ -310,11 +310,12 @@ fn sweep_chunk<T: Real, V: Vector<T>>(
 mod tests {
     use faer::Mat;
 
+    use super::super::simd::Kind;
     use super::*;
 
-    /// The vectors of this machine and plain arrays round differently: each within
-    /// `(t + 4) eps / 2` of the sum of the terms' sizes, where `t` is the number of a term's sums
-    /// (Higham, section 3.1). All terms are positive here, so that the sum of sizes is the sum.
+    /// Vectors of several kinds round differently: each within `(t + 4) eps / 2` of the sum of the
+    /// terms' sizes, where `t` is the number of a term's sums (Higham, section 3.1). All terms are
+    /// positive here, so that the sum of sizes is the sum.
     fn paths_agree<T: Real>() {
         let (n, m, d, k) = (150, 290, 270, 7);
         let matrix = |rows, cols, salt: usize| {
@@ -325,13 +326,16 @@ mod tests {
         let mask = PackedMask::from_fn(n, m, |i, r| (i * 5 + r * 3) % 7 < 4);
         let (x, signs, v, u) = (matrix(n, d, 1), matrix(m, k, 2), matrix(m, d, 3), matrix(n, k, 4));
         let layer = Layer::new(&mask, x.as_ref(), signs.as_ref(), T::of(0.3)).expect("fits");
-        let (mut y, mut w) = ([0, 1].map(|_| Mat::zeros(n, k)), [0, 1].map(|_| Mat::zeros(m, d)));
         let (v, u, par) = (v.as_ref(), u.as_ref(), Par::Seq);
-        on_vectors(Apply { layer, y: y[0].as_mut(), v, par });
-        Apply { layer, y: y[1].as_mut(), v, par }.run::<T::Plain>();
-        on_vectors(Adjoint { layer, v: w[0].as_mut(), u, par });
-        Adjoint { layer, v: w[1].as_mut(), u, par }.run::<T::Plain>();
-        let close = |[a, b]: &[Mat<T>; 2], sums: usize| {
+        let products = |kind: Kind| {
+            let [mut y, mut swept] = [0, 1].map(|_| Mat::zeros(n, k));
+            let mut w = Mat::zeros(m, d);
+            kind.run(Apply { layer, y: y.as_mut(), v, par });
+            kind.run(Adjoint { layer, v: w.as_mut(), u, par });
+            kind.run(Sweep { layer, y: swept.as_mut(), u, par });
+            [y, w, swept]
+        };
+        let close = |a: &Mat<T>, b: &Mat<T>, sums: usize| {
             let bound = (sums + 4) as f64 * T::epsilon().as_f64();
             (0..a.nrows()).all(|i| {
                 (0..a.ncols()).all(|j| {
@@ -340,14 +344,17 @@ mod tests {
                 })
             })
         };
-        assert!(close(&y, d + m) && close(&w, k + n), "{}", T::NAME);
-        // Both products in one sweep, on either path, and one after the other.
-        let [mut one, mut other, mut apart] = [0, 1, 2].map(|_| Mat::zeros(n, k));
-        on_vectors(Sweep { layer, y: one.as_mut(), u, par });
-        Sweep { layer, y: other.as_mut(), u, par }.run::<T::Plain>();
-        apply(layer, apart.as_mut(), w[0].as_ref(), par);
-        assert!(close(&[one.clone(), other], k + n + d + m), "{}", T::NAME);
-        assert!(close(&[one, apart], k + n + d + m), "{}", T::NAME);
+        let [y, w, swept] = products(Kind::Plain);
+        // Both products in one sweep, and one after the other.
+        let mut apart = Mat::zeros(n, k);
+        apply(layer, apart.as_mut(), w.as_ref(), par);
+        assert!(close(&swept, &apart, k + n + d + m), "{}", T::NAME);
+        for kind in Kind::available() {
+            let [other_y, other_w, other_swept] = products(kind);
+            assert!(close(&y, &other_y, d + m), "{kind:?} {}", T::NAME);
+            assert!(close(&w, &other_w, k + n), "{kind:?} {}", T::NAME);
+            assert!(close(&swept, &other_swept, k + n + d + m), "{kind:?} {}", T::NAME);
+        }
     }
 
     #[test]

@@ -3,6 +3,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use faer::MatMut;
 
@@ -71,21 +75,52 @@ pub unsafe trait Vector<T>: Copy + Send + Sync + 'static {
     fn rectified(of: Strip<'_, T, Self>, before: &[Panel<Self>], words: &mut [u64], shift: usize);
 }
 
-/// Something to be done with the widest vectors that this machine has.
+/// Something to be done with vectors of any kind.
 pub(super) trait Task<T: Real> {
     fn run<V: Vector<T>>(self);
 }
 
-/// Runs a task.
-pub(super) fn on_vectors<T: Real>(task: impl Task<T>) {
+/// Kinds of vectors.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
     #[cfg(target_arch = "x86_64")]
-    if !crate::PORTABLE
-        && std::is_x86_feature_detected!("avx2")
-        && std::is_x86_feature_detected!("fma")
-    {
-        return task.run::<T::Wide>();
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Plain,
+}
+
+impl Kind {
+    /// Those that this machine has, widest first.
+    pub(super) fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let wide = {
+            let avx512 = !crate::PORTABLE && std::is_x86_feature_detected!("avx512f");
+            let avx2 = !crate::PORTABLE
+                && std::is_x86_feature_detected!("avx2")
+                && std::is_x86_feature_detected!("fma");
+            avx512.then_some(Self::Avx512).into_iter().chain(avx2.then_some(Self::Avx2))
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = std::iter::empty();
+        wide.chain([Self::Plain])
     }
-    task.run::<T::Plain>();
+
+    /// Runs a task on vectors of this kind, one of those that are available.
+    pub(super) fn run<T: Real>(self, task: impl Task<T>) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => task.run::<T::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => task.run::<T::Avx2>(),
+            Self::Plain => task.run::<T::Plain>(),
+        }
+    }
+}
+
+/// Runs a task on the widest vectors.
+pub(super) fn on_vectors<T: Real>(task: impl Task<T>) {
+    Kind::available().next().unwrap_or(Kind::Plain).run(task);
 }
 
 /// Scalars that start at a line of the cache, as panels.
@@ -214,7 +249,7 @@ macro_rules! plain {
 plain!(f32, 8);
 plain!(f64, 4);
 
-/// A vector of AVX2; [`on_vectors`] is what names it, where the CPU has AVX2 and FMA.
+/// A register of AVX2 or AVX-512; [`Kind`] is what names it, where the CPU has the instructions.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
