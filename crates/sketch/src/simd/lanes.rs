@@ -16,6 +16,9 @@ pub(crate) trait Lanes: Copy {
     /// Number of lanes, a power of two.
     const N: usize;
 
+    /// Vectors of 16 bytes, which end where vectors of this kind are aligned; or this kind.
+    type Narrow: Lanes<Elem = Self::Elem>;
+
     /// `N` scalars from `p` on.
     ///
     /// # Safety
@@ -69,6 +72,8 @@ impl<T: Float, const N: usize> Lanes for Array<T, N> {
     type Elem = T;
 
     const N: usize = N;
+
+    type Narrow = Self;
 
     // SAFETY: as the trait asks.
     #[inline(always)]

@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-use super::lanes::Lanes;
+use super::lanes::{Array, Lanes};
 
 /// The halves of `x` exchanged.
 ///
@@ -41,6 +41,8 @@ macro_rules! lanes {
             type Elem = $elem;
 
             const N: usize = $n;
+
+            type Narrow = Array<$elem, { 16 / size_of::<$elem>() }>;
 
             // SAFETY: as the trait asks.
             #[inline(always)]
