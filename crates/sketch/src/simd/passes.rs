@@ -81,15 +81,16 @@ unsafe fn carry<V: Lanes, const R: usize>(
     ones: V,
 ) {
     let ahead = unaligned::<V>(from, to, width);
+    let last = if ahead == 0 { width } else { width - (V::N - ahead) };
     // SAFETY: three strips of the same rows, the first and the last of whole narrow vectors.
     unsafe {
-        if ahead == 0 {
-            return along::<V, R>(from, to, 0..width, ones);
+        if ahead > 0 {
+            along::<V::Narrow, R>(from, to, 0..ahead, V::Narrow::ones());
         }
-        let (narrow, last) = (V::Narrow::ones(), width - (V::N - ahead));
-        along::<V::Narrow, R>(from, to, 0..ahead, narrow);
         along::<V, R>(from, to, ahead..last, ones);
-        along::<V::Narrow, R>(from, to, last..width, narrow);
+        if ahead > 0 {
+            along::<V::Narrow, R>(from, to, last..width, V::Narrow::ones());
+        }
     }
 }
 
