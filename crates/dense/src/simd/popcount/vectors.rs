@@ -127,14 +127,12 @@ fn transpose<const V: usize>(
     for first in (0..words.len()).step_by(LANES) {
         let len = LANES.min(words.len() - first);
         let lanes = u8::MAX >> (LANES - len);
-        let x: [__m512i; LANES] = std::array::from_fn(|l| {
-            if l >= rows.len() {
-                return _mm512_setzero_si512();
-            }
-            let row = &mask.row(rows.start + l)[words.start + first..][..len];
+        let mut x = [_mm512_setzero_si512(); LANES];
+        for (x, i) in x.iter_mut().zip(rows.clone()) {
+            let row = &mask.row(i)[words.start + first..][..len];
             // SAFETY: only the lanes below `len` are read, and the slice has as many words.
-            unsafe { _mm512_maskz_loadu_epi64(lanes, row.as_ptr().cast()) }
-        });
+            *x = unsafe { _mm512_maskz_loadu_epi64(lanes, row.as_ptr().cast()) };
+        }
         for (word, x) in panel[first..first + len].iter_mut().zip(transposed(&x)) {
             store(&mut word[v], x);
         }
