@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use super::Outcome;
 
-/// The folder of the repository, which cargo tells the program it runs.
+/// The folder of the repository, which cargo tells the program it runs; without cargo, the folder that it
+/// is run in.
 pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    manifest.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| ".".into())
+    let above = manifest.and_then(|folder| folder.parent().map(Path::to_owned));
+    above.or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| ".".into())
 }
 
 /// The folder for results, made where it is missing: the one asked for, or `docs/benchmarks`. What
