@@ -254,3 +254,47 @@ plain!(f64, 4);
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct Wide<R>(R);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Masks and rectified changes by their definitions; all numbers are sums of few powers of two, so
+    /// nothing rounds.
+    struct LaneByLane(usize);
+
+    impl<T: Real> Task<T> for LaneByLane {
+        fn run<V: Vector<T>>(self) {
+            let some = |numbers: &[f64]| -> Vec<T> {
+                let cycle = numbers.iter().cycle().skip(self.0 % numbers.len());
+                cycle.take(2 * V::LANES).map(|&x| T::of(x)).collect()
+            };
+            let zero = T::of(0.0);
+            let (x, delta) = (some(&[1.5, -1.5, 0.0, 0.25]), some(&[-2.0, 0.5, 3.0, -0.125, 2.0]));
+            let kept = 0x9a35_71c6_d20f_e84b_u64.rotate_left(self.0 as u32);
+            let ([a, b], [c, d]) = (V::load(&x), V::load(&delta));
+            let ((first, low), (second, high)) = (a.rectify(c), b.rectify(d));
+            let mut found = [(); 2].map(|()| vec![zero; 2 * V::LANES]);
+            V::store([first, second], &mut found[0]);
+            V::store([a.keep(kept), b.keep(kept >> V::LANES)], &mut found[1]);
+            let positive = a.positive() | b.positive() << V::LANES;
+            for l in 0..2 * V::LANES {
+                let (sum, bit) = (x[l] + delta[l], |bits: u64| bits >> l & 1 == 1);
+                let change = sum.max(zero) - x[l].max(zero);
+                assert!(found[0][l] == change, "{} {}: lane {l}", T::NAME, V::LANES);
+                assert_eq!(bit(low | high << V::LANES), sum > zero, "{} {}", T::NAME, V::LANES);
+                let masked = if bit(kept) { x[l] } else { zero };
+                assert!(found[1][l] == masked, "{} {}: lane {l}", T::NAME, V::LANES);
+                assert_eq!(bit(positive), x[l] > zero, "{} {}", T::NAME, V::LANES);
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_does_what_it_says() {
+        for (kind, shift) in Kind::available().flat_map(|kind| (0..20).map(move |s| (kind, s))) {
+            kind.run::<f32>(LaneByLane(shift));
+            kind.run::<f64>(LaneByLane(shift));
+        }
+    }
+}
