@@ -11,7 +11,7 @@ use faer::{MatMut, MatRef, Par};
 use crate::error::check_shape;
 use crate::parallel::for_each_row_chunk;
 use crate::rows::by_row;
-use crate::{DenseError, Real};
+use crate::{DenseError, PackedMask, Real};
 
 /// Lists of a task.
 const LISTS: usize = 64;
@@ -80,6 +80,28 @@ impl MaskFlips {
         let by_row = entries.iter().map(|&(row, at, on)| (row, Flip { at, on }));
         let by_column = entries.iter().map(|&(at, column, on)| (column, Flip { at, on }));
         Self { by_row: Lists::new(rows, by_row), by_column: Lists::new(width, by_column) }
+    }
+
+    /// What must be added to the mask `from` to make it `to`.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[must_use]
+    pub fn between(from: &PackedMask, to: &PackedMask) -> Self {
+        let (n, m) = (from.nrows(), from.width());
+        assert_eq!((n, m), (to.nrows(), to.width()), "masks of unlike shape");
+        let mut entries = Vec::new();
+        for i in 0..n {
+            for (at, (&from, &to)) in from.row(i).iter().zip(to.row(i)).enumerate() {
+                let mut changed = from ^ to;
+                while changed != 0 {
+                    let bit = changed.trailing_zeros();
+                    entries.push((i as u32, 64 * at as u32 + bit, to >> bit & 1 == 1));
+                    changed &= changed - 1;
+                }
+            }
+        }
+        Self::new(n, m, &entries)
     }
 
     /// Rows `n`.

@@ -67,6 +67,30 @@ pub(crate) fn by_row<T: Real, R>(a: MatRef<'_, T>, body: impl FnOnce(&[T]) -> R)
     })
 }
 
+/// `a . b`: eight sums side by side, two for what remains.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
+pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [T::of(0.0); 8];
+    for (a, b) in a.iter().zip(b) {
+        for l in 0..8 {
+            sums[l] += a[l] * b[l];
+        }
+    }
+    let ((a, last_a), (b, last_b)) = (last_a.as_chunks::<2>(), last_b.as_chunks::<2>());
+    let mut rest = [T::of(0.0); 2];
+    for (a, b) in a.iter().zip(b) {
+        for l in 0..2 {
+            rest[l] += a[l] * b[l];
+        }
+    }
+    let [s, t, u, v, w, x, y, z] = sums;
+    let whole = ((s + w) + (t + x)) + ((u + y) + (v + z));
+    let part = last_a.iter().zip(last_b).fold(rest[0] + rest[1], |sum, (&a, &b)| sum + a * b);
+    whole + part
+}
+
 /// `target <- target + weight a`.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]

@@ -16,11 +16,13 @@ mod kernel;
 mod pack;
 mod products;
 mod rectified;
+mod screen;
 mod simd;
 
 pub(crate) use self::factor::factor;
 pub(crate) use self::products::{adjoint, apply, gram_apply};
 pub use self::rectified::{Rectified, rectified_apply};
+pub(crate) use self::screen::screen;
 pub(crate) use self::simd::Plain;
 pub(crate) use self::simd::Vector;
 #[cfg(target_arch = "x86_64")]

@@ -22,7 +22,7 @@ const FLIP: f64 = 16.0;
 const FITS: &str = "the Jacobian checks its operands";
 
 /// Least number of directions for which tables pay.
-const DIRECTIONS: usize = 128;
+pub(crate) const DIRECTIONS: usize = 128;
 
 /// The mask `B` of the directions, and the flips against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,24 +84,7 @@ impl Shared {
         alpha: T,
         par: Par,
     ) {
-        let (p, d, k) = (self.base.width(), x.ncols(), signs.ncols());
-        T::with_buffer(p * (k * d + 1), |buffer| {
-            let (sums, ones) = buffer.split_at_mut(p * k * d);
-            ones.fill(T::of(1.0));
-            // Row q of block k is the sum over copies r of a_rk v_r.
-            let copy = |at: usize, c: usize| {
-                let r = c * p + at % p;
-                (signs[(r, at / p)], r)
-            };
-            let blocks = MatMut::from_row_major_slice_mut(sums, k * p, d);
-            combine_rows(blocks, v, self.copies, copy, par).expect(FITS);
-            let ones = MatRef::from_column_major_slice(ones, p, 1);
-            let sums = MatRef::from_row_major_slice(sums, k * p, d);
-            for_each_col_chunk(y.as_mut(), 1, par, |output, y| {
-                let sums = sums.subrows(output * p, p);
-                masked_apply(y, &self.base, x, sums, ones, alpha, par).expect(FITS);
-            });
-        });
+        apply_base(y.as_mut(), (&self.base, self.copies), x, v, signs, alpha, par);
         self.flips.apply(y, x, v, signs, alpha, par).expect(FITS);
     }
 
@@ -132,6 +115,36 @@ impl Shared {
         });
         self.flips.adjoint(v, x, u, signs, alpha, par).expect(FITS);
     }
+}
+
+/// `y <- alpha J_B v` of the mask `base : n x p`, repeated for every copy.
+pub(crate) fn apply_base<T: Real>(
+    mut y: MatMut<'_, T>,
+    (base, copies): (&PackedMask, usize),
+    x: MatRef<'_, T>,
+    v: MatRef<'_, T>,
+    signs: MatRef<'_, T>,
+    alpha: T,
+    par: Par,
+) {
+    let (p, d, k) = (base.width(), x.ncols(), signs.ncols());
+    T::with_buffer(p * (k * d + 1), |buffer| {
+        let (sums, ones) = buffer.split_at_mut(p * k * d);
+        ones.fill(T::of(1.0));
+        // Row q of block k is the sum over copies r of a_rk v_r.
+        let copy = |at: usize, c: usize| {
+            let r = c * p + at % p;
+            (signs[(r, at / p)], r)
+        };
+        let blocks = MatMut::from_row_major_slice_mut(sums, k * p, d);
+        combine_rows(blocks, v, copies, copy, par).expect(FITS);
+        let ones = MatRef::from_column_major_slice(ones, p, 1);
+        let sums = MatRef::from_row_major_slice(sums, k * p, d);
+        for_each_col_chunk(y.as_mut(), 1, par, |output, y| {
+            let sums = sums.subrows(output * p, p);
+            masked_apply(y, base, x, sums, ones, alpha, par).expect(FITS);
+        });
+    });
 }
 
 /// Bit by bit, the value that more than half of the `count` words have; 1 where it is half.

@@ -88,7 +88,7 @@ pub(crate) fn least_squares(
     let r_norm = norm(residual);
     Ok(Direction {
         step,
-        image,
+        image: Some(image),
         multipliers: vec![0.0; n * k],
         eta_inner: if r_norm > 0.0 { norm(&linear) / r_norm } else { 0.0 },
         reduction: report.worst_residual(),

@@ -7,7 +7,7 @@ use faer::{Mat, MatMut, MatRef};
 use nearlin_krylov::{Cg, Ending as InnerEnding, Precond};
 use nearlin_relu::{Activations, Jacobian};
 
-use crate::dual::{Dual, Preconditioner};
+use crate::dual::{Dual, Preconditioner, unstack};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
 use crate::vector::{Element, cast, norm, rows, rows_mut};
@@ -57,8 +57,8 @@ pub(crate) struct Point<'a> {
 pub(crate) struct Direction {
     /// `D`, m x d.
     pub(crate) step: Vec<f64>,
-    /// `J D`, n x K.
-    pub(crate) image: Vec<f64>,
+    /// `J D`, n x K; `None` in a draft, whose `eta_inner` and `reduction` are the solver's word.
+    pub(crate) image: Option<Vec<f64>>,
     /// `g`, n x K.
     pub(crate) multipliers: Vec<f64>,
     pub(crate) eta_inner: f64,
@@ -92,7 +92,7 @@ impl<T: Element> System<'_, T> {
         options: &Options,
         observer: &mut dyn Observer,
     ) -> Result<Direction, TrainError> {
-        let &Self { point, exact, features, preconditioner, ridge } = self;
+        let &Self { point, exact, preconditioner, ridge, .. } = self;
         let par = options.par;
         let (n, d, m, k) = exact.shape;
         let jacobian = exact.jacobian(point.active);
@@ -127,7 +127,6 @@ impl<T: Element> System<'_, T> {
         };
         let start = norm(&rho);
 
-        let operator = Dual { jacobian: features.jacobian(point.active), ridge: cast(ridge) };
         let (mut iterations, mut stopped, mut broken) = (0, false, false);
         let mut left = start;
         let _ = observer.on_event(&Event::Phase(Phase::Solve));
@@ -135,35 +134,16 @@ impl<T: Element> System<'_, T> {
             if left == 0.0 {
                 break;
             }
-            // What the working precision can gain in one round.
-            let attainable = if T::NAME == "f32" { 1e-4 } else { 1e-14 };
             // A little more than needed: what counts is the residual in `f64` below, which differs from
             // the recurrence's by rounding.
-            let cg = Cg::default()
-                .with_final_check(false)
-                .with_rtol((0.98 * tolerance * start / left).max(attainable))
-                .with_max_iters(options.max_inner.saturating_sub(iterations));
-            let rhs = Mat::from_fn(n * k, 1, |i, _| cast(rho[i] / left));
-            let mut delta = Mat::<T>::zeros(n * k, 1);
-            let before = iterations;
-            let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
-                let rel_residual = inner.rel_residuals[0] * left / start;
-                observer.on_event(&Event::Inner { iteration: before + inner.iter, rel_residual })
-            };
-            let mut scratch = MemBuffer::new(Cg::scratch(&operator, preconditioner, 1, par));
-            let stack = MemStack::new(&mut scratch);
-            let (delta_mut, rhs) = (delta.as_mut(), rhs.as_ref());
-            let report =
-                cg.solve_into(delta_mut, &operator, preconditioner, rhs, &mut watch, par, stack)?;
-            iterations += report.iters;
-            stopped = report.ending == InnerEnding::Stopped;
-            broken = matches!(report.ending, InnerEnding::Breakdown { .. });
+            let rtol = (0.98 * tolerance * start / left).max(attainable::<T>());
+            let round = self.round((&rho, left, start), rtol, iterations, options, observer)?;
+            (iterations, stopped, broken) = (round.iterations, round.stopped, round.broken);
 
             let mut next = Candidate::new(m * d, n * k);
-            next.g
-                .iter_mut()
-                .enumerate()
-                .for_each(|(i, v)| *v = at.g[i] + delta[(i, 0)].as_f64() * left);
+            for ((g, last), delta) in next.g.iter_mut().zip(&at.g).zip(round.delta.col(0).iter()) {
+                *g = last + delta.as_f64() * left;
+            }
             let next_rho = certify(&mut next);
             let next_left = norm(&next_rho);
             let halved = next_left < 0.5 * left;
@@ -180,7 +160,7 @@ impl<T: Element> System<'_, T> {
         let Candidate { g: multipliers, step, image } = at;
         Ok(Direction {
             step,
-            image,
+            image: Some(image),
             multipliers,
             eta_inner,
             reduction,
@@ -189,6 +169,100 @@ impl<T: Element> System<'_, T> {
             broken,
         })
     }
+
+    /// A step without a certificate, solved in `T` alone: what the linear model makes of it is seen from the
+    /// next forward pass, which saves two passes in `f64`.
+    ///
+    /// Only without a ridge, and where one round can reach `tolerance`: see [`draft_suffices`].
+    pub(crate) fn draft(
+        &self,
+        tolerance: f64,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Direction, TrainError> {
+        let (n, d, m, k) = self.exact.shape;
+        let residual = self.point.residual;
+        let start = norm(residual);
+        let _ = observer.on_event(&Event::Phase(Phase::Solve));
+        let round = self.round((residual, start, start), 0.98 * tolerance, 0, options, observer)?;
+        let mut step = vec![cast::<T>(0.0); m * d];
+        self.features
+            .jacobian(self.point.active)
+            .apply_adjoint(
+                MatMut::from_row_major_slice_mut(&mut step, m, d),
+                unstack(round.delta.as_ref(), n, k),
+                options.par,
+            )
+            .expect("equations and network have been matched");
+        Ok(Direction {
+            step: step.iter().map(|s| -s.as_f64() * start).collect(),
+            image: None,
+            multipliers: round.delta.col(0).iter().map(|g| g.as_f64() * start).collect(),
+            eta_inner: round.reduction,
+            reduction: round.reduction,
+            iterations: round.iterations,
+            stopped: round.stopped,
+            broken: round.broken,
+        })
+    }
+
+    /// Conjugate gradients in `T` for what is left, `rho` of norm `left`, scaled to norm 1.
+    fn round(
+        &self,
+        (rho, left, start): (&[f64], f64, f64),
+        rtol: f64,
+        before: usize,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Round<T>, TrainError> {
+        let (par, preconditioner) = (options.par, self.preconditioner);
+        let jacobian = self.features.jacobian(self.point.active);
+        let operator = Dual { jacobian, ridge: cast(self.ridge) };
+        let cg = Cg::default()
+            .with_final_check(false)
+            .with_rtol(rtol)
+            .with_max_iters(options.max_inner.saturating_sub(before));
+        let rhs = Mat::from_fn(rho.len(), 1, |i, _| cast(rho[i] / left));
+        let mut delta = Mat::<T>::zeros(rho.len(), 1);
+        let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
+            let rel_residual = inner.rel_residuals[0] * left / start;
+            observer.on_event(&Event::Inner { iteration: before + inner.iter, rel_residual })
+        };
+        let mut scratch = MemBuffer::new(Cg::scratch(&operator, preconditioner, 1, par));
+        let stack = MemStack::new(&mut scratch);
+        let (delta_mut, rhs) = (delta.as_mut(), rhs.as_ref());
+        let report =
+            cg.solve_into(delta_mut, &operator, preconditioner, rhs, &mut watch, par, stack)?;
+        Ok(Round {
+            delta,
+            reduction: report.worst_residual(),
+            iterations: before + report.iters,
+            stopped: report.ending == InnerEnding::Stopped,
+            broken: matches!(report.ending, InnerEnding::Breakdown { .. }),
+        })
+    }
+}
+
+/// What one call of conjugate gradients in the working precision gave.
+struct Round<T> {
+    /// The solution, nK x 1, for a right-hand side of norm 1.
+    delta: Mat<T>,
+    /// The recurrence's relative residual.
+    reduction: f64,
+    /// Of all rounds so far.
+    iterations: usize,
+    stopped: bool,
+    broken: bool,
+}
+
+/// What the working precision can gain in one round.
+fn attainable<T: Element>() -> f64 {
+    if T::NAME == "f32" { 1e-4 } else { 1e-14 }
+}
+
+/// Whether one round in `T` can reach `tolerance`.
+pub(crate) fn draft_suffices<T: Element>(tolerance: f64) -> bool {
+    tolerance >= attainable::<T>()
 }
 
 /// Multipliers `g`, the step `D` that they give, and `J D`.

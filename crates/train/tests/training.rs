@@ -5,7 +5,7 @@ mod common;
 
 use core::ops::ControlFlow;
 
-use common::{gradient, noise, norm, problem, residual, run};
+use common::{gradient, image, noise, norm, problem, residual, run};
 use nearlin::{
     Ending, Equations, Event, InnerTolerance, Options, Precision, Scale, Signs, SolverKind,
     TrainError, merge, train,
@@ -138,6 +138,37 @@ fn a_ridge_ends_at_a_stationary_point() {
         let reported = run.steps.last().unwrap().rel_gradient.unwrap();
         assert!((rel - reported).abs() <= 1e-12, "{kind}: {rel:e} reported as {reported:e}");
         assert!(run.rel_residual > 1e-3, "{kind}: a ridge leaves a residual");
+    }
+}
+
+/// The certificate of a step is what `J D` and the outputs say, computed here from scratch, although the
+/// optimiser forms no `J D` for it; in `f32` the solver's own word on `eta_inner` would be smaller.
+#[test]
+fn certificates_are_seen_not_believed() {
+    for (precision, scale) in [(Precision::F64, 4.0), (Precision::F32, 4.0), (Precision::F32, 1e3)]
+    {
+        let equations = problem(300, 5, 2, 7);
+        let options = options(512).precision(precision).scale(Scale::Fixed(scale)).max_steps(1);
+        let run = run(&equations, &options);
+        let mut start = run.network.clone();
+        start.change_mut().fill(0.0);
+        let before = residual(&equations, &start);
+        let linear: Vec<f64> = image(&equations, &start, run.network.change())
+            .iter()
+            .zip(&before)
+            .map(|(v, r)| v + r)
+            .collect();
+        let after = residual(&equations, &run.network);
+        let missed: Vec<f64> = after.iter().zip(&linear).map(|(f, l)| f - l).collect();
+        let (step, size) = (&run.steps[0], norm(&before));
+        assert_eq!(step.step_length, 1.0);
+        for (said, seen) in [
+            (step.eta_inner, norm(&linear) / size),
+            (step.eta_lin, norm(&missed) / size),
+            (step.contraction, norm(&after) / size),
+        ] {
+            assert!((said - seen).abs() <= 1e-12, "{precision:?} {scale}: {said:e}, seen {seen:e}");
+        }
     }
 }
 

@@ -107,6 +107,34 @@ pub(super) fn plain<T: Real, V: Vector<T>>(
     }
 }
 
+/// Fills the strip with plain products, and ors `[product > radius]` to the first words and
+/// `[product > -radius]` to the second, from bit `shift` on.
+#[inline(always)]
+pub(super) fn screen<T: Real, V: Vector<T>>(
+    strip: &mut [Panel<V>],
+    (inner, radius): (&[T], &[T]),
+    lanes: &[Panel<V>],
+    [above, below]: [&mut [u64]; 2],
+    shift: usize,
+) {
+    fill(
+        strip,
+        inner,
+        lanes,
+        #[inline(always)]
+        |_, product| product,
+    );
+    let (down, up) = (V::splat(T::of(-1.0)), V::splat(T::of(1.0)));
+    let words = above.iter_mut().zip(below);
+    for ((words, [a, b]), &radius) in words.zip(strip).zip(radius) {
+        let radius = V::splat(radius);
+        let (low, high) = (a.fma(radius, down).positive(), b.fma(radius, down).positive());
+        *words.0 |= (low | high << V::LANES) << shift;
+        let (low, high) = (a.fma(radius, up).positive(), b.fma(radius, up).positive());
+        *words.1 |= (low | high << V::LANES) << shift;
+    }
+}
+
 /// `sums <- sums +` the product whose strip is `relu(before + delta) - relu(before)`; ors
 /// `[before + delta > 0]` to `words`, from bit `shift` on.
 #[inline(always)]

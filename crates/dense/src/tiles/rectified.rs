@@ -25,6 +25,19 @@ pub struct Rectified<'a, T> {
     pub signs: MatRef<'a, T>,
 }
 
+impl<T> Rectified<'_, T> {
+    /// Copies of each direction, if the operands fit together.
+    pub(crate) fn check(&self) -> Result<usize, DenseError> {
+        let Self { x, directions, change, signs } = *self;
+        let (d, m, p, k) = (x.ncols(), change.nrows(), directions.nrows(), signs.ncols());
+        let copies = m.checked_div(p).unwrap_or(0);
+        check_shape("directions", (p, directions.ncols()), (p, d))?;
+        check_shape("change of the weights", (m, change.ncols()), (p * copies, d))?;
+        check_shape("output weights", (signs.nrows(), k), (m, k))?;
+        Ok(copies)
+    }
+}
+
 /// `y_ik <- alpha sum over r of a_rk (relu(z_ir) - relu(z0_ir))` with `z0 = X W_0^T` and
 /// `z = z0 + X U^T`; the mask `[z > 0]`, n x m; and for each example the entries in which it differs from
 /// `[z0 > 0]`.
@@ -45,12 +58,8 @@ pub fn rectified_apply<T: Real>(
     alpha: T,
     par: Par,
 ) -> Result<(PackedMask, Vec<u32>), DenseError> {
-    let Rectified { x, directions, change, signs } = of;
-    let (n, d, m, p, k) = (x.nrows(), x.ncols(), change.nrows(), directions.nrows(), signs.ncols());
-    let copies = m.checked_div(p).unwrap_or(0);
-    check_shape("directions", (p, directions.ncols()), (p, d))?;
-    check_shape("change of the weights", (m, change.ncols()), (p * copies, d))?;
-    check_shape("output weights", (signs.nrows(), k), (m, k))?;
+    let copies = of.check()?;
+    let (n, m, k) = (of.x.nrows(), of.change.nrows(), of.signs.ncols());
     check_shape("output", (y.nrows(), y.ncols()), (n, k))?;
     let (mut mask, mut flips) = (PackedMask::zeros(n, m), vec![0; n]);
     let plan = Plan { of, alpha, copies, par };
@@ -99,7 +108,7 @@ impl Bits<'_> {
 }
 
 /// Transposes the blocks of columns.
-fn transpose_all(columns: &mut [u64; BLOCK]) {
+pub(super) fn transpose_all(columns: &mut [u64; BLOCK]) {
     columns.as_chunks_mut::<WORD>().0.iter_mut().for_each(transposed);
 }
 

@@ -71,6 +71,15 @@ pub unsafe trait Vector<T>: Copy + Send + Sync + 'static {
         shift: usize,
     );
 
+    /// [`kernel::screen`].
+    fn screen(
+        strip: &mut [Panel<Self>],
+        weights: (&[T], &[T]),
+        lanes: &[Panel<Self>],
+        words: [&mut [u64]; 2],
+        shift: usize,
+    );
+
     /// [`kernel::rectified`].
     fn rectified(of: Strip<'_, T, Self>, before: &[Panel<Self>], words: &mut [u64], shift: usize);
 }
@@ -232,6 +241,16 @@ macro_rules! plain {
                 shift: usize,
             ) {
                 kernel::plain(strip, inner, lanes, words, shift);
+            }
+
+            fn screen(
+                strip: &mut [Panel<Self>],
+                weights: (&[$t], &[$t]),
+                lanes: &[Panel<Self>],
+                words: [&mut [u64]; 2],
+                shift: usize,
+            ) {
+                kernel::screen(strip, weights, lanes, words, shift);
             }
 
             fn rectified(

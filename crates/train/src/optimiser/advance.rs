@@ -10,8 +10,8 @@ use crate::observe::{Event, Observer, Phase};
 use crate::options::InnerTolerance;
 use crate::primal::least_squares;
 use crate::report::{Ending, StepReport};
-use crate::step::{Direction, Point, System};
-use crate::vector::{Element, distance, norm};
+use crate::step::{Direction, Point, System, draft_suffices};
+use crate::vector::{Element, distance, norm, rows, rows_mut};
 
 /// `eta_lin` of the first step must be below this for a scale to be tried further.
 pub(super) const FIRST_ETA: f64 = 0.25;
@@ -31,6 +31,21 @@ const UNSOLVED: f64 = 0.5;
 
 /// How much more accurately a direction is solved when a step onto kinks fails to contract.
 const SHARPER: f64 = 1e-4;
+
+/// Where fewer entries of the mask than this have flipped, what the linear model misses is summed over
+/// them; else it takes a pass.
+const FEW_FLIPS: f64 = 1.0 / 256.0;
+
+/// How carefully a direction is solved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// By the solver's word, where that is likely to do; the trial tells.
+    Draft,
+    /// To the tolerance of the step, seen in `f64`.
+    Full,
+    /// More accurately than that.
+    Sharp,
+}
 
 /// Where a step leads.
 struct Trial {
@@ -58,14 +73,10 @@ impl<T: Element> Optimiser<'_, T> {
         may_grow: bool,
         observer: &mut dyn Observer,
     ) -> Result<Verdict, TrainError> {
-        let (direction, shift) = if let (Some(first), true) = (&self.first, steps.is_empty()) {
-            first.clone()
-        } else {
-            let found = self.direction(state, start, steps, 1.0, observer)?;
-            if steps.is_empty() && !found.0.stopped {
-                self.first = Some(found.clone());
-            }
-            found
+        let known = self.first.as_ref().filter(|_| steps.is_empty());
+        let (mut direction, mut shift) = match known {
+            Some(first) => first.clone(),
+            None => self.direction(state, start, steps, Care::Draft, observer)?,
         };
         if direction.stopped {
             return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
@@ -77,12 +88,28 @@ impl<T: Element> Optimiser<'_, T> {
             return Ok(Verdict::End(ending, reason));
         }
 
+        let tolerance = self.inner_tolerance(state, start, steps);
         let mut length = 1.0;
         for _ in 0..=MAX_HALVINGS {
-            let Some(mut trial) = self.trial(state, &direction, length, Vec::new(), observer)?
+            let drafted = direction.image.is_none();
+            let Some(mut trial) =
+                self.trial(state, &mut direction, length, Vec::new(), observer)?
             else {
                 return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
             };
+            if drafted && !trial.certified() && direction.reduction > tolerance {
+                // The recurrence said otherwise: from now on, its word is not enough.
+                let spent = direction.iterations;
+                (direction, shift) = self.direction(state, start, steps, Care::Full, observer)?;
+                direction.iterations += spent;
+                if direction.stopped {
+                    return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
+                }
+                continue;
+            }
+            if steps.is_empty() && self.first.is_none() {
+                self.first = Some((direction.clone(), shift));
+            }
             if length == 1.0 && self.options.ridge > 0.0 && !trial.certified() {
                 trial = self.onto_kinks(state, (start, steps), &direction, trial, observer)?;
             }
@@ -141,7 +168,7 @@ impl<T: Element> Optimiser<'_, T> {
         let mut direction = plain.clone();
         for accurate in [false, true] {
             if accurate {
-                let (solved, _) = self.direction(state, start, steps, SHARPER, observer)?;
+                let (solved, _) = self.direction(state, start, steps, Care::Sharp, observer)?;
                 let spent = direction.iterations;
                 direction = Direction { iterations: spent + solved.iterations, ..solved };
             }
@@ -149,7 +176,8 @@ impl<T: Element> Optimiser<'_, T> {
             else {
                 break;
             };
-            let Some(other) = self.trial(state, &onto, 1.0, pins, observer)? else { break };
+            let mut onto = onto;
+            let Some(other) = self.trial(state, &mut onto, 1.0, pins, observer)? else { break };
             if other.lower && (other.contraction < best.contraction || !best.lower) {
                 best = other;
             }
@@ -160,11 +188,12 @@ impl<T: Element> Optimiser<'_, T> {
         Ok(best)
     }
 
-    /// The network at `length` times a step, looked at; `None` if the observer stops.
+    /// The network at `length` times a step, looked at; `None` if the observer stops. Completes the
+    /// direction where it is a draft.
     fn trial(
         &self,
         state: &State,
-        direction: &Direction,
+        direction: &mut Direction,
         length: f64,
         pins: Vec<Pin>,
         observer: &mut dyn Observer,
@@ -180,15 +209,48 @@ impl<T: Element> Optimiser<'_, T> {
         let _ = observer.on_event(&Event::Phase(Phase::Update));
         let hold = Hold { multipliers: Some(direction.multipliers.clone()), pins };
         let next = self.state(network, forward, hold);
-        let linear: Vec<f64> =
-            state.residual.iter().zip(&direction.image).map(|(r, v)| r + length * v).collect();
-        Ok(Some(Trial {
-            eta_lin: ratio(distance(&next.residual, &linear), norm(&state.residual)),
+        let along = |image: &[f64], length: f64| -> Vec<f64> {
+            state.residual.iter().zip(image).map(|(r, v)| r + length * v).collect()
+        };
+        let r = norm(&state.residual);
+        let image = if let Some(image) = direction.image.take() {
+            image
+        } else {
+            let image = self.image(state, &next, &direction.step)?;
+            direction.eta_inner = ratio(norm(&along(&image, 1.0)), r);
+            direction.reduction = direction.eta_inner;
+            image
+        };
+        let linear = along(&image, length);
+        let trial = Trial {
+            eta_lin: ratio(distance(&next.residual, &linear), r),
             contraction: ratio(next.measure, state.measure),
             lower: next.objective <= state.objective * (1.0 + self.rounding()),
             iterations: direction.iterations,
             next,
-        }))
+        };
+        direction.image = Some(image);
+        Ok(Some(trial))
+    }
+
+    /// `J D` for the whole step `D` from `state` to `next`: what the outputs changed by, without what the
+    /// linear model missed, or by a pass where that would be dearer.
+    fn image(&self, state: &State, next: &State, step: &[f64]) -> Result<Vec<f64>, TrainError> {
+        let (x, par) = (self.equations.x(), self.options.par);
+        let flipped = next.mask().count_differences(state.mask()) as f64;
+        if flipped <= FEW_FLIPS * self.entries() {
+            let masks = (state.mask(), next.mask());
+            let missed = next.network.linearisation_error(x, masks, par)?;
+            let change = next.residual.iter().zip(&state.residual);
+            return Ok(change.zip(missed).map(|((next, r), e)| next - r - e).collect());
+        }
+        let jacobian = self.exact.jacobian(&state.active);
+        let (n, k) = (jacobian.examples(), jacobian.outputs());
+        let mut image = vec![0.0; n * k];
+        jacobian
+            .apply(rows_mut(&mut image, n, k), rows(step, jacobian.width(), jacobian.inputs()), par)
+            .expect("equations and network have been matched");
+        Ok(image)
     }
 
     /// Relative rounding error of the objective: sums of `nK` squares, each of a residual that is a
@@ -198,17 +260,17 @@ impl<T: Element> Optimiser<'_, T> {
         4.0 * f64::EPSILON * terms.iter().map(|&n| (n as f64).sqrt()).sum::<f64>()
     }
 
-    /// Builds the preconditioner where there is none for this mask, and solves for the step, to
-    /// `factor` times the usual tolerance.
+    /// Builds the preconditioner where there is none for this mask, and solves for the step.
     fn direction(
         &mut self,
         state: &State,
         start: f64,
         steps: &[StepReport],
-        factor: f64,
+        care: Care,
         observer: &mut dyn Observer,
     ) -> Result<(Direction, f64), TrainError> {
         let (options, equations) = (self.options, self.equations);
+        let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
         let tolerance = factor * self.inner_tolerance(state, start, steps);
         let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
         let in_weight_space = |observer: &mut dyn Observer| {
@@ -251,7 +313,13 @@ impl<T: Element> Optimiser<'_, T> {
             preconditioner,
             ridge: options.ridge,
         };
-        let found = system.direction(tolerance, options, observer)?;
+        let adaptive = options.inner_tolerance == InnerTolerance::Adaptive;
+        let suffices = options.ridge == 0.0 && adaptive && draft_suffices::<T>(tolerance);
+        let found = if care == Care::Draft && suffices {
+            system.draft(tolerance, options, observer)?
+        } else {
+            system.direction(tolerance, options, observer)?
+        };
         let shift = preconditioner.shift();
         let stuck = found.step.iter().all(|&s| s == 0.0);
         let unsolved = options.ridge == 0.0 && found.reduction > UNSOLVED;

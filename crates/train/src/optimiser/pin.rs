@@ -51,7 +51,9 @@ impl<T: Element> Optimiser<'_, T> {
         observer: &mut dyn Observer,
     ) -> Result<Option<(Direction, Vec<Pin>)>, TrainError> {
         let Some(pins) = candidates(state, flipped) else { return Ok(None) };
-        let Some((preconditioner, _)) = &self.built else { return Ok(None) };
+        let (Some((preconditioner, _)), Some(image)) = (&self.built, &direction.image) else {
+            return Ok(None);
+        };
         let jacobian = self.exact.jacobian(&state.active);
         let (n, k) = (jacobian.examples(), jacobian.outputs());
         let (m, d) = (jacobian.width(), jacobian.inputs());
@@ -62,13 +64,12 @@ impl<T: Element> Optimiser<'_, T> {
         for pin in &pins {
             let mut v = vec![0.0; m * d];
             (0..d).for_each(|c| v[pin.neuron * d + c] = x[(pin.example, c)]);
-            let mut image = vec![0.0; n * k];
+            let mut residual = vec![0.0; n * k];
             jacobian
-                .apply(rows_mut(&mut image, n, k), rows(&v, m, d), self.options.par)
+                .apply(rows_mut(&mut residual, n, k), rows(&v, m, d), self.options.par)
                 .expect("equations and network have been matched");
-            let residual = &image[..];
-            let point =
-                Point { active: &state.active, residual, change: &still, multipliers: None };
+            let (active, residual) = (&state.active, &residual[..]);
+            let point = Point { active, residual, change: &still, multipliers: None };
             let (exact, features) = (&self.exact, &self.features);
             let system = System { point, exact, features, preconditioner, ridge };
             let solved = system.direction(ACCURACY, self.options, observer)?;
@@ -95,11 +96,12 @@ impl<T: Element> Optimiser<'_, T> {
             });
             let lambda = lhs.partial_piv_lu().solve(&rhs);
             let mut found = Direction { iterations, ..direction.clone() };
+            let mut linear = image.clone();
             for (a, &j) in active.iter().enumerate() {
                 let l = lambda[(a, 0)];
                 found.step.iter_mut().zip(&columns[j]).for_each(|(s, h)| *s -= l * h);
                 // J H^-1 v = q.
-                found.image.iter_mut().zip(&multipliers[j]).for_each(|(s, q)| *s -= l * q);
+                linear.iter_mut().zip(&multipliers[j]).for_each(|(s, q)| *s -= l * q);
                 found
                     .multipliers
                     .iter_mut()
@@ -109,8 +111,8 @@ impl<T: Element> Optimiser<'_, T> {
             if !found.step.iter().all(|s| s.is_finite()) {
                 return Ok(None);
             }
-            let ahead: Vec<f64> =
-                state.residual.iter().zip(&found.image).map(|(r, v)| r + v).collect();
+            let ahead: Vec<f64> = state.residual.iter().zip(&linear).map(|(r, v)| r + v).collect();
+            found.image = Some(linear);
             let stays = |a: usize, j: usize| {
                 let bit = f64::from(u8::from(state.mask().get(pins[j].example, pins[j].neuron)));
                 let share = bit + lambda[(a, 0)] / self.jump(&ahead, pins[j]);

@@ -47,6 +47,18 @@ pub(crate) fn residual(equations: &Equations, network: &Network) -> Vec<f64> {
     forward.outputs.iter().zip(equations.y()).map(|(f, y)| f - y).collect()
 }
 
+/// `J D` at the weights of `network`, computed anew.
+pub(crate) fn image(equations: &Equations, network: &Network, step: &[f64]) -> Vec<f64> {
+    let (n, m, d, k) = (equations.rows(), network.width(), network.inputs(), network.outputs());
+    let mask = network.forward(equations.x(), faer::Par::Seq).unwrap().mask;
+    let signs = faer::MatRef::from_row_major_slice(network.signs(), m, k);
+    let jacobian = Jacobian::new(&mask, equations.x(), signs).unwrap();
+    let mut image = vec![0.0; n * k];
+    let target = faer::MatMut::from_row_major_slice_mut(&mut image, n, k);
+    jacobian.apply(target, faer::MatRef::from_row_major_slice(step, m, d), faer::Par::Seq).unwrap();
+    image
+}
+
 /// `|J^T r + mu U|`, computed anew.
 pub(crate) fn gradient(equations: &Equations, network: &Network, ridge: f64) -> f64 {
     let forward = network.forward(equations.x(), faer::Par::Seq).unwrap();

@@ -124,6 +124,27 @@ macro_rules! wide {
                 unsafe { run(strip, inner, lanes, words, shift) }
             }
 
+            fn screen(
+                strip: &mut [Panel<Self>],
+                weights: (&[$t], &[$t]),
+                lanes: &[Panel<Self>],
+                words: [&mut [u64]; 2],
+                shift: usize,
+            ) {
+                #[target_feature(enable = $features)]
+                fn run(
+                    strip: &mut [Panel<Wide<$register>>],
+                    weights: (&[$t], &[$t]),
+                    lanes: &[Panel<Wide<$register>>],
+                    words: [&mut [u64]; 2],
+                    shift: usize,
+                ) {
+                    kernel::screen(strip, weights, lanes, words, shift);
+                }
+                // SAFETY: the type is only named where the CPU has the instructions.
+                unsafe { run(strip, weights, lanes, words, shift) }
+            }
+
             fn rectified(
                 of: Strip<'_, $t, Self>,
                 before: &[Panel<Self>],

@@ -1,0 +1,76 @@
+//! The exact products, compiled for several instruction sets and chosen at run time.
+#![allow(unsafe_code)]
+#![allow(clippy::inline_always, reason = "must be compiled with their caller's instruction set")]
+
+use super::{Crossing, Row};
+use crate::rows::dot;
+use crate::simd::dispatched;
+
+dispatched!(
+    /// Computes the entries of a row that are near zero: their bits of `base`, and which copies' signs differ.
+    pub(super) fn settle [] (
+        crossings: &mut Vec<Crossing>, base: &mut [u64], near: &[u64], row: Row<'_>,
+    ) = settle_kernel
+);
+dispatched!(
+    /// Computes the entries of a row whose bits in `now` differ from `base` or are not sure: those that crossed.
+    pub(super) fn cross [] (
+        crossings: &mut Vec<Crossing>, base: &[u64], now: [&[u64]; 2], row: Row<'_>,
+    ) = cross_kernel
+);
+
+#[inline(always)]
+fn settle_kernel(
+    crossings: &mut Vec<Crossing>,
+    base: &mut [u64],
+    near: &[u64],
+    Row { layer, lengths, i }: Row<'_>,
+) {
+    let (d, p) = (layer.d, lengths.before.len());
+    let (x, length) = (&layer.x[i * d..][..d], lengths.x[i]);
+    for (at, (base, &near)) in base.iter_mut().zip(near).enumerate() {
+        let mut left = near;
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            left &= left - 1;
+            let q = 64 * at + bit as usize;
+            let before = dot(&layer.w[q * d..][..d], x);
+            let on = before > 0.0;
+            *base = *base & !(1 << bit) | u64::from(on) << bit;
+            for r in (0..layer.copies).map(|copy| copy * p + q) {
+                if before.abs() > lengths.reach[r] * length {
+                    continue;
+                }
+                let now = before + dot(&layer.u[r * d..][..d], x);
+                if (now > 0.0) != on {
+                    crossings.push(Crossing { row: i as u32, column: r as u32, now });
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn cross_kernel(
+    crossings: &mut Vec<Crossing>,
+    base: &[u64],
+    [now, unsure]: [&[u64]; 2],
+    Row { layer, lengths, i }: Row<'_>,
+) {
+    let (d, p) = (layer.d, lengths.before.len());
+    let x = &layer.x[i * d..][..d];
+    for (at, (&now, &unsure)) in now.iter().zip(unsure).enumerate() {
+        let base = base[at % base.len()];
+        let mut left = unsure | (now ^ base);
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            left &= left - 1;
+            let r = 64 * at + bit as usize;
+            let before = dot(&layer.w[r % p * d..][..d], x);
+            let now = before + dot(&layer.u[r * d..][..d], x);
+            if (now > 0.0) != (base >> bit & 1 == 1) {
+                crossings.push(Crossing { row: i as u32, column: r as u32, now });
+            }
+        }
+    }
+}
