@@ -4,9 +4,11 @@
 //! A Gram matrix is often singular to working precision. [`Cholesky::factor_shifted`] then adds
 //! the smallest of a fixed sequence of shifts to the diagonal and says which.
 
+use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::error::check_shape;
+use crate::parallel::fixed_par;
 use crate::solve::{Side, Square};
 use crate::tiles::factor;
 use crate::{DenseError, Real};
@@ -103,6 +105,15 @@ impl<T: Real> Cholesky<T> {
     /// If `x` has not `n` rows.
     pub fn solve_in_place(&self, x: MatMut<'_, T>, par: Par) {
         self.square.solve_in_place(&[Side::Lower, Side::Upper], x, par);
+    }
+
+    /// The diagonal of `(L L^T)^-1`, the squared lengths of the columns of `L^-1`: `n^3 / 3` flops, and room
+    /// for another n x n matrix.
+    #[must_use]
+    pub fn inverse_diagonal(&self, par: Par) -> Vec<T> {
+        let mut inverse = Mat::zeros(self.dim(), self.dim());
+        invert_lower_triangular(inverse.as_mut(), self.lower(), fixed_par(par));
+        inverse.col_iter().map(|column| column.squared_norm_l2()).collect()
     }
 }
 

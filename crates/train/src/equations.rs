@@ -2,7 +2,7 @@
 
 use faer::MatRef;
 
-use crate::TrainError;
+use crate::{Metric, TrainError};
 
 /// `n` equations in `K` outputs: inputs `x : n x d` and targets `y : n x K`, row-major.
 ///
@@ -44,6 +44,30 @@ impl Equations {
     #[must_use]
     pub fn with_floor(self, floor: f64) -> Self {
         Self { floor, ..self }
+    }
+
+    /// These equations with their inputs in a metric, whose bias is their last input.
+    ///
+    /// # Panics
+    /// If it is for another number of inputs.
+    #[must_use]
+    pub fn in_metric(mut self, metric: &Metric) -> Self {
+        assert_eq!(metric.inputs() + 1, self.inputs, "a metric for other inputs");
+        metric.apply(&mut self.x);
+        self
+    }
+
+    /// At most `count` of these equations, at even distances.
+    #[must_use]
+    pub fn spread(&self, count: usize) -> Self {
+        let (n, count) = (self.rows, self.rows.min(count));
+        let some = |all: &[f64], width: usize| -> Vec<f64> {
+            (0..count)
+                .flat_map(|at| all[at * n / count * width..][..width].iter().copied())
+                .collect()
+        };
+        let (x, y) = (some(&self.x, self.inputs), some(&self.y, self.outputs));
+        Self { rows: count, x, y, ..*self }
     }
 
     /// Equations `n`.

@@ -92,6 +92,8 @@ pub struct RidgePath {
     pub points: Vec<RidgePoint>,
     /// The index of the best: the largest ridge whose error is within 0.1% of the least.
     pub best: usize,
+    /// Equations that they were judged by.
+    pub rows: usize,
 }
 
 impl RidgePath {
@@ -101,11 +103,11 @@ impl RidgePath {
         self.points[self.best].ridge
     }
 
-    fn new(criterion: Criterion, points: Vec<RidgePoint>) -> Self {
+    fn new(criterion: Criterion, points: Vec<RidgePoint>, rows: usize) -> Self {
         let least = points.iter().map(|point| point.error).fold(f64::INFINITY, f64::min);
         let good = |point: &RidgePoint| point.error <= (1.0 + EQUAL) * least;
         let best = points.iter().rposition(good).unwrap_or(0);
-        Self { criterion, points, best }
+        Self { criterion, points, best, rows }
     }
 }
 
@@ -114,7 +116,8 @@ impl RidgePath {
 /// Up to 2,048 equations: the leave-one-out residual, at `n^2 m / 2` bit operations and some `10 n^3`
 /// flops, in memory for five n x n matrices. Beyond: generalised cross-validation, at 64 products with
 /// `J J^T` for each of up to six vectors, in memory for 65 of them; ridges too small for the estimate to
-/// have settled are left out.
+/// have settled are left out. Where the best is the least that is left, leave-one-out on 2,048 equations at even
+/// distances tells: a ridge stands for the noise, of which there is as much in a part.
 ///
 /// # Errors
 /// [`TrainError`] for options out of their range or a network that cannot be made.
@@ -143,12 +146,16 @@ pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath,
         seed: options.seed,
         signs: options.signs.unwrap_or(Signs::Random),
     };
-    let mask = init.network(1.0)?.forward(equations.x(), options.par)?.mask;
-    if equations.rows() <= DECOMPOSED {
-        leave_one_out(equations, &mask, options.par)
-    } else {
-        cross_validation(equations, &mask, options)
+    let network = init.network(1.0)?;
+    let mask = |x| network.forward(x, options.par).map(|forward| forward.mask);
+    if equations.rows() > DECOMPOSED {
+        let path = cross_validation(equations, &mask(equations.x())?, options)?;
+        if path.best > 0 {
+            return Ok(path);
+        }
     }
+    let some = equations.spread(DECOMPOSED);
+    leave_one_out(&some, &mask(some.x())?, options.par)
 }
 
 /// Ridges around the mean of the diagonal of `G`, which is the mean of `|x_i|^2` times the part of the
@@ -167,7 +174,7 @@ fn grid(equations: &Equations, mask: &PackedMask) -> Vec<f64> {
 }
 
 /// The nearest number of three significant digits: what a person would write.
-fn three_digits(x: f64) -> f64 {
+pub(crate) fn three_digits(x: f64) -> f64 {
     format!("{x:.2e}").parse().unwrap_or(x)
 }
 
@@ -204,10 +211,10 @@ fn leave_one_out(
         error: if size > 0.0 { sum.sqrt() / size } else { 0.0 },
         effective_parameters: values.iter().map(|s| s / (s + ridge)).sum(),
     });
-    Ok(RidgePath::new(Criterion::LeaveOneOut, points.collect()))
+    Ok(RidgePath::new(Criterion::LeaveOneOut, points.collect(), n))
 }
 
-fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>, par: Par) -> Mat<f64> {
+pub(crate) fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>, par: Par) -> Mat<f64> {
     let mut c = Mat::zeros(a.nrows(), b.ncols());
     matmul(c.as_mut(), Accum::Replace, a, b, 1.0, fixed_par(par));
     c
@@ -263,7 +270,7 @@ fn cross_validation(
         .map(|(_, (all, _))| all)
         .collect();
     let points = points.into_iter().rev().collect();
-    Ok(RidgePath::new(Criterion::GeneralisedCrossValidation, points))
+    Ok(RidgePath::new(Criterion::GeneralisedCrossValidation, points, n))
 }
 
 #[cfg(test)]

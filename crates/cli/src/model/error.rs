@@ -60,7 +60,7 @@ pub enum ModelError {
         /// Names in the file, sorted.
         found: Vec<String>,
         /// Names that should be there.
-        expected: [&'static str; 3],
+        expected: &'static [&'static str],
     },
     /// A tensor of another type or shape than the metadata say.
     #[error("tensor `{tensor}` is {found_type} {found:?}, expected {expected_type} {expected:?}")]
@@ -74,7 +74,7 @@ pub enum ModelError {
         /// Its shape.
         found: Vec<usize>,
         /// The shape that it should have.
-        expected: [usize; 2],
+        expected: Vec<usize>,
     },
     /// A matrix with another number of entries than its dimensions say.
     #[error("`{tensor}` has {found} entries, expected {} x {}", expected[0], expected[1])]

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
+use nearlin::{Metric, MetricForm};
+
 use super::{Model, ModelError};
 use crate::table::{Encoder, Target};
 
@@ -15,6 +17,7 @@ pub const KEY: &str = "nearlin";
 pub const VERSION: u64 = 1;
 
 const NAMES: [&str; 3] = ["signs", "u", "w0"];
+const NAMES_WITH_METRIC: [&str; 4] = ["metric", "signs", "u", "w0"];
 
 /// The JSON text; its fields are written in this order.
 #[derive(Serialize, Deserialize)]
@@ -30,6 +33,25 @@ struct Metadata<'a> {
     precision: Cow<'a, str>,
     target: Cow<'a, Target>,
     encoder: Cow<'a, Encoder>,
+    /// Absent for inputs as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metric: Option<Weighting>,
+}
+
+/// What a metric is beside its map.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Weighting {
+    form: Form,
+    bias: f64,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Plain,
+    Diagonal,
+    Full,
 }
 
 /// What is read first, whatever the version.
@@ -51,17 +73,34 @@ pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
         precision: Cow::Borrowed(&model.precision),
         target: Cow::Borrowed(&model.target),
         encoder: Cow::Borrowed(&model.encoder),
+        metric: model.metric.as_ref().map(|metric| Weighting {
+            form: match metric.form() {
+                MetricForm::Diagonal => Form::Diagonal,
+                MetricForm::Full => Form::Full,
+                _ => Form::Plain,
+            },
+            bias: metric.bias(),
+        }),
     };
     let json = serde_json::to_string(&metadata).map_err(|error| unreadable(&error))?;
-    let weights = [model.width, model.inputs];
-    let matrices = [
-        ("w0", Matrix { data: &model.w0, shape: weights, dtype: Dtype::F64 }),
+    let weights = vec![model.width, model.inputs];
+    let mut matrices = vec![
+        ("w0", Matrix { data: &model.w0, shape: weights.clone(), dtype: Dtype::F64 }),
         ("u", Matrix { data: &model.u, shape: weights, dtype: Dtype::F64 }),
         (
             "signs",
-            Matrix { data: &model.signs, shape: [model.width, model.outputs], dtype: Dtype::I8 },
+            Matrix {
+                data: &model.signs,
+                shape: vec![model.width, model.outputs],
+                dtype: Dtype::I8,
+            },
         ),
     ];
+    if let Some(metric) = &model.metric {
+        let p = metric.inputs();
+        let shape = if metric.form() == MetricForm::Full { vec![p, p] } else { vec![p] };
+        matrices.push(("metric", Matrix { data: metric.map(), shape, dtype: Dtype::F64 }));
+    }
     safetensors::serialize(matrices, Some(HashMap::from([(KEY.to_owned(), json)])))
         .map_err(|error| broken(&error))
 }
@@ -81,13 +120,16 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
     let mut found: Vec<String> = tensors.names().into_iter().map(str::to_owned).collect();
     found.sort_unstable();
-    if found != NAMES {
-        return Err(ModelError::Tensors { found, expected: NAMES });
+    let expected: &'static [&'static str] =
+        if metadata.metric.is_some() { &NAMES_WITH_METRIC } else { &NAMES };
+    if found != expected {
+        return Err(ModelError::Tensors { found, expected });
     }
+    let metric = metadata.metric.map(|weighting| read_metric(&tensors, weighting, metadata.inputs));
     let weights = [metadata.width, metadata.inputs];
-    let signs = read(&tensors, "signs", Dtype::I8, [metadata.width, metadata.outputs])?;
-    let w0 = read(&tensors, "w0", Dtype::F64, weights)?;
-    let u = read(&tensors, "u", Dtype::F64, weights)?;
+    let signs = read(&tensors, "signs", Dtype::I8, &[metadata.width, metadata.outputs])?;
+    let w0 = numbers(read(&tensors, "w0", Dtype::F64, &weights)?);
+    let u = numbers(read(&tensors, "u", Dtype::F64, &weights)?);
     Ok(Model {
         width: metadata.width,
         inputs: metadata.inputs,
@@ -98,13 +140,35 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
         precision: metadata.precision.into_owned(),
         encoder: metadata.encoder.into_owned(),
         target: metadata.target.into_owned(),
-        w0: w0
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes")))
-            .collect(),
-        u: u.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes"))).collect(),
+        metric: metric.transpose()?,
+        w0,
+        u,
         signs: signs.iter().map(|&b| f64::from(b.cast_signed())).collect(),
     })
+}
+
+/// The metric of a model with `inputs`, the bias included.
+fn read_metric(
+    tensors: &SafeTensors<'_>,
+    Weighting { form, bias }: Weighting,
+    inputs: usize,
+) -> Result<Metric, ModelError> {
+    let p = inputs.saturating_sub(1);
+    let (form, shape) = match form {
+        Form::Plain => (MetricForm::Plain, vec![p]),
+        Form::Diagonal => (MetricForm::Diagonal, vec![p]),
+        Form::Full => (MetricForm::Full, vec![p, p]),
+    };
+    let map = numbers(read(tensors, "metric", Dtype::F64, &shape)?);
+    Metric::from_parts(form, p, map, bias).ok_or_else(|| ModelError::Invalid {
+        what: "metric",
+        found: format!("numbers that are not finite, or a bias of {bias}"),
+        expected: "finite numbers and a positive bias".into(),
+    })
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes"))).collect()
 }
 
 /// The bytes of a tensor that must be of this type and shape.
@@ -112,7 +176,7 @@ fn read<'a>(
     tensors: &SafeTensors<'a>,
     tensor: &'static str,
     dtype: Dtype,
-    shape: [usize; 2],
+    shape: &[usize],
 ) -> Result<&'a [u8], ModelError> {
     let view = tensors.tensor(tensor).map_err(|error| broken(&error))?;
     if view.dtype() == dtype && view.shape() == shape {
@@ -123,14 +187,14 @@ fn read<'a>(
         found_type: view.dtype().to_string(),
         expected_type: dtype.to_string(),
         found: view.shape().to_vec(),
-        expected: shape,
+        expected: shape.to_vec(),
     })
 }
 
 /// A matrix whose bytes are made when they are written.
 struct Matrix<'a> {
     data: &'a [f64],
-    shape: [usize; 2],
+    shape: Vec<usize>,
     dtype: Dtype,
 }
 

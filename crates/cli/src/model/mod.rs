@@ -1,7 +1,7 @@
 //! The model file: everything that `predict` needs, in one safetensors file.
 //!
 //! Tensors `w0` and `u` (`W_0`, with the scale in it, and `W - W_0`; F64, `m x d`) and `signs`
-//! (I8, `m x K`); all else is one JSON text under the metadata key [`KEY`], since a map of several
+//! (I8, `m x K`), and `metric` (F64, `d - 1` or `d - 1 x d - 1`) where inputs are weighted; all else is one JSON text under the metadata key [`KEY`], since a map of several
 //! keys would be written in random order. Equal models give equal bytes: there is no time, path or
 //! thread count in the file.
 
@@ -15,6 +15,7 @@ use std::path::Path;
 
 use crate::output;
 use crate::table::{Encoder, Target};
+use nearlin::Metric;
 
 pub use error::ModelError;
 pub use format::{KEY, VERSION};
@@ -44,6 +45,8 @@ pub struct Model {
     pub encoder: Encoder,
     /// How outputs become predictions.
     pub target: Target,
+    /// How inputs are weighted; `None` for inputs as they are.
+    pub metric: Option<Metric>,
     /// Initial weights times the scale: row-major, `m x d`.
     pub w0: Vec<f64>,
     /// What training added to them: row-major, `m x d`.
@@ -117,6 +120,10 @@ impl Model {
         let sound = "what fitting to training rows gives";
         require(self.encoder.is_valid(), "encoder", "inconsistent".into(), sound)?;
         require(self.target.is_valid(), "target", "inconsistent".into(), sound)?;
+        if let Some(metric) = &self.metric {
+            let inputs = metric.inputs() + 1;
+            require(inputs == d, "metric", format!("for {inputs} inputs"), &format!("for {d}"))?;
+        }
         check_entries("w0", &self.w0, [self.width, d], f64::is_finite)?;
         check_entries("u", &self.u, [self.width, d], f64::is_finite)?;
         check_entries("signs", &self.signs, [self.width, k], |x| x.abs().to_bits() == ONE)

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{KEY, Model, ModelError};
 use crate::table::{Encoder, Table, Target, Task};
+use nearlin::{Metric, MetricForm};
 
 /// A model of a small table with numbers and categories; its weights are made up.
 fn model(task: Task) -> Model {
@@ -32,9 +33,39 @@ fn model(task: Task) -> Model {
         w0: (0..width * inputs).map(entry).collect(),
         u: (0..width * inputs).map(|i| -entry(i + 7)).collect(),
         signs: (0..width * outputs).map(|i| if i % 3 == 0 { 1.0 } else { -1.0 }).collect(),
+        metric: None,
         encoder,
         target,
     }
+}
+
+/// The model with a metric of each form.
+fn weighted(task: Task) -> impl Iterator<Item = Model> {
+    [MetricForm::Plain, MetricForm::Diagonal, MetricForm::Full].into_iter().map(move |form| {
+        let (model, p) = (model(task), model(task).inputs - 1);
+        let len = if form == MetricForm::Full { p * p } else { p };
+        let map = (0..len).map(|i| (i as f64).cos() / 3.0).collect();
+        Model { metric: Metric::from_parts(form, p, map, 0.3), ..model }
+    })
+}
+
+/// A metric comes back bit for bit; one that does not fit is refused.
+#[test]
+fn metrics_round_trip() {
+    for model in weighted(Task::Regression) {
+        let bytes = model.to_bytes().unwrap();
+        assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
+        assert!(model.metric.is_some());
+        // A tensor that the metadata do not speak of, and one that they miss.
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("\\\"metric\\\":{") && text.contains("\"metric\":{"));
+        let other = Metric::plain(model.inputs);
+        let wrong = Model { metric: Some(other), ..model };
+        let error = wrong.to_bytes().unwrap_err().to_string();
+        assert!(error.contains("its metric is for"), "{error}");
+    }
+    let plain = model(Task::Regression).to_bytes().unwrap();
+    assert!(!String::from_utf8_lossy(&plain).contains("metric"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use nearlin::{Options, Precision, Scale, Signs, SolverKind};
+use nearlin::{MetricForm, Options, Precision, Scale, Signs, SolverKind};
 
 use crate::table;
 
@@ -94,9 +94,15 @@ pub(super) struct FitArgs {
 
     /// Penalty mu on the change of the weights, at least 0; 0 interpolates the training rows, auto
     /// takes what predicts training rows best that were left out.
-    #[arg(long, value_name = "auto|MU", default_value = "0.01", allow_hyphen_values = true)]
+    #[arg(long, value_name = "auto|MU", default_value = "auto", allow_hyphen_values = true)]
     #[arg(value_parser = ridge)]
     pub(super) ridge: Choice<f64>,
+
+    /// How inputs are weighted before they reach the network: auto learns from the training rows whether
+    /// weights for each input or for all their combinations help; none takes inputs as they are [default:
+    /// auto with --ridge auto, none with a ridge that is given].
+    #[arg(long, value_enum)]
+    pub(super) metric: Option<MetricChoice>,
 
     /// Tolerance to reach, a positive number: of the relative residual at ridge 0, else of the
     /// relative gradient.
@@ -207,6 +213,25 @@ pub(super) enum SignsChoice {
     Orthogonal,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MetricChoice {
+    Auto,
+    None,
+    Diagonal,
+    Full,
+}
+
+impl MetricChoice {
+    fn forms(self) -> Option<&'static [MetricForm]> {
+        match self {
+            Self::Auto => Some(&[MetricForm::Diagonal, MetricForm::Full]),
+            Self::None => None,
+            Self::Diagonal => Some(&[MetricForm::Diagonal]),
+            Self::Full => Some(&[MetricForm::Full]),
+        }
+    }
+}
+
 /// `None` leaves the choice to the planner.
 pub(super) type SolverChoice = Choice<SolverKind>;
 
@@ -236,6 +261,15 @@ impl FitArgs {
                 SignsChoice::Random => Some(Signs::Random),
                 SignsChoice::Orthogonal => Some(Signs::Orthogonal),
             })
+    }
+
+    /// The forms of a metric that may be tried; `None` for inputs as they are.
+    pub(super) fn metric_forms(&self) -> Option<&'static [MetricForm]> {
+        match (self.metric, self.ridge.0) {
+            (Some(choice), _) => choice.forms(),
+            (None, None) => MetricChoice::Auto.forms(),
+            (None, Some(_)) => None,
+        }
     }
 
     /// What is asked of the table.

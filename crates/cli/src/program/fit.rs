@@ -103,6 +103,7 @@ fn model(setup: &Setup, run: &Run) -> Model {
         precision: setup.options.precision.name().into(),
         encoder: setup.problem.encoder.clone(),
         target: setup.problem.target.clone(),
+        metric: setup.metric.as_ref().map(|choice| choice.metric.clone()),
         w0: network.initial_weights(),
         u: network.change().to_vec(),
         signs: network.signs().to_vec(),

@@ -36,7 +36,10 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
 
     let table = Table::read_where(&args.data, |name| name != model.target.column)?;
     let rows: Vec<usize> = (0..table.rows()).collect();
-    let encoded = model.encoder.encode(&table, &rows)?;
+    let mut encoded = model.encoder.encode(&table, &rows)?;
+    if let Some(metric) = &model.metric {
+        metric.apply(&mut encoded.x);
+    }
     drop(table);
     for warning in &encoded.warnings {
         say(&format_args!("nearlin: warning: {warning}"));

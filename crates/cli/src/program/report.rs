@@ -32,6 +32,8 @@ impl Serialize for Finite {
 pub(super) struct Report {
     data: Data,
     model: Model,
+    /// Null for inputs as they are.
+    metric: Option<Metric>,
     /// Null for a ridge that was given.
     ridge_path: Option<RidgePath>,
     plan: Plan,
@@ -65,8 +67,54 @@ struct Model {
 }
 
 #[derive(Debug, Serialize)]
+struct Metric {
+    form: &'static str,
+    bias: Finite,
+    rows: usize,
+    rounds: Vec<MetricRound>,
+    importances: Vec<Importance>,
+}
+
+#[derive(Debug, Serialize)]
+struct MetricRound {
+    form: &'static str,
+    round: usize,
+    ridge: Finite,
+    error: Finite,
+}
+
+#[derive(Debug, Serialize)]
+struct Importance {
+    column: String,
+    part: Finite,
+}
+
+impl Metric {
+    fn of(setup: &Setup) -> Option<Self> {
+        let choice = setup.metric.as_ref()?;
+        let round = |round: &nearlin::MetricRound| MetricRound {
+            form: round.form.name(),
+            round: round.round,
+            ridge: Finite(round.ridge),
+            error: Finite(round.error),
+        };
+        let importances = setup.importances().into_iter();
+        Some(Self {
+            form: choice.metric.form().name(),
+            bias: Finite(choice.metric.bias()),
+            rows: choice.rows,
+            rounds: choice.rounds.iter().map(round).collect(),
+            importances: importances
+                .map(|(column, part)| Importance { column: column.to_owned(), part: Finite(part) })
+                .collect(),
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
 struct RidgePath {
     criterion: &'static str,
+    rows: usize,
     points: Vec<RidgePoint>,
 }
 
@@ -84,7 +132,11 @@ impl From<&nearlin::RidgePath> for RidgePath {
             error: Finite(point.error),
             effective_parameters: Finite(point.effective_parameters),
         };
-        Self { criterion: path.criterion.name(), points: path.points.iter().map(point).collect() }
+        Self {
+            criterion: path.criterion.name(),
+            rows: path.rows,
+            points: path.points.iter().map(point).collect(),
+        }
     }
 }
 
@@ -173,6 +225,7 @@ impl Report {
                 seed: options.seed,
                 ridge: Finite(options.ridge),
             },
+            metric: Metric::of(setup),
             ridge_path: setup.ridge_path.as_ref().map(RidgePath::from),
             plan: Plan {
                 solver: setup.plan.chosen.name(),

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use nearlin::{Equations, Options, Plan, RidgePath, Shape, plan, ridge_path};
+use nearlin::{
+    Equations, MetricChoice, Options, Plan, RidgePath, Shape, learn_metric, plan, ridge_path,
+};
 
 use super::args::FitArgs;
 use super::error::ProgramError;
@@ -25,6 +27,8 @@ pub(super) struct Setup {
     pub(super) equations: Equations,
     /// How.
     pub(super) options: Options,
+    /// What was found about the inputs, if that was looked at; the equations are in its metric.
+    pub(super) metric: Option<MetricChoice>,
     /// What other ridges would do, if that was looked at.
     pub(super) ridge_path: Option<RidgePath>,
     /// The choice of a solver.
@@ -69,32 +73,53 @@ impl Setup {
         let merged = &mut problem.equations;
         let (inputs, outputs, floor) = (merged.inputs, merged.outputs, merged.floor);
         let (x, y) = (std::mem::take(&mut merged.x), std::mem::take(&mut merged.y));
-        let equations = Equations::new(x, y, inputs, outputs)?.with_floor(floor);
+        let equations = Equations::new(x, y, inputs, outputs)?;
         check_weights(options.width, inputs, outputs)?;
+        let metric = (args.metric_forms())
+            .map(|forms| learn_metric(&equations, forms, options.par))
+            .transpose()?;
+        let equations = match &metric {
+            Some(choice) => {
+                choice.metric.apply(&mut problem.test_x);
+                equations.in_metric(&choice.metric)
+            }
+            None => equations,
+        };
+        let equations = equations.with_floor(floor);
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
-        let ridge_path = if args.ridge.0.is_none() || args.ridge_plot.is_some() {
-            Some(ridge_path(&equations, &options)?)
-        } else {
-            None
-        };
-        let chosen = ridge_path.as_ref().filter(|_| args.ridge.0.is_none());
-        let options = chosen.map_or(options, |path| options.ridge(path.ridge()));
-        let chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
         let plan = plan(&Shape::new(&equations, &options), &options);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
             equations,
             options,
-            ridge_path,
+            metric,
+            ridge_path: None,
             plan,
             held_bytes,
-            chosen_ridge_bytes,
+            chosen_ridge_bytes: held_bytes,
             warnings,
         };
+        if args.ridge.0.is_none() || args.ridge_plot.is_some() {
+            // Looking for a ridge takes a network, too.
+            setup.fits_in_memory()?;
+            setup.look_at_ridges(args.ridge.0.is_none())?;
+        }
         setup.doubt();
         Ok(setup)
+    }
+
+    /// Judges ridges, and takes the best if the choice is free.
+    fn look_at_ridges(&mut self, choose: bool) -> Result<(), ProgramError> {
+        let path = ridge_path(&self.equations, &self.options)?;
+        if choose {
+            self.options = self.options.ridge(path.ridge());
+            self.plan = plan(&Shape::new(&self.equations, &self.options), &self.options);
+        }
+        self.ridge_path = Some(path);
+        self.chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
+        Ok(())
     }
 
     /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
@@ -120,6 +145,20 @@ impl Setup {
     /// `m d`.
     pub(super) fn parameters(&self) -> usize {
         self.options.width * self.equations.inputs()
+    }
+
+    /// The part of the squared gradient along each column of the table, largest first; empty for inputs as
+    /// they are.
+    pub(super) fn importances(&self) -> Vec<(&str, f64)> {
+        let Some(choice) = &self.metric else { return Vec::new() };
+        let parts = choice.metric.importances();
+        let mut parts = parts.iter();
+        let features = self.problem.encoder.features().iter();
+        let mut columns: Vec<(&str, f64)> = features
+            .map(|feature| (feature.column(), parts.by_ref().take(feature.width()).sum()))
+            .collect();
+        columns.sort_by(|a, b| b.1.total_cmp(&a.1));
+        columns
     }
 
     /// `m d / (n K)`.

@@ -18,6 +18,9 @@ const GROUPS: usize = 5;
 /// Lines of a group that are named.
 const LINES: usize = 8;
 
+/// Columns whose importance is told.
+const COLUMNS: usize = 6;
+
 /// Classes whose rows are counted.
 const CLASSES: usize = 8;
 
@@ -63,6 +66,10 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
             figure(setup.parameters_per_equation()),
         ),
     );
+    if let Some(text) = metric(setup) {
+        line("metric", text);
+        line("", importances(setup));
+    }
     line("ridge", ridge(args, setup));
     line("solver", setup.plan.reason.clone());
     for warning in &setup.warnings {
@@ -126,6 +133,10 @@ impl Summary<'_> {
         };
         line("solver", &setup.plan.reason);
         line("scale", &self.scale());
+        if let Some(text) = metric(setup) {
+            line("metric", &text);
+            line("", &importances(setup));
+        }
         line("ridge", &ridge(args, setup));
         line("ending", &format!("{}: {}", run.ending.name(), run.reason));
         line("residual", &format!("{:.3e} relative", run.rel_residual));
@@ -256,6 +267,34 @@ impl Summary<'_> {
     }
 }
 
+/// The metric and what it gained.
+fn metric(setup: &Setup) -> Option<String> {
+    let choice = setup.metric.as_ref()?;
+    let (first, best) = (&choice.rounds[0], &choice.rounds[choice.best]);
+    let bias = match choice.metric.bias() {
+        1.0 => String::new(),
+        bias => format!(", bias {}", plain(bias)),
+    };
+    let form = match best.round {
+        0 => best.form.name().to_owned(),
+        round => format!("{} after {}", best.form.name(), counted(round, "round")),
+    };
+    Some(format!(
+        "{form}{bias}, learned from {}: relative error {} across halves, {} for inputs as they are",
+        counted(choice.rows, "equation"),
+        figure(best.error),
+        figure(first.error),
+    ))
+}
+
+/// The columns that matter most.
+fn importances(setup: &Setup) -> String {
+    let columns = setup.importances();
+    let named: Vec<String> =
+        columns.iter().map(|(column, part)| format!("{column} {:.1}%", 100.0 * part)).collect();
+    format!("squared gradient by column: {}", listed(&named, COLUMNS))
+}
+
 /// The ridge and how it was found.
 fn ridge(args: &FitArgs, setup: &Setup) -> String {
     let ridge = plain(setup.options.ridge);
@@ -266,8 +305,12 @@ fn ridge(args: &FitArgs, setup: &Setup) -> String {
     let ends = [&points[0], &points[points.len() - 1]];
     let [least, most] = ends.map(|end| format!("{} at {}", figure(end.error), plain(end.ridge)));
     let edge = if path.best == 0 { "; no smaller one was judged" } else { "" };
+    let part = match (path.rows, setup.equations.rows()) {
+        (some, all) if some < all => format!(" on {some} of {all} equations"),
+        _ => String::new(),
+    };
     format!(
-        "{ridge}, by {}: relative error {} ({least}, {most}), {} effective parameters for an \
+        "{ridge}, by {}{part}: relative error {} ({least}, {most}), {} effective parameters for an \
          output{edge}",
         path.criterion.name(),
         figure(best.error),

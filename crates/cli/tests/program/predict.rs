@@ -41,9 +41,14 @@ fn regression_errors_are_those_of_the_predictions() {
         let y = y.parse::<f64>().unwrap() + f64::from(u8::from(i % 2 == 0));
         table += &format!("{inputs},{y}\n");
     }
-    for (ridge, scale) in [("0", "auto"), ("0.01", "3")] {
+    for how in [
+        "--ridge 0",
+        "--ridge 0.01 --scale 3",
+        "--ridge 0.01 --metric full",
+        "--ridge auto --metric diagonal",
+    ] {
         let folder = Folder::with(&table);
-        let options = format!("--width 256 --ridge {ridge} --scale {scale} --seed 3 --quiet");
+        let options = format!("--width 256 {how} --seed 3 --quiet");
         folder.fit(&format!("{options} --model m.safetensors --report r.json")).succeeded();
         let report = folder.json("r.json");
         let problem = problem(&folder, Holdout::Fraction(0.2), 3);
@@ -56,6 +61,7 @@ fn regression_errors_are_those_of_the_predictions() {
         );
 
         let model = Model::read(&folder.path("m.safetensors")).unwrap();
+        assert_eq!(model.metric.is_some(), how.contains("metric"), "{how}");
         let Truth::Numbers(all) = model
             .target
             .truth(&Table::read(&folder.path("data.csv")).unwrap(), &(0..89).collect::<Vec<_>>())

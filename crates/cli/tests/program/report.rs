@@ -16,7 +16,8 @@ const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rms
      test_accuracy seconds peak_bytes";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 6] = [
+const NULLABLE: [&str; 7] = [
+    "metric",
     "ridge_path",
     "scale_search.worst_contraction",
     "result.test_rmse",
@@ -32,12 +33,19 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
     let count = |key: &str| report[key].as_array().unwrap().len();
     let text = String::from_utf8(folder.bytes(name)).unwrap();
     let repeated = |what: &str, times: usize| vec![what; times].join(" ");
+    let metric = &report["metric"];
+    let length = |key: &str| metric[key].as_array().map_or(0, Vec::len);
     let ridges = report["ridge_path"]["points"].as_array().map_or(0, Vec::len);
     let expected = [
         DATA,
         MODEL,
+        "metric",
+        if metric.is_null() { "" } else { "form bias rows rounds" },
+        &repeated("form round ridge error", length("rounds")),
+        if metric.is_null() { "" } else { "importances" },
+        &repeated("column part", length("importances")),
         "ridge_path",
-        if ridges > 0 { "criterion points" } else { "" },
+        if ridges > 0 { "criterion rows points" } else { "" },
         &repeated(RIDGE, ridges),
         PLAN,
         &repeated(CANDIDATE, report["plan"]["candidates"].as_array().unwrap().len()),
@@ -129,7 +137,7 @@ fn check_figures(report: &Value) {
 #[test]
 fn keys_are_complete_and_stable() {
     let folder = Folder::with(smooth(40));
-    folder.fit("--width 32 --quiet --report r.json").succeeded();
+    folder.fit("--width 32 --ridge 0.02 --quiet --report r.json").succeeded();
     let report = check(&folder, "r.json");
     assert_eq!(report["data"]["path"], "data.csv");
     assert_eq!(report["data"]["rows"], 40);
@@ -137,7 +145,7 @@ fn keys_are_complete_and_stable() {
     assert_eq!(report["data"]["inputs"], 6);
     assert_eq!(report["data"]["outputs"], 1);
     assert_eq!(report["model"]["width"], 32);
-    assert_eq!(report["model"]["ridge"], 0.01);
+    assert_eq!(report["model"]["ridge"], 0.02);
     assert!(!report["scale_search"].as_array().unwrap().is_empty());
 
     let folder = Folder::with(classes(40));
@@ -152,12 +160,49 @@ fn keys_are_complete_and_stable() {
     assert!(report["result"]["test_accuracy"].is_number());
 }
 
+/// A metric that is learned is one of those that were tried, told in the report and the summary with the columns
+/// that matter; with a ridge that is given none is, unless it is asked for.
+#[test]
+fn a_metric_is_learned() {
+    // Of three columns the first alone matters.
+    let mut table = String::from("a,b,c,y\n");
+    for i in 0..120 {
+        let number = |step: f64| (f64::from(i) * step).sin();
+        let a = number(12.9898);
+        table += &format!("{a},{},{},{}\n", number(78.233), number(37.719), (3.0 * a).sin());
+    }
+    let folder = Folder::with(table);
+    let ran = folder.fit("--width 256 --report r.json").succeeded();
+    assert!(ran.stdout.contains("learned from 96 equations"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("squared gradient by column: a "), "{}", ran.stdout);
+    let metric = check(&folder, "r.json")["metric"].clone();
+    let rounds = metric["rounds"].as_array().unwrap();
+    let error = |round: &Value| round["error"].as_f64().unwrap();
+    let least = rounds.iter().map(error).fold(f64::INFINITY, f64::min);
+    assert!(rounds.iter().any(|r| r["form"] == metric["form"] && error(r) <= 1.02 * least));
+    assert!(error(&rounds[0]) > 2.0 * least, "{metric}");
+    assert_eq!((&rounds[0]["form"], &rounds[0]["round"]), (&"plain".into(), &0.into()));
+    let parts = metric["importances"].as_array().unwrap();
+    assert_eq!((parts.len(), &parts[0]["column"]), (3, &"a".into()));
+    let sum: f64 = parts.iter().map(|part| part["part"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-12);
+
+    for (options, form) in [
+        ("--ridge 0.1", None),
+        ("--ridge 0.1 --metric full", Some("full")),
+        ("--metric none", None),
+    ] {
+        folder.fit(&format!("--width 64 {options} --quiet --report r.json")).succeeded();
+        assert_eq!(check(&folder, "r.json")["metric"]["form"].as_str(), form, "{options}");
+    }
+}
+
 /// A ridge that is chosen is the best of the path, which is in the report, in the summary and in a
 /// picture; a ridge that is given can be looked at beside others.
 #[test]
 fn a_ridge_is_chosen() {
     let folder = Folder::with(smooth(60));
-    let ran = folder.fit("--width 64 --ridge auto --report r.json --ridge-plot r.svg").succeeded();
+    let ran = folder.fit("--width 64 --report r.json --ridge-plot r.svg").succeeded();
     assert!(ran.stdout.contains("leave-one-out"), "{}", ran.stdout);
     assert!(ran.stdout.contains("r.svg"), "{}", ran.stdout);
     let report = check(&folder, "r.json");
@@ -174,7 +219,9 @@ fn a_ridge_is_chosen() {
     let svg = String::from_utf8(folder.bytes("r.svg")).unwrap();
     assert!(svg.contains("leave-one-out error") && svg.contains("of this run"), "{svg}");
 
-    folder.fit("--width 64 --ridge 0.1 --quiet --report g.json --ridge-plot g.png").succeeded();
+    // The metric of an automatic ridge, or the path were another.
+    let given = "--width 64 --ridge 0.1 --metric auto --quiet --report g.json --ridge-plot g.png";
+    folder.fit(given).succeeded();
     let given = check(&folder, "g.json");
     assert_eq!((&given["model"]["ridge"], &given["ridge_path"]), (&Value::from(0.1), path));
     assert!(folder.bytes("g.png").starts_with(b"\x89PNG"));

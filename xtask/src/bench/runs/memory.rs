@@ -23,7 +23,7 @@ pub(super) fn run(program: &Program, facts: Facts, folder: &Path, quick: bool) -
     let mut runs = Vec::new();
     for solver in SOLVERS {
         let problem = "data/diamonds.csv.gz --target log_price --test-fraction 0";
-        let step = "--width 4096 --scale 8 --max-steps 1";
+        let step = "--width 4096 --scale 8 --ridge 0.01 --max-steps 1";
         runs.push(program.fit(&format!("{problem} --rows {rows} {step} --solver {solver}"))?);
     }
     let measured = Measured { benchmark: "memory", facts, runs };
@@ -35,7 +35,7 @@ fn page(measured: &Measured) -> String {
     format!(
         "# Memory of an outer step\n\n\
          Written by `cargo xtask bench runs memory`: change the program, not this page.\n\n{}\n\
-         One outer step (`--max-steps 1 --scale 8`, default ridge, width 4096) of the program on rows \
+         One outer step (`--max-steps 1 --scale 8 --ridge 0.01`, width 4096) of the program on rows \
          of the diamonds table, solver by solver. *Peak* is the high-water mark of the whole process, \
          with the loading of the table; *planned* is what `nearlin plan` predicts of it. A sketch has \
          4 n rows, 2 n past 8,192 equations.\n\n{}",

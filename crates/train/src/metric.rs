@@ -1,0 +1,185 @@
+//! An input metric learned from the data: which directions of the inputs matter, and how much.
+//!
+//! The fit is alternated with its average gradient outer product `A = mean of grad f(s) grad f(s)^T`, whose
+//! square root maps the inputs of the next fit (Radhakrishnan, Beaglehole, Pandit and Belkin, *Mechanism for
+//! feature learning in neural networks and backpropagation-free machine learning models*, Science 2024). The
+//! fits are ridge regressions with the kernel of the infinitely wide network, on a part of the rows where
+//! there are many, each with its own ridge. How good a metric is the leave-one-out error of a fit says, to other
+//! rows than those that the metric was learned from.
+//!
+//! Inputs are `x = w [s; 1] / |[s; 1]|`: standardised numbers `s` and a bias, on the unit sphere, times the
+//! root of the number of rows that were merged. A metric maps `x` to `|x| M x / |M x|` with
+//! `M = diag(A^(1/2), bias)`, which is the same as to map `s` and to choose the bias anew.
+
+mod fit;
+mod search;
+
+use faer::{Mat, MatRef};
+
+pub use search::learn_metric;
+
+/// What `A` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetricForm {
+    /// The identity: inputs as they are, but for the weight of the bias.
+    Plain,
+    /// The diagonal of the average gradient outer product: a weight for each input.
+    Diagonal,
+    /// All of it.
+    Full,
+}
+
+impl MetricForm {
+    /// `plain`, `diagonal` or `full`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Diagonal => "diagonal",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// A linear map of inputs that keeps their lengths: `x -> |x| M x / |M x|`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    form: MetricForm,
+    /// The diagonal of `M`, or all of it, `p x p` row-major, where `p` inputs come before the bias.
+    map: Vec<f64>,
+    /// What the bias is multiplied by.
+    bias: f64,
+}
+
+impl Metric {
+    /// The metric that changes nothing, for `p` inputs before the bias.
+    #[must_use]
+    pub fn plain(p: usize) -> Self {
+        Self { form: MetricForm::Plain, map: vec![1.0; p], bias: 1.0 }
+    }
+
+    /// A metric from stored numbers: `p` of them for a diagonal, `p x p` row-major for all of a matrix.
+    /// `None` if they are not so many, not finite, or the bias is not positive.
+    #[must_use]
+    pub fn from_parts(form: MetricForm, p: usize, map: Vec<f64>, bias: f64) -> Option<Self> {
+        let len = if form == MetricForm::Full { p.checked_mul(p)? } else { p };
+        let fits = map.len() == len && map.iter().all(|m| m.is_finite());
+        (fits && bias > 0.0 && bias.is_finite()).then_some(Self { form, map, bias })
+    }
+
+    /// What its square is.
+    #[must_use]
+    pub fn form(&self) -> MetricForm {
+        self.form
+    }
+
+    /// Inputs before the bias.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        match self.form {
+            MetricForm::Full => self.map.len().isqrt(),
+            MetricForm::Plain | MetricForm::Diagonal => self.map.len(),
+        }
+    }
+
+    /// `A^(1/2)`: its diagonal, or all of it, row-major.
+    #[must_use]
+    pub fn map(&self) -> &[f64] {
+        &self.map
+    }
+
+    /// What the bias is multiplied by.
+    #[must_use]
+    pub fn bias(&self) -> f64 {
+        self.bias
+    }
+
+    /// The diagonal of `A`, scaled to a sum of 1: the part of the squared gradient along each input.
+    #[must_use]
+    pub fn importances(&self) -> Vec<f64> {
+        let p = self.inputs();
+        let square = |q: usize| match self.form {
+            MetricForm::Full => self.map[q * p..][..p].iter().map(|m| m * m).sum::<f64>(),
+            MetricForm::Plain | MetricForm::Diagonal => self.map[q] * self.map[q],
+        };
+        let squares: Vec<f64> = (0..p).map(square).collect();
+        let sum: f64 = squares.iter().sum();
+        squares.into_iter().map(|s| if sum > 0.0 { s / sum } else { 0.0 }).collect()
+    }
+
+    /// Maps rows `x : n x (p + 1)`, row-major, in place: `2 p^2` flops a row for a full metric, `p` else.
+    ///
+    /// # Panics
+    /// If `x` is not whole rows.
+    pub fn apply(&self, x: &mut [f64]) {
+        let p = self.inputs();
+        assert!(x.len().is_multiple_of(p + 1), "rows of {} numbers", p + 1);
+        let mut mapped = vec![0.0; p + 1];
+        for row in x.chunks_exact_mut(p + 1) {
+            let before = length(row);
+            match self.form {
+                MetricForm::Full => {
+                    for (to, m) in mapped.iter_mut().zip(self.map.chunks_exact(p.max(1))) {
+                        *to = m.iter().zip(&*row).map(|(m, x)| m * x).sum();
+                    }
+                }
+                MetricForm::Plain | MetricForm::Diagonal => {
+                    let products = self.map.iter().zip(&*row).map(|(m, x)| m * x);
+                    mapped.iter_mut().zip(products).for_each(|(to, product)| *to = product);
+                }
+            }
+            mapped[p] = self.bias * row[p];
+            let after = length(&mapped);
+            // Only where the bias is 0 and the rest lies in the null space is there nothing left.
+            let scale = if after > 0.0 { before / after } else { 0.0 };
+            row.iter_mut().zip(&mapped).for_each(|(x, m)| *x = scale * m);
+        }
+    }
+
+    /// The map as a matrix, p x p.
+    fn matrix(&self) -> Mat<f64> {
+        let p = self.inputs();
+        match self.form {
+            MetricForm::Full => MatRef::from_row_major_slice(&self.map, p, p).to_owned(),
+            MetricForm::Plain | MetricForm::Diagonal => {
+                Mat::from_fn(p, p, |a, b| if a == b { self.map[a] } else { 0.0 })
+            }
+        }
+    }
+}
+
+fn length(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// A metric that was tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MetricRound {
+    /// Its form.
+    pub form: MetricForm,
+    /// Gradient outer products that led to it.
+    pub round: usize,
+    /// The ridge that was best for it, the geometric mean of those of both halves.
+    pub ridge: f64,
+    /// The root of the sum of squared residuals of examples that were left out, relative to `|y|`: on either
+    /// half of the equations, with the metric learned from the other.
+    pub error: f64,
+}
+
+/// A metric, and those that it was chosen from.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MetricChoice {
+    /// The best.
+    pub metric: Metric,
+    /// The ridge whose leave-one-out error is least for it and the kernel of infinite width.
+    pub ridge: f64,
+    /// All that were tried, in order, inputs as they are first; the weight of the bias is chosen afterwards.
+    pub rounds: Vec<MetricRound>,
+    /// The index of the best.
+    pub best: usize,
+    /// Equations that they were learned from.
+    pub rows: usize,
+}

@@ -1,0 +1,322 @@
+//! One fit: ridge regression with the arc-cosine kernel, its leave-one-out error and its gradients.
+
+use core::f64::consts::PI;
+
+use faer::{Mat, MatRef, Par};
+use nearlin_dense::{Cholesky, DenseError, mirror_lower, symmetric_product};
+
+use super::Metric;
+use crate::ridge::product;
+use crate::vector::norm;
+use crate::{Equations, TrainError};
+
+/// Examples to judge metrics by.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// n x (p + 1).
+    pub(super) x: Vec<f64>,
+    /// n x K, row-major.
+    pub(super) y: Vec<f64>,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) par: Par,
+}
+
+/// The examples in some metric.
+pub(super) struct Mapped<'a> {
+    of: &'a Sample,
+    metric: Metric,
+    /// Rows of length 1, n x (p + 1).
+    unit: Mat<f64>,
+    /// `|x_i|`, n.
+    lengths: Vec<f64>,
+    /// `unit unit^T`, lower triangle.
+    cosines: Mat<f64>,
+    /// The kernel, lower triangle.
+    kernel: Mat<f64>,
+    par: Par,
+}
+
+/// A fit with one ridge.
+pub(super) struct Fit {
+    /// Leave-one-out, relative to `|y|`.
+    pub(super) error: f64,
+    /// `(K + mu I)^-1 y`, n x K.
+    multipliers: Mat<f64>,
+}
+
+/// `(pi - acos t) / 2 pi`, the probability that a neuron is active for both of two inputs.
+fn common(t: f64) -> f64 {
+    0.5 - t.clamp(-1.0, 1.0).acos() / (2.0 * PI)
+}
+
+impl Sample {
+    pub(super) fn new(equations: &Equations, par: Par) -> Self {
+        let (n, d) = (equations.rows(), equations.inputs());
+        Self {
+            x: (0..n * d).map(|at| equations.x()[(at / d, at % d)]).collect(),
+            y: equations.y().to_vec(),
+            inputs: d,
+            outputs: equations.outputs(),
+            par,
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.x.len() / self.inputs
+    }
+
+    /// The kernel of the examples in a metric: `n^2 d` flops and as many arc cosines as pairs.
+    pub(super) fn mapped(&self, metric: Metric) -> Mapped<'_> {
+        let (n, d, par) = (self.rows(), self.inputs, self.par);
+        let mut x = self.x.clone();
+        metric.apply(&mut x);
+        let lengths: Vec<f64> = x.chunks_exact(d).map(norm).collect();
+        let unit =
+            Mat::from_fn(
+                n,
+                d,
+                |i, q| if lengths[i] > 0.0 { x[i * d + q] / lengths[i] } else { 0.0 },
+            );
+        let cosines = symmetric_product(unit.as_ref(), par);
+        let mut kernel = Mat::zeros(n, n);
+        nearlin_dense::for_each_col_chunk(kernel.as_mut(), 16, par, |first, mut columns| {
+            for c in 0..columns.ncols() {
+                let j = first + c;
+                for i in j..n {
+                    let t: f64 = if i == j { 1.0 } else { cosines[(i, j)] };
+                    columns[(i, c)] = lengths[i] * lengths[j] * t * common(t);
+                }
+            }
+        });
+        Mapped { of: self, metric, unit, lengths, cosines, kernel, par }
+    }
+}
+
+impl Mapped<'_> {
+    /// The metric.
+    pub(super) fn metric(&self) -> &Metric {
+        &self.metric
+    }
+
+    /// Threads.
+    pub(super) fn par(&self) -> Par {
+        self.par
+    }
+
+    /// Examples.
+    pub(super) fn rows(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// The mean of the kernel's diagonal: a unit for ridges.
+    pub(super) fn unit(&self) -> f64 {
+        let n = self.lengths.len();
+        (0..n).map(|i| self.kernel[(i, i)]).sum::<f64>() / n as f64
+    }
+
+    /// Fits with the ridge `mu`: a factorisation and the inverse of its factor, `2 n^3 / 3` flops; `None` where
+    /// the matrix is not positive definite.
+    pub(super) fn fit(&self, mu: f64) -> Result<Option<Fit>, TrainError> {
+        let (n, k) = (self.lengths.len(), self.of.outputs);
+        let mut a = self.kernel.clone();
+        (0..n).for_each(|i| a[(i, i)] += mu);
+        let factor = match Cholesky::factor(a, self.par) {
+            Err(DenseError::NotPositiveDefinite { .. }) => return Ok(None),
+            factor => factor?,
+        };
+        let diagonal = factor.inverse_diagonal(self.par);
+        let mut multipliers = MatRef::from_row_major_slice(&self.of.y, n, k).to_owned();
+        factor.solve_in_place(multipliers.as_mut(), self.par);
+        let squares = (0..k).flat_map(|c| (0..n).map(move |i| (i, c)));
+        let sum: f64 = squares.map(|(i, c)| (multipliers[(i, c)] / diagonal[i]).powi(2)).sum();
+        let size = norm(&self.of.y);
+        Ok(Some(Fit { error: if size > 0.0 { sum.sqrt() / size } else { 0.0 }, multipliers }))
+    }
+
+    /// The mean over the examples and the sum over the outputs of `grad f(s) grad f(s)^T`, p x p, where `s` are
+    /// the inputs before the metric.
+    ///
+    /// With `x = M [s; 1]` and `u = x / |x|` the fit is `f(s) = sum over j of c_j t_j common(t_j)`, `t_j = u . u_j`,
+    /// whose gradient in `x` is `sum over j of c_j k'(t_j) (u_j - t_j u) / |x|`. Takes `2 n^2 p K` flops.
+    pub(super) fn gradients(&self, fit: &Fit) -> Mat<f64> {
+        let (n, d, k) = (self.lengths.len(), self.of.inputs, self.of.outputs);
+        let mut slopes =
+            Mat::from_fn(n, n, |i, j| if i > j { slope(self.cosines[(i, j)]) } else { 0.0 });
+        let mut along =
+            Mat::from_fn(
+                n,
+                n,
+                |i, j| if i > j { slopes[(i, j)] * self.cosines[(i, j)] } else { 0.0 },
+            );
+        mirror_lower(slopes.as_mut());
+        mirror_lower(along.as_mut());
+        let weights = Mat::from_fn(n, k, |j, c| fit.multipliers[(j, c)] * self.lengths[j]);
+        let terms = Mat::from_fn(n, d * k, |j, at| weights[(j, at / d)] * self.unit[(j, at % d)]);
+        let mut sums = product(slopes.as_ref(), terms.as_ref(), self.par);
+        let along = product(along.as_ref(), weights.as_ref(), self.par);
+
+        // 1 / |x| for s: the bias of a row of length 1 is 1 / |[s; 1]|, in the metric bias / |M [s; 1]|.
+        let weight: f64 = self.lengths.iter().map(|w| w * w).sum();
+        for i in 0..n {
+            let shrink = self.unit[(i, d - 1)] / self.metric.bias();
+            let scale = shrink * self.lengths[i] / weight.sqrt();
+            for c in 0..k {
+                for q in 0..d - 1 {
+                    let sum = &mut sums[(i, c * d + q)];
+                    *sum = scale * (*sum - along[(i, c)] * self.unit[(i, q)]);
+                }
+            }
+        }
+        let p = d - 1;
+        let mut outer = Mat::zeros(p, p);
+        for c in 0..k {
+            let gradients = sums.as_ref().subcols(c * d, p);
+            outer += product(gradients.transpose(), gradients, self.par);
+        }
+        let map = self.metric.matrix();
+        let half = product(map.as_ref().transpose(), outer.as_ref(), self.par);
+        product(half.as_ref(), map.as_ref(), self.par)
+    }
+}
+
+/// The derivative of `t common(t)`, without its pole at 1, where it meets a vector of length 0.
+fn slope(t: f64) -> f64 {
+    let sine = (1.0 - t * t).max(0.0).sqrt();
+    common(t) + if sine > 1e-7 { t / (2.0 * PI * sine) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::MetricForm;
+
+    fn noise(seed: u64, at: usize) -> f64 {
+        let bits = (seed ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (bits ^ bits >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9).cast_signed() as f64 / 2f64.powi(63)
+    }
+
+    /// `[s; 1]` on the sphere, times `weight`.
+    fn input(s: &[f64], weight: f64) -> Vec<f64> {
+        let length = (1.0 + s.iter().map(|s| s * s).sum::<f64>()).sqrt();
+        s.iter().copied().chain([1.0]).map(|s| weight * s / length).collect()
+    }
+
+    struct Case {
+        s: Vec<Vec<f64>>,
+        weights: Vec<f64>,
+        sample: Sample,
+        metric: Metric,
+    }
+
+    fn case(n: usize, p: usize, k: usize, form: MetricForm, seed: u64) -> Case {
+        let s: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..p).map(|q| noise(seed, i * p + q)).collect()).collect();
+        let weights: Vec<f64> = (0..n).map(|i| f64::from(1 + i as u32 % 3).sqrt()).collect();
+        let x = s.iter().zip(&weights).flat_map(|(s, &w)| input(s, w)).collect();
+        let y =
+            (0..n * k).map(|at| weights[at / k] * (s[at / k][0] + noise(seed ^ 9, at))).collect();
+        let len = if form == MetricForm::Full { p * p } else { p };
+        let mut map: Vec<f64> = (0..len).map(|at| noise(seed ^ 5, at)).collect();
+        if form == MetricForm::Full {
+            // Symmetric, as square roots are.
+            for a in 0..p {
+                for b in 0..a {
+                    map[a * p + b] = map[b * p + a];
+                }
+            }
+        }
+        let metric = Metric::from_parts(form, p, map, 0.7).unwrap();
+        Case {
+            s,
+            weights,
+            sample: Sample { x, y, inputs: p + 1, outputs: k, par: Par::Seq },
+            metric,
+        }
+    }
+
+    impl Case {
+        /// The fit at `s`, by its definition.
+        fn predict(&self, mapped: &Mapped<'_>, fit: &Fit, s: &[f64], c: usize) -> f64 {
+            let (mut x, d) = (input(s, 1.0), self.sample.inputs);
+            self.metric.apply(&mut x);
+            let kernel = |j: usize| {
+                let t: f64 = (0..d).map(|q| x[q] * mapped.unit[(j, q)]).sum();
+                self.weights[j] * t * common(t)
+            };
+            (0..self.s.len()).map(|j| fit.multipliers[(j, c)] * kernel(j)).sum()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        /// Gradients against central differences, each of which errs by `h^2` times a third derivative and
+        /// `eps / h` times the fit; `1e-4` of the largest is ample for both at `h = 1e-5`. The term of
+        /// the example itself has a kink there, even in `h`, which falls out of the difference.
+        #[test]
+        fn gradients_are_differences(n in 4usize..20, p in 1usize..5, k in 1usize..3, full: bool, seed: u64) {
+            let form = if full { MetricForm::Full } else { MetricForm::Diagonal };
+            let case = case(n, p, k, form, seed);
+            let mapped = case.sample.mapped(case.metric.clone());
+            let fit = mapped.fit(0.1).unwrap().unwrap();
+            let outer = mapped.gradients(&fit);
+            let mut want = Mat::<f64>::zeros(p, p);
+            let total: f64 = case.weights.iter().map(|w| w * w).sum();
+            let h = 1e-5;
+            for (s, w) in case.s.iter().zip(&case.weights) {
+                for c in 0..k {
+                    let along = |q: usize, h: f64| {
+                        let mut s = s.clone();
+                        s[q] += h;
+                        case.predict(&mapped, &fit, &s, c)
+                    };
+                    let gradient: Vec<f64> =
+                        (0..p).map(|q| (along(q, h) - along(q, -h)) / (2.0 * h)).collect();
+                    for a in 0..p {
+                        for b in 0..p {
+                            want[(a, b)] += w * w / total * gradient[a] * gradient[b];
+                        }
+                    }
+                }
+            }
+            let size = want.norm_max();
+            for a in 0..p {
+                for b in 0..p {
+                    let (got, want) = (outer[(a, b)], want[(a, b)]);
+                    prop_assert!((got - want).abs() <= 1e-4 * size, "{a}, {b}: {got}, {want}");
+                }
+            }
+        }
+
+        /// The error is that of fits without each example.
+        #[test]
+        fn leaving_out_is_leaving_out(n in 4usize..15, k in 1usize..3, seed: u64) {
+            let case = case(n, 3, k, MetricForm::Diagonal, seed);
+            let mapped = case.sample.mapped(case.metric.clone());
+            let fit = mapped.fit(0.05).unwrap().unwrap();
+            let mut sum = 0.0;
+            for out in 0..n {
+                let keep = |rows: &[f64], width: usize| -> Vec<f64> {
+                    let rows = rows.chunks_exact(width).enumerate();
+                    rows.filter(|&(i, _)| i != out).flat_map(|(_, row)| row.to_vec()).collect()
+                };
+                let Sample { inputs, outputs, .. } = case.sample;
+                let (x, y) = (keep(&case.sample.x, inputs), keep(&case.sample.y, outputs));
+                let without = Sample { x, y, inputs, outputs, par: Par::Seq };
+                let others = without.mapped(case.metric.clone());
+                let fit = others.fit(0.05).unwrap().unwrap();
+                let kept: Vec<usize> = (0..n).filter(|&i| i != out).collect();
+                for c in 0..k {
+                    let kernel = |j: usize| mapped.kernel[(out.max(kept[j]), out.min(kept[j]))];
+                    let predicted: f64 = (0..n - 1).map(|j| fit.multipliers[(j, c)] * kernel(j)).sum();
+                    sum += (case.sample.y[out * k + c] - predicted).powi(2);
+                }
+            }
+            let error = sum.sqrt() / norm(&case.sample.y);
+            prop_assert!((fit.error - error).abs() <= 1e-9 * error, "{} {error}", fit.error);
+        }
+    }
+}
