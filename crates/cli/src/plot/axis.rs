@@ -37,9 +37,9 @@ pub(super) struct Tick {
 pub(super) struct Range {
     /// First axis coordinate shown.
     pub(super) lo: f64,
-    /// Last axis coordinate shown, larger than `lo`.
+    /// Last axis coordinate shown, larger than `lo` but for names.
     pub(super) hi: f64,
-    /// Labelled ticks, ascending, all within the range.
+    /// Labelled ticks, all within the range.
     pub(super) ticks: Vec<Tick>,
     /// Places of fainter grid lines without a label.
     pub(super) minor: Vec<f64>,
@@ -72,6 +72,13 @@ impl Range {
             Scale::Log2 => octaves(lo, hi, room),
         };
         Self { lo, hi, ticks, minor }
+    }
+
+    /// The range of named places, the first at the far end.
+    pub(super) fn of_names(names: &[String]) -> Self {
+        let name = |(at, name): (usize, &String)| Tick { at: at as f64, label: name.clone() };
+        let ticks = names.iter().enumerate().map(name).collect();
+        Self { lo: names.len() as f64 - 0.5, hi: -0.5, ticks, minor: Vec::new() }
     }
 
     /// Where a coordinate lies between the ends of the range, 0 at `lo` and 1 at `hi`.

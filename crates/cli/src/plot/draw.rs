@@ -27,6 +27,8 @@ const WIDTH: f64 = 960.0;
 const FRAME_HEIGHT: f64 = 430.0;
 const EDGE: f64 = 24.0;
 const LEGEND_ROW: f64 = 26.0;
+/// Room for a name beside a vertical axis.
+const LONGEST_NAME: f64 = 260.0;
 /// Most markers on one line.
 const MARKERS: usize = 40;
 
@@ -58,9 +60,18 @@ impl<'a> Layout<'a> {
             let points = chart.series.iter().map(|s| s.points.len()).sum();
             return Err(PlotError::Empty { title: chart.title.clone(), points });
         }
-        let (xs, ys): (Vec<f64>, Vec<f64>) = shown.into_iter().unzip();
+        let (mut xs, ys): (Vec<f64>, Vec<f64>) = shown.into_iter().unzip();
+        if !chart.y.names.is_empty() {
+            // Amounts beside names are compared by their distance from nothing.
+            xs.push(0.0);
+        }
         let x = Range::around(chart.x.scale, &xs, 10);
-        let y = Range::around(chart.y.scale, &ys, 9);
+        let y = if chart.y.names.is_empty() {
+            Range::around(chart.y.scale, &ys, 9)
+        } else {
+            let short = |name: &String| legend::shortened(name, TICK, LONGEST_NAME);
+            Range::of_names(&chart.y.names.iter().map(short).collect::<Result<Vec<_>, _>>()?)
+        };
         let mut widest = 0.0f64;
         for tick in &y.ticks {
             widest = widest.max(pen::width(&tick.label, TICK)?);

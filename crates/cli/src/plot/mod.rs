@@ -11,6 +11,7 @@ mod draw;
 mod error;
 mod fit;
 mod glyphs;
+mod importance;
 mod legend;
 mod loss;
 mod marks;
@@ -23,6 +24,7 @@ mod write;
 
 pub use error::PlotError;
 pub use fit::{Fit, fit_loglog};
+pub use importance::importance_chart;
 pub use loss::{LossPoint, loss_curve};
 pub use ridge::ridge_curve;
 pub use write::{Format, format_of};
@@ -49,12 +51,19 @@ pub struct Axis {
     pub label: String,
     /// How values become positions.
     pub scale: Scale,
+    /// Names of the places 0, 1, .., first at the top of a vertical axis; empty for an axis of numbers.
+    pub names: Vec<String>,
 }
 
 impl Axis {
     /// An axis from its label and its scale.
     pub fn new(label: impl Into<String>, scale: Scale) -> Self {
-        Self { label: label.into(), scale }
+        Self { label: label.into(), scale, names: Vec::new() }
+    }
+
+    /// An axis of names, at the places 0, 1, .. from the top down: for a vertical axis.
+    pub fn named(label: impl Into<String>, names: Vec<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Linear, names }
     }
 }
 

@@ -1,5 +1,8 @@
 //! The command line.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -172,6 +175,11 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "OUT.svg|OUT.png")]
     pub(super) ridge_plot: Option<PathBuf>,
 
+    /// Draw which columns matter here, by what the metric found; the ending .svg or .png says how
+    /// [default: not drawn].
+    #[arg(long, value_name = "OUT.svg|OUT.png")]
+    pub(super) importance_plot: Option<PathBuf>,
+
     /// Print nothing but errors.
     #[arg(long)]
     pub(super) quiet: bool,
@@ -327,97 +335,4 @@ fn solvers() -> impl TypedValueParser<Value = SolverChoice> {
     let names = SolverKind::ALL.map(SolverKind::name);
     PossibleValuesParser::new(std::iter::once("auto").chain(names))
         .map(|name| Choice(name.parse().ok()))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn fit(options: &[&str]) -> Result<FitArgs, clap::Error> {
-        let call = ["nearlin", "fit", "data.csv", "--target", "y"].iter().chain(options);
-        Args::try_parse_from(call).map(|args| match args.command {
-            Command::Fit(args) => args,
-            other => panic!("{other:?}"),
-        })
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
-    }
-
-    /// The defaults of the library, so that there is one place to look them up.
-    #[test]
-    fn defaults() {
-        let args = fit(&[]).unwrap();
-        assert_eq!(args.options(), Options::default());
-        let expected = table::Options { target: "y".into(), ..table::Options::default() };
-        assert_eq!(args.table_options(), expected);
-    }
-
-    #[test]
-    fn every_option_arrives() {
-        let args = fit(&[
-            "--task",
-            "classification",
-            "--width",
-            "64",
-            "--scale",
-            "3",
-            "--solver",
-            "srht",
-            "--ridge",
-            "1e-3",
-            "--tol",
-            "1e-6",
-            "--max-steps",
-            "7",
-            "--rows",
-            "90",
-            "--train-rows",
-            "60",
-            "--seed",
-            "18446744073709551615",
-            "--precision",
-            "f32",
-            "--signs",
-            "orthogonal",
-            "--sketch-rows",
-            "5",
-        ]);
-        let args = args.unwrap();
-        let expected = Options::default()
-            .width(64)
-            .scale(Scale::Fixed(3.0))
-            .solver(Some(SolverKind::Srht))
-            .ridge(1e-3)
-            .tolerance(1e-6)
-            .max_steps(7)
-            .seed(u64::MAX)
-            .precision(Precision::F32)
-            .signs(Some(Signs::Orthogonal))
-            .sketch_rows(Some(5));
-        assert_eq!(args.options(), expected);
-        let table = args.table_options();
-        assert_eq!(table.task, Some(table::Task::Classification));
-        assert_eq!((table.rows, table.holdout), (Some(90), table::Holdout::TrainRows(60)));
-        assert_eq!(table.seed, u64::MAX);
-        let fraction = fit(&["--test-fraction", "0"]).unwrap().table_options().holdout;
-        assert_eq!(fraction, table::Holdout::Fraction(0.0));
-    }
-
-    /// What the option parsers accept is what the library accepts.
-    #[test]
-    fn accepted_options_pass_the_library() {
-        for option in ["--width", "--scale", "--ridge", "--tol", "--sketch-rows"] {
-            for value in ["0", "1", "2", "3", "-1", "-0.5", "1e400", "inf", "-inf", "nan", "x", ""]
-            {
-                if let Ok(args) = fit(&[option, value]) {
-                    assert_eq!(args.options().check(), Ok(()), "{option} {value}");
-                }
-            }
-        }
-    }
 }

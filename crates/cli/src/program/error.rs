@@ -42,6 +42,12 @@ pub(super) enum ProgramError {
         /// Memory that there is, in words.
         there: String,
     },
+    /// A picture of what no option asks for.
+    #[error(
+        "`--importance-plot` shows what a metric found, and with a ridge that is given none is learned: \
+         add `--metric auto`, or leave `--ridge` or `--metric none` out"
+    )]
+    NoMetric,
     /// Training failed.
     #[error("training: {0}")]
     Train(#[from] TrainError),
@@ -87,7 +93,11 @@ impl ProgramError {
     /// 2 if the call or its input was wrong and nothing was written, 1 for an internal failure.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Table(_) | Self::Model(_) | Self::Path { .. } | Self::TooLarge { .. } => 2,
+            Self::Table(_)
+            | Self::Model(_)
+            | Self::Path { .. }
+            | Self::TooLarge { .. }
+            | Self::NoMetric => 2,
             Self::Train(error) => match error {
                 TrainError::Option { .. } | TrainError::UnknownSolver { .. } => 2,
                 _ => 1,

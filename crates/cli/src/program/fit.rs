@@ -15,7 +15,7 @@ use super::setup::{Setup, within};
 use super::summary::{self, Summary};
 use super::{memory, say, show};
 use crate::model::Model;
-use crate::plot::{Chart, LossPoint, loss_curve, ridge_curve};
+use crate::plot::{Chart, LossPoint, importance_chart, loss_curve, ridge_curve};
 
 /// Trains, evaluates, writes what was asked for and says how it went.
 ///
@@ -48,6 +48,9 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     written.add(args.report.as_deref(), |path| report.write(path));
     written.add(args.plot.as_deref(), |path| chart(args, &setup, &run).write(path));
     written.add(args.ridge_plot.as_deref(), |path| ridge_chart(args, &setup).write(path));
+    written.add(args.importance_plot.as_deref(), |path| {
+        importance_chart(&setup.importances(), &title(args, &setup)).write(path)
+    });
     if !args.quiet {
         let summary = Summary {
             args,

@@ -54,7 +54,8 @@ pub(super) fn within<T: Send>(
         .writes("--model", args.model.as_deref())?
         .writes("--report", args.report.as_deref())?
         .draws("--plot", args.plot.as_deref())?
-        .draws("--ridge-plot", args.ridge_plot.as_deref())?;
+        .draws("--ridge-plot", args.ridge_plot.as_deref())?
+        .draws("--importance-plot", args.importance_plot.as_deref())?;
     let threads = args.threads.unwrap_or(0);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(work)
 }
@@ -66,6 +67,9 @@ impl Setup {
     /// [`ProgramError`] for anything wrong with the table, the options or their combination.
     pub(super) fn new(args: &FitArgs) -> Result<Self, ProgramError> {
         let options = args.options();
+        if args.importance_plot.is_some() && args.metric_forms().is_none() {
+            return Err(ProgramError::NoMetric);
+        }
         let table = Table::read(Path::new(&args.data))?;
         let mut problem = Problem::prepare(&table, &args.table_options())?;
         drop(table);

@@ -2,7 +2,7 @@
 
 use super::Folder;
 
-const OPTIONS: [&str; 21] = [
+const OPTIONS: [&str; 22] = [
     "--target",
     "--task",
     "--width",
@@ -24,6 +24,7 @@ const OPTIONS: [&str; 21] = [
     "--report",
     "--plot",
     "--ridge-plot",
+    "--importance-plot",
 ];
 
 #[test]

@@ -172,7 +172,12 @@ fn a_metric_is_learned() {
         table += &format!("{a},{},{},{}\n", number(78.233), number(37.719), (3.0 * a).sin());
     }
     let folder = Folder::with(table);
-    let ran = folder.fit("--width 256 --report r.json").succeeded();
+    let ran = folder.fit("--width 256 --report r.json --importance-plot i.svg").succeeded();
+    let svg = String::from_utf8(folder.bytes("i.svg")).unwrap();
+    assert!(svg.contains("percent of the squared gradient"), "{svg}");
+    let refused = folder.fit("--ridge 0.1 --importance-plot j.svg");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--metric"), "{}", refused.stderr);
     assert!(ran.stdout.contains("learned from 96 equations"), "{}", ran.stdout);
     assert!(ran.stdout.contains("squared gradient by column: a "), "{}", ran.stdout);
     let metric = check(&folder, "r.json")["metric"].clone();
