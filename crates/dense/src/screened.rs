@@ -16,8 +16,9 @@ use crate::rows::{by_row, dot};
 use crate::tiles::{Rectified, screen};
 use crate::{DenseError, PackedMask};
 
-/// Rows of a task.
-const ROWS: usize = 64;
+/// Rows of a task, and bytes of weights that all of them meet before the next: half of a second-level cache.
+const ROWS: usize = 512;
+const WEIGHTS: usize = 1 << 18;
 
 /// Rows that tell how many entries will have to be computed.
 const SAMPLE: usize = 8;
@@ -35,7 +36,7 @@ pub struct Screened {
     base: PackedMask,
     /// Copies of each direction.
     copies: usize,
-    /// Entries in which `[z > 0]`, n x m, differs, in the order of their rows.
+    /// Entries in which `[z > 0]`, n x m, differs.
     crossings: Vec<Crossing>,
 }
 
@@ -190,23 +191,31 @@ impl Layer<'_> {
         let rows = base.words_mut().chunks_mut(ROWS * words_per_row);
         let mut tasks: Vec<(&mut [u64], Vec<Crossing>)> =
             rows.map(|rows| (rows, Vec::new())).collect();
+        // Words whose weights, before and after, all rows of a task meet before the next.
+        let block = (WEIGHTS / (2 * size_of::<f64>() * d * 64)).max(1);
         for_each_part(&mut tasks, 1, par, |task, found| {
             let (rows, crossings) = &mut found[0];
-            for (at, base) in rows.chunks_exact_mut(words_per_row).enumerate() {
-                let i = task * ROWS + at;
-                // Zeros meet every neuron at its kink.
-                if lengths.x[i] == 0.0 {
-                    continue;
+            // Zeros meet every neuron at its kink.
+            let rows = rows.chunks_exact_mut(words_per_row).enumerate();
+            let mut rows: Vec<(usize, &mut [u64])> = rows
+                .map(|(at, base)| (task * ROWS + at, base))
+                .filter(|&(i, _)| lengths.x[i] > 0.0)
+                .collect();
+            let row = |i: usize| Row { layer: self, lengths: &lengths, i };
+            for from in (0..words_per_row).step_by(block) {
+                let words = from..words_per_row.min(from + block);
+                for (i, base) in &mut rows {
+                    let row = if one_sweep { row(*i) } else { row(*i).without_copies() };
+                    simd::settle(crossings, base, near.row(*i), row, words.clone());
                 }
-                let (from, row) = (crossings.len(), Row { layer: self, lengths: &lengths, i });
-                match &now {
-                    None => simd::settle(crossings, base, near.row(i), row),
-                    Some([now, unsure]) => {
-                        simd::settle(&mut Vec::new(), base, near.row(i), row.without_copies());
-                        simd::cross(crossings, base, [now.row(i), unsure.row(i)], row);
-                    }
+            }
+            let Some([now, unsure]) = &now else { return };
+            for from in (0..now.words_per_row()).step_by(block) {
+                let words = from..now.words_per_row().min(from + block);
+                for (i, base) in &rows {
+                    let bits = [now.row(*i), unsure.row(*i)];
+                    simd::cross(crossings, base, bits, row(*i), words.clone());
                 }
-                crossings[from..].sort_unstable_by_key(|crossing| crossing.column);
             }
         });
         let crossings = tasks.into_iter().flat_map(|(_, crossings)| crossings).collect();

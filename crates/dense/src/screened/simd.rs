@@ -2,20 +2,26 @@
 #![allow(unsafe_code)]
 #![allow(clippy::inline_always, reason = "must be compiled with their caller's instruction set")]
 
+use core::ops::Range;
+
 use super::{Crossing, Row};
 use crate::rows::dot;
 use crate::simd::dispatched;
 
 dispatched!(
-    /// Computes the entries of a row that are near zero: their bits of `base`, and which copies' signs differ.
+    /// Computes the entries in some words of a row that are near zero: their bits of `base`, and which copies' signs
+    /// differ.
     pub(super) fn settle [] (
         crossings: &mut Vec<Crossing>, base: &mut [u64], near: &[u64], row: Row<'_>,
+        words: Range<usize>,
     ) = settle_kernel
 );
 dispatched!(
-    /// Computes the entries of a row whose bits in `now` differ from `base` or are not sure: those that crossed.
+    /// Computes the entries in some words of a row whose bits in `now` differ from `base` or are not sure, and keeps
+    /// those that crossed.
     pub(super) fn cross [] (
         crossings: &mut Vec<Crossing>, base: &[u64], now: [&[u64]; 2], row: Row<'_>,
+        words: Range<usize>,
     ) = cross_kernel
 );
 
@@ -25,10 +31,12 @@ fn settle_kernel(
     base: &mut [u64],
     near: &[u64],
     Row { layer, lengths, i }: Row<'_>,
+    words: Range<usize>,
 ) {
     let (d, p) = (layer.d, lengths.before.len());
     let (x, length) = (&layer.x[i * d..][..d], lengths.x[i]);
-    for (at, (base, &near)) in base.iter_mut().zip(near).enumerate() {
+    for at in words {
+        let (base, near) = (&mut base[at], near[at]);
         let mut left = near;
         while left != 0 {
             let bit = left.trailing_zeros();
@@ -56,12 +64,13 @@ fn cross_kernel(
     base: &[u64],
     [now, unsure]: [&[u64]; 2],
     Row { layer, lengths, i }: Row<'_>,
+    words: Range<usize>,
 ) {
     let (d, p) = (layer.d, lengths.before.len());
     let x = &layer.x[i * d..][..d];
-    for (at, (&now, &unsure)) in now.iter().zip(unsure).enumerate() {
+    for at in words {
         let base = base[at % base.len()];
-        let mut left = unsure | (now ^ base);
+        let mut left = unsure[at] | (now[at] ^ base);
         while left != 0 {
             let bit = left.trailing_zeros();
             left &= left - 1;

@@ -116,8 +116,8 @@ fn simplest(rounds: &[MetricRound]) -> usize {
     best
 }
 
-/// Rounds of one form, learned from each half and judged on the other, until they no longer gain on the error of
-/// inputs as they are.
+/// Rounds of one form, learned from each half and judged on the other, until they no longer gain on the least error
+/// of simpler forms, `start`, or on their own.
 fn cross_fitted(
     form: MetricForm,
     halves: &[Sample; 2],
