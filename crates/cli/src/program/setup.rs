@@ -9,7 +9,7 @@ use nearlin::{
 use super::args::FitArgs;
 use super::error::ProgramError;
 use super::files::Files;
-use super::{memory, words};
+use super::{memory, say, words};
 use crate::table::{Problem, Table, Warning};
 
 /// A run that needs more than this many times the machine's memory is refused.
@@ -80,6 +80,11 @@ impl Setup {
         let equations = Equations::new(x, y, inputs, outputs)?;
         check_weights(options.width, inputs, outputs)?;
         let metric = (args.metric_forms())
+            .inspect(|_| {
+                if !args.quiet {
+                    say(&"learning which inputs matter, then which ridge predicts best");
+                }
+            })
             .map(|forms| learn_metric(&equations, forms, options.par))
             .transpose()?;
         let equations = match &metric {
