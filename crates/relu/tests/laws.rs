@@ -186,29 +186,6 @@ proptest! {
         }
     }
 
-    /// What the linear model misses is what the outputs changed by, less `J D`, for steps from anywhere.
-    #[test]
-    fn the_linearisation_error_comes_from_the_flips(case in case(), step in -3.0..0.5f64) {
-        let (network, x) = (case.network(1.0, 0.3), inputs(case.n, case.d, case.seed ^ 5));
-        let before = network.forward(x.as_ref(), Par::Seq).unwrap();
-        let mut moved = network.clone();
-        let d = Mat::from_fn(network.width(), case.d, |r, q| 10f64.powf(step) * noise(case.seed ^ 0x15, r * case.d + q));
-        for (at, u) in moved.change_mut().iter_mut().enumerate() {
-            *u += d[(at / case.d, at % case.d)];
-        }
-        let now = moved.forward(x.as_ref(), Par::Seq).unwrap();
-        let jacobian = Jacobian::new(&before.mask, x.as_ref(), signs(&network)).unwrap();
-        let mut jd = Mat::zeros(case.n, case.outputs);
-        jacobian.apply(jd.as_mut(), d.as_ref(), Par::Seq).unwrap();
-        let missed = moved.linearisation_error(x.as_ref(), (&before.mask, &now.mask), Par::Seq).unwrap();
-        let size = network.initial_weights().iter().map(|w| w.abs() + 4.0).sum::<f64>();
-        let bound = 8.0 * (network.width() + case.d) as f64 * f64::EPSILON * size * network.normalisation();
-        for (at, e) in missed.iter().enumerate() {
-            let want = now.outputs[at] - before.outputs[at] - jd[(at / case.outputs, at % case.outputs)];
-            prop_assert!((e - want).abs() <= bound, "{e} {want}");
-        }
-    }
-
     /// `<J v, u> = <v, J^T u>`, to the rounding of inner products of `n m d` terms.
     #[test]
     fn adjoint(case in case()) {

@@ -95,19 +95,6 @@ impl Metric {
         self.bias
     }
 
-    /// The diagonal of `A`, scaled to a sum of 1: the part of the squared gradient along each input.
-    #[must_use]
-    pub fn importances(&self) -> Vec<f64> {
-        let p = self.inputs();
-        let square = |q: usize| match self.form {
-            MetricForm::Full => self.map[q * p..][..p].iter().map(|m| m * m).sum::<f64>(),
-            MetricForm::Plain | MetricForm::Diagonal => self.map[q] * self.map[q],
-        };
-        let squares: Vec<f64> = (0..p).map(square).collect();
-        let sum: f64 = squares.iter().sum();
-        squares.into_iter().map(|s| if sum > 0.0 { s / sum } else { 0.0 }).collect()
-    }
-
     /// Maps rows `x : n x (p + 1)`, row-major, in place: `2 p^2` flops a row for a full metric, `p` else.
     ///
     /// # Panics
@@ -174,6 +161,9 @@ pub struct MetricRound {
 pub struct MetricChoice {
     /// The best.
     pub metric: Metric,
+    /// The part of the squared gradient of the last fit along each input, p: the diagonal of its average gradient
+    /// outer product, scaled to a sum of 1; zeros where the fit is constant.
+    pub importances: Vec<f64>,
     /// The ridge whose leave-one-out error is least for it and the kernel of infinite width.
     pub ridge: f64,
     /// All that were tried, in order, inputs as they are first; the weight of the bias is chosen afterwards.

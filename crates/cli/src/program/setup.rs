@@ -82,7 +82,7 @@ impl Setup {
         let metric = (args.metric_forms())
             .inspect(|_| {
                 if !args.quiet {
-                    say(&"learning which inputs matter, then which ridge predicts best");
+                    say(&"learning which inputs matter");
                 }
             })
             .map(|forms| learn_metric(&equations, forms, options.par))
@@ -160,8 +160,7 @@ impl Setup {
     /// they are.
     pub(super) fn importances(&self) -> Vec<(&str, f64)> {
         let Some(choice) = &self.metric else { return Vec::new() };
-        let parts = choice.metric.importances();
-        let mut parts = parts.iter();
+        let mut parts = choice.importances.iter();
         let features = self.problem.encoder.features().iter();
         let mut columns: Vec<(&str, f64)> = features
             .map(|feature| (feature.column(), parts.by_ref().take(feature.width()).sum()))
