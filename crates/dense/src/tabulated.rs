@@ -13,12 +13,14 @@
 mod index;
 mod kernel;
 mod simd;
+#[cfg(target_arch = "x86_64")]
+mod simd_wide;
 
 use faer::{MatMut, MatRef, Par};
 
 use self::index::BATCH;
 use self::kernel::VECTOR;
-use self::simd::{add_rows, by_columns, by_rows, dot_rows, prefetch};
+use self::simd::{add_rows, by_columns, by_rows, dot_rows, prefetch, row_bytes};
 use crate::Real;
 use crate::layer::Layer;
 use crate::parallel::{for_each_col_chunk, for_each_row_chunk};
@@ -55,10 +57,11 @@ struct Piece {
     before: usize,
 }
 
-/// The pieces that `d` columns are cut into: as even as whole vectors allow, each of at most 128 bytes.
+/// The pieces that `d` columns are cut into: as even as whole vectors allow, each of at most
+/// [`row_bytes`].
 fn pieces<T>(d: usize) -> impl Iterator<Item = Piece> + Clone {
     let vectors = d.div_ceil(VECTOR);
-    let count = vectors.div_ceil((128 / VECTOR / size_of::<T>()).max(1));
+    let count = vectors.div_ceil((row_bytes() / VECTOR / size_of::<T>()).max(1));
     (0..count).map(move |p| {
         let (from, to) = (vectors * p / count, vectors * (p + 1) / count);
         let first = from * VECTOR;

@@ -5,10 +5,10 @@
 //! `sums_cl <- sums_cl + sum over s of outer_sc M_sl (sum over p of inner_sp lanes_pl)`,
 //!
 //! where for `J v` lanes are examples, `s` neurons, `p` inputs and `c` outputs, and for `J^T u` lanes are
-//! neurons, `s` examples, `p` outputs and `c` inputs. Two vectors of lanes are a *panel*. A tile of six
-//! `s` by a panel is summed over `p` in twelve registers, masked there, and stored to a strip of up to
-//! [`BLOCK`] `s` that a first-level cache holds; the sum over `s` then runs down the strip, six `c` at a
-//! time, in the same loop. Operands are packed in the order in which that loop reads them, after Goto and
+//! neurons, `s` examples, `p` outputs and `c` inputs. Two vectors of lanes are a *panel*. A tile of a few
+//! `s` (see [`Vector::TALL`]) by a panel is summed over `p` in registers, masked there, and stored to a
+//! strip of up to [`BLOCK`] `s` that a first-level cache holds; the sum over `s` then runs down the strip,
+//! as many `c` at a time, in the same loop. Operands are packed in the order in which that loop reads them, after Goto and
 //! van de Geijn (*Anatomy of high-performance matrix multiplication*, 2008).
 
 mod factor;
@@ -28,9 +28,6 @@ pub(crate) use self::simd::Vector;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::simd::Wide;
 
-/// Most rows of a tile.
-const TALL: usize = 6;
-
 /// Most `s` of a strip: whole tiles and whole words of the mask.
 const BLOCK: usize = 192;
 
@@ -47,11 +44,11 @@ const PACKED: usize = 1 << 19;
 /// Lanes that share a word of the mask.
 const WORD: usize = 64;
 
-/// `0 .. len` in as few groups of up to [`TALL`] as there can be, as even as they can be.
+/// `0 .. len` in as few groups of up to `tall` as there can be, as even as they can be.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn groups(len: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let count = len.div_ceil(TALL);
+fn groups(len: usize, tall: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let count = len.div_ceil(tall);
     (0..count).map(move |g| len * g / count..len * (g + 1) / count)
 }
 

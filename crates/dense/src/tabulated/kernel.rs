@@ -1,7 +1,10 @@
 //! The inner loops: tables of partial sums, and rows of them added up.
 //!
-//! Plain loops over arrays of fixed length, which the compiler turns into vectors of whatever
-//! instruction set the dispatch finds; every set adds in the same order, so all give the same bits.
+//! Loops over arrays of fixed length, which the compiler turns into vectors of whatever instruction set the
+//! dispatch finds; the addition of two rows, most of the work, is [`Adds`]'. Sets whose rows are as long
+//! add in the same order and give the same bits.
+
+#![allow(clippy::inline_always, reason = "must be compiled with their caller's instruction set")]
 
 use super::index::BATCH;
 use crate::Real;
@@ -18,6 +21,26 @@ const TABLES: usize = 8;
 /// A row of `V` vectors.
 pub(super) type Row<T, const V: usize> = [[T; VECTOR]; V];
 
+/// How two rows are added.
+pub(super) trait Adds {
+    /// `to <- a + b`.
+    fn add<T: Real, const V: usize>(to: &mut Row<T, V>, a: &Row<T, V>, b: &Row<T, V>);
+}
+
+/// By loops.
+pub(super) struct Loops;
+
+impl Adds for Loops {
+    #[inline(always)]
+    fn add<T: Real, const V: usize>(to: &mut Row<T, V>, a: &Row<T, V>, b: &Row<T, V>) {
+        for v in 0..V {
+            for l in 0..VECTOR {
+                to[v][l] = a[v][l] + b[v][l];
+            }
+        }
+    }
+}
+
 /// All partial sums of eight times six rows.
 pub(super) type Tables<T, const V: usize> = [[Row<T, V>; SUBSETS]; TABLES];
 
@@ -25,47 +48,45 @@ pub(super) type Tables<T, const V: usize> = [[Row<T, V>; SUBSETS]; TABLES];
 ///
 /// `rows` holds up to 48 rows of `V` vectors, missing ones counting as zero; `x` one for each index.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-pub(super) fn dot_rows<T: Real, const V: usize>(
+pub(super) fn dot_rows<A: Adds, T: Real, const V: usize>(
     tables: &mut Tables<T, V>,
     sums: &mut [[T; VECTOR]],
     rows: &[T],
     indices: &[u64],
     x: &[T],
 ) {
-    tabulate(tables, as_rows::<T, V>(rows));
+    tabulate::<A, T, V>(tables, as_rows::<T, V>(rows));
     let (sums, last_sum) = sums.as_chunks_mut::<2>();
     let (indices, last_index) = indices.as_chunks::<2>();
     let (x, last_x) = as_rows::<T, V>(x).as_chunks::<2>();
     for ((sums, &[i, j]), [x, y]) in sums.iter_mut().zip(indices).zip(x) {
         // Two at a time: twice as many additions that do not wait for one another.
-        let [a, b] = look_up([zero(), zero()], tables, [i, j]);
+        let [a, b] = look_up::<A, T, V, _>([zero(), zero()], tables, [i, j]);
         accumulate(&mut sums[0], &a, x);
         accumulate(&mut sums[1], &b, y);
     }
     for ((sum, &i), x) in last_sum.iter_mut().zip(last_index).zip(last_x) {
-        let [a] = look_up([zero()], tables, [i]);
+        let [a] = look_up::<A, T, V, _>([zero()], tables, [i]);
         accumulate(sum, &a, x);
     }
 }
 
 /// `w_r <- w_r + sum over the bits b of index r of rows_b`, with `rows` as for [`dot_rows`].
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-pub(super) fn add_rows<T: Real, const V: usize>(
+pub(super) fn add_rows<A: Adds, T: Real, const V: usize>(
     tables: &mut Tables<T, V>,
     w: &mut [T],
     rows: &[T],
     indices: &[u64],
 ) {
-    tabulate(tables, as_rows::<T, V>(rows));
+    tabulate::<A, T, V>(tables, as_rows::<T, V>(rows));
     let (w, last_w) = as_rows_mut::<T, V>(w).as_chunks_mut::<2>();
     let (indices, last_index) = indices.as_chunks::<2>();
     for (w, &[i, j]) in w.iter_mut().zip(indices) {
-        *w = look_up(*w, tables, [i, j]);
+        *w = look_up::<A, T, V, _>(*w, tables, [i, j]);
     }
     for (w, &i) in last_w.iter_mut().zip(last_index) {
-        [*w] = look_up([*w], tables, [i]);
+        [*w] = look_up::<A, T, V, _>([*w], tables, [i]);
     }
 }
 
@@ -78,27 +99,23 @@ pub(super) fn with_tables<T: Real, const V: usize>(body: impl FnOnce(&mut Tables
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 fn as_rows<T, const V: usize>(values: &[T]) -> &[Row<T, V>] {
     values.as_chunks::<VECTOR>().0.as_chunks::<V>().0
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 fn as_rows_mut<T, const V: usize>(values: &mut [T]) -> &mut [Row<T, V>] {
     values.as_chunks_mut::<VECTOR>().0.as_chunks_mut::<V>().0
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 fn zero<T: Real, const V: usize>() -> Row<T, V> {
     [[T::of(0.0); VECTOR]; V]
 }
 
 /// Row `b` of a table is the sum of its six rows at the bits of `b`, one addition each.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn tabulate<T: Real, const V: usize>(tables: &mut Tables<T, V>, rows: &[Row<T, V>]) {
+fn tabulate<A: Adds, T: Real, const V: usize>(tables: &mut Tables<T, V>, rows: &[Row<T, V>]) {
     debug_assert!(rows.len() <= BATCH, "{} rows for a table", rows.len());
     for (t, table) in tables.iter_mut().enumerate() {
         table[0] = zero();
@@ -106,11 +123,7 @@ fn tabulate<T: Real, const V: usize>(tables: &mut Tables<T, V>, rows: &[Row<T, V
             let row = rows.get(6 * t + bit).copied().unwrap_or_else(zero);
             let (without, with) = table.split_at_mut(1 << bit);
             for (from, to) in without.iter().zip(with) {
-                for v in 0..V {
-                    for l in 0..VECTOR {
-                        to[v][l] = from[v][l] + row[v][l];
-                    }
-                }
+                A::add(to, from, &row);
             }
         }
     }
@@ -118,8 +131,7 @@ fn tabulate<T: Real, const V: usize>(tables: &mut Tables<T, V>, rows: &[Row<T, V
 
 /// `sums[k]` plus the rows of the tables that `indices[k]` names.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
-fn look_up<T: Real, const V: usize, const N: usize>(
+fn look_up<A: Adds, T: Real, const V: usize, const N: usize>(
     mut sums: [Row<T, V>; N],
     tables: &Tables<T, V>,
     indices: [u64; N],
@@ -127,11 +139,8 @@ fn look_up<T: Real, const V: usize, const N: usize>(
     for (t, table) in tables.iter().enumerate() {
         for k in 0..N {
             let row = &table[(indices[k] >> (8 * t) & 63) as usize];
-            for v in 0..V {
-                for l in 0..VECTOR {
-                    sums[k][v][l] += row[v][l];
-                }
-            }
+            let sum = sums[k];
+            A::add(&mut sums[k], &sum, row);
         }
     }
     sums
@@ -139,7 +148,6 @@ fn look_up<T: Real, const V: usize, const N: usize>(
 
 /// `sum <- sum + a o x`, vector by vector.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 fn accumulate<T: Real, const V: usize>(sum: &mut [T; VECTOR], a: &Row<T, V>, x: &Row<T, V>) {
     for v in 0..V {
         for l in 0..VECTOR {

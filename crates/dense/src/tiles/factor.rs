@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use faer::{MatMut, MatRef, Par};
 
 use super::simd::{Task, Vector, eliminate, on_vectors, panels, panels_mut};
-use super::{HELD, TALL, groups, pack};
+use super::{HELD, groups, pack};
 use crate::Real;
 use crate::parallel::{for_each_col_chunk, for_each_part, for_each_row_chunk};
 
@@ -58,16 +58,18 @@ fn blocked<T: Real, V: Vector<T>>(mut a: MatMut<'_, T>, par: Par) -> Result<(), 
         let (mut diagonal, right, mut below, left) = rest.split_at_mut(side, side);
         blocked::<T, V>(diagonal.as_mut(), Par::Seq).map_err(|index| first + index)?;
         let (rows, width) = (below.nrows(), 2 * V::LANES);
+        // Stripes of a whole number to [`TOGETHER`].
+        let tall = if V::TALL < 12 { 6 } else { 12 };
         if rows == 0 {
             break;
         }
         // A whole number of lines of the cache, so that the lanes start at one.
-        let solver = solver_len(side).next_multiple_of(16);
+        let solver = solver_len(side, V::TALL).next_multiple_of(16);
         let lanes = rows.next_multiple_of(width) * side;
         T::with_buffer(solver + lanes + rows * side, |buffer| {
             let (solver, buffer) = buffer.split_at_mut(solver);
             let (lanes, stripes) = buffer.split_at_mut(lanes);
-            pack_solver(solver, diagonal.as_ref());
+            pack_solver(solver, V::TALL, diagonal.as_ref());
             let solver = &*solver;
             for_each_part(lanes, TOGETHER * side, par, |part, out| {
                 let from = part * TOGETHER;
@@ -92,19 +94,22 @@ fn blocked<T: Real, V: Vector<T>>(mut a: MatMut<'_, T>, par: Par) -> Result<(), 
             });
             for_each_part(stripes, TOGETHER * side, par, |part, out| {
                 let (rows, first) = (out.len() / side, part * TOGETHER);
-                let whole = rows / TALL * TALL;
+                let whole = rows / tall * tall;
                 let (out, last) = out.split_at_mut(whole * side);
                 let below = below.as_ref().subrows(first, rows);
-                pack::stripes::<T, TALL>(out, below.subrows(0, whole), T::of(-1.0));
-                pack::inner(last, below.subrows(whole, rows - whole), T::of(-1.0));
+                match tall {
+                    6 => pack::stripes::<T, 6>(out, below.subrows(0, whole), T::of(-1.0)),
+                    _ => pack::stripes::<T, 12>(out, below.subrows(0, whole), T::of(-1.0)),
+                }
+                pack::inner(last, tall, below.subrows(whole, rows - whole), T::of(-1.0));
             });
             let (lanes, stripes) = (panels::<T, V>(lanes), &*stripes);
-            let tall = (HELD / side / width).max(1) * width;
-            for_each_row_chunk(left, tall, par, |from, mut left| {
+            let high = (HELD / side / width).max(1) * width;
+            for_each_row_chunk(left, high, par, |from, mut left| {
                 let rows = left.nrows();
                 let lanes = &lanes[from / width * side..][..rows.div_ceil(width) * side];
-                for (stripe, group) in stripes.chunks(TALL * side).enumerate() {
-                    let col = stripe * TALL;
+                for (stripe, group) in stripes.chunks(tall * side).enumerate() {
+                    let col = stripe * tall;
                     if col >= from + rows {
                         break;
                     }
@@ -121,15 +126,15 @@ fn blocked<T: Real, V: Vector<T>>(mut a: MatMut<'_, T>, par: Par) -> Result<(), 
 }
 
 /// Numbers that [`pack_solver`] writes.
-fn solver_len(side: usize) -> usize {
-    groups(side).map(|group| group.len() * group.end).sum()
+fn solver_len(side: usize, tall: usize) -> usize {
+    groups(side, tall).map(|group| group.len() * group.end).sum()
 }
 
-/// What [`substitute`](super::kernel::substitute) reads of `l`: group after group of rows, each one's
-/// numbers by column up to the diagonal, negated, and the reciprocals of those on it.
-fn pack_solver<T: Real>(out: &mut [T], l: MatRef<'_, T>) {
+/// What [`substitute`](super::kernel::substitute) reads of `l`: group after group of up to `tall` rows,
+/// each one's numbers by column up to the diagonal, negated, and the reciprocals of those on it.
+fn pack_solver<T: Real>(out: &mut [T], tall: usize, l: MatRef<'_, T>) {
     let mut rest = out.iter_mut();
-    for group in groups(l.nrows()) {
+    for group in groups(l.nrows(), tall) {
         for p in 0..group.start {
             let rows = l.col(p).subrows(group.start, group.len());
             rows.iter().zip(&mut rest).for_each(|(&l, out)| *out = -l);

@@ -5,7 +5,7 @@ use faer::MatMut;
 
 use super::factor::SMALL;
 use super::simd::Vector;
-use super::{DEPTH, TALL, groups};
+use super::{DEPTH, groups};
 use crate::Real;
 
 /// Most lanes of a vector.
@@ -32,34 +32,23 @@ pub struct Strip<'a, T, V> {
     pub(super) sums: &'a mut [Panel<V>],
 }
 
-/// Calls `$body` with `$rows` as a constant.
+/// Calls `$body` with `$rows`, at most `V::TALL`, as a constant.
 macro_rules! with_rows {
     ($rows:expr, $R:ident => $body:expr) => {
+        with_rows!(@ $rows, $R, $body, [1 2 3 4 5 6] [7 8 9 10 11 12 13 14])
+    };
+    (@ $rows:expr, $R:ident, $body:expr, [$($few:literal)*] [$($many:literal)*]) => {
         match $rows {
-            1 => {
-                const $R: usize = 1;
+            $($few => {
+                const $R: usize = $few;
                 $body
-            }
-            2 => {
-                const $R: usize = 2;
+            })*
+            // Compiled for the vectors that have so many registers.
+            $($many if V::TALL >= $many => {
+                const $R: usize = $many;
                 $body
-            }
-            3 => {
-                const $R: usize = 3;
-                $body
-            }
-            4 => {
-                const $R: usize = 4;
-                $body
-            }
-            5 => {
-                const $R: usize = 5;
-                $body
-            }
-            _ => {
-                const $R: usize = TALL;
-                $body
-            }
+            })*
+            rows => unreachable!("a group of {rows} rows"),
         }
     };
 }
@@ -164,7 +153,7 @@ pub(super) fn rectified<T: Real, V: Vector<T>>(
 /// `lanes <- L^-1 lanes`, with `L` packed as [`pack_solver`](super::factor) does.
 #[inline(always)]
 pub(super) fn substitute<T: Real, V: Vector<T>>(lanes: &mut [Panel<V>], mut solver: &[T]) {
-    for group in groups(lanes.len()) {
+    for group in groups(lanes.len(), V::TALL) {
         let (a, rest) = solver.split_at(group.len() * group.end);
         solver = rest;
         let (known, unknown) = lanes[..group.end].split_at_mut(group.start);
@@ -267,7 +256,7 @@ fn fill<T: Real, V: Vector<T>>(
     let count = lanes.len().div_ceil(DEPTH);
     for (piece, lanes) in lanes.chunks(DEPTH).enumerate() {
         let (first, last) = (piece == 0, piece + 1 == count);
-        for group in groups(strip.len()) {
+        for group in groups(strip.len(), V::TALL) {
             let from = group.start;
             let (a, rest) = inner.split_at(group.len() * lanes.len());
             inner = rest;
@@ -297,7 +286,7 @@ fn add<T: Real, V: Vector<T>>(
     count: usize,
 ) {
     let outputs = outer.len() / count;
-    for group in groups(outputs) {
+    for group in groups(outputs, V::TALL) {
         let (a, rest) = outer.split_at(group.len() * count);
         outer = rest;
         with_rows!(group.len(), R => {

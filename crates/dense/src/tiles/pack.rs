@@ -97,13 +97,13 @@ pub(super) fn unpack_lanes<T: Real>(mut a: MatMut<'_, T>, width: usize, panels: 
     }
 }
 
-/// `scale a : S x P` as what tiles are summed over: for each [`DEPTH`] of `p`, group after group of `s`,
-/// each group's numbers by `p`.
-pub(super) fn inner<T: Real>(out: &mut [T], a: MatRef<'_, T>, scale: T) {
+/// `scale a : S x P` as what tiles are summed over: for each [`DEPTH`] of `p`, group after group of up to
+/// `tall` `s`, each group's numbers by `p`.
+pub(super) fn inner<T: Real>(out: &mut [T], tall: usize, a: MatRef<'_, T>, scale: T) {
     let mut rest = out;
     for first in (0..a.ncols()).step_by(DEPTH) {
         let a = a.subcols(first, DEPTH.min(a.ncols() - first));
-        for group in groups(a.nrows()) {
+        for group in groups(a.nrows(), tall) {
             let (out, tail) = rest.split_at_mut(group.len() * a.ncols());
             interleave(out, group.len(), a.subrows(group.start, group.len()), scale);
             rest = tail;
@@ -111,10 +111,11 @@ pub(super) fn inner<T: Real>(out: &mut [T], a: MatRef<'_, T>, scale: T) {
     }
 }
 
-/// `scale a : S x C` as what the strip is multiplied by: group after group of `c`, each one's numbers by `s`.
-pub(super) fn outer<T: Real>(out: &mut [T], a: MatRef<'_, T>, scale: T) {
+/// `scale a : S x C` as what the strip is multiplied by: group after group of up to
+/// `tall` `c`, each one's numbers by `s`.
+pub(super) fn outer<T: Real>(out: &mut [T], tall: usize, a: MatRef<'_, T>, scale: T) {
     let mut rest = out;
-    for group in groups(a.ncols()) {
+    for group in groups(a.ncols(), tall) {
         let (out, tail) = rest.split_at_mut(group.len() * a.nrows());
         let a = a.subcols(group.start, group.len());
         interleave(out, group.len(), a.transpose(), scale);

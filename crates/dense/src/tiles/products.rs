@@ -60,7 +60,7 @@ const STRIP: usize = 12 << 10;
 const LINE: usize = 64;
 
 /// Packs rows of `inner : S x P` and `outer : S x C` for one strip after the other.
-fn pack_strips<T: Real>(
+fn pack_strips<T: Real, V: Vector<T>>(
     out: &mut [T],
     rows: usize,
     (inner, scale): (MatRef<'_, T>, T),
@@ -71,8 +71,8 @@ fn pack_strips<T: Real>(
     for_each_part(out, rows * each, par, |part, out| {
         let (first, count) = (part * rows, out.len() / each);
         let (to_inner, to_outer) = out.split_at_mut(count * inner.ncols());
-        pack::inner(to_inner, inner.subrows(first, count), scale);
-        pack::outer(to_outer, outer.subrows(first, count), T::of(1.0));
+        pack::inner(to_inner, V::TALL, inner.subrows(first, count), scale);
+        pack::outer(to_outer, V::TALL, outer.subrows(first, count), T::of(1.0));
     });
 }
 
@@ -192,7 +192,7 @@ impl<T: Real> Task<T> for Apply<'_, T> {
                 let neurons = stretch.min(m - from);
                 let weights = &mut weights[..neurons * (d + k)];
                 let (v, signs) = (v.subrows(from, neurons), signs.subrows(from, neurons));
-                pack_strips(weights, rows, (v, alpha), signs, par);
+                pack_strips::<T, V>(weights, rows, (v, alpha), signs, par);
                 for_each_row_chunk(y.as_mut(), EXAMPLES, par, |first, mut y| {
                     let count = y.nrows().div_ceil(width);
                     let lanes = &lanes[first / width * d..][..count * d];
@@ -226,7 +226,7 @@ impl<T: Real> Task<T> for Adjoint<'_, T> {
         let (width, rows) = (2 * V::LANES, STRIP / size_of::<Panel<V>>());
         let neurons = neurons(d);
         T::with_buffer(n * (d + k), |examples| {
-            pack_strips(examples, rows, (u, alpha), x, par);
+            pack_strips::<T, V>(examples, rows, (u, alpha), x, par);
             for_each_row_chunk(v, neurons, par, |first, mut v| {
                 let count = v.nrows().div_ceil(width);
                 T::with_buffer(width * count * (d + k) + WORD * rows, |buffer| {
@@ -266,7 +266,7 @@ impl<T: Real> Task<T> for Sweep<'_, T> {
             let (lanes, buffer) = buffer.split_at_mut(len);
             let (parts, examples) = buffer.split_at_mut(tasks * part);
             pack::lanes_par(lanes, width, x, par);
-            pack_strips(examples, rows, (u, alpha), x, par);
+            pack_strips::<T, V>(examples, rows, (u, alpha), x, par);
             let lanes = panels::<T, V>(lanes);
             let examples = Strips { packed: &*examples, rows, inner: k, outer: d };
             for_each_part(parts, part, par, |task, sums| {
@@ -309,7 +309,7 @@ fn sweep_chunk<T: Real, V: Vector<T>>(
         adjoint_strips::<T, V>(mask, examples, first, panels(v_lanes), panels_mut(v_sums), strip);
         pack::unpack_lanes(MatMut::from_row_major_slice_mut(v, count, d), width, v_sums);
         let v = MatRef::from_row_major_slice(v, count, d);
-        pack_strips(weights, rows, (v, alpha), signs, Par::Seq);
+        pack_strips::<T, V>(weights, rows, (v, alpha), signs, Par::Seq);
         let weights = Strips { packed: &*weights, rows, inner: d, outer: k };
         apply_strips(mask, weights, (first, 0), lanes, sums, strip);
     });

@@ -119,19 +119,19 @@ fn each(d: usize, k: usize, copies: usize) -> usize {
 
 impl<T: Real> Plan<'_, T> {
     /// Packs `count` directions from `from` on, strip by strip: the directions, then copy by copy.
-    fn pack(&self, out: &mut [T], from: usize, rows: usize) {
+    fn pack<V: Vector<T>>(&self, out: &mut [T], from: usize, rows: usize) {
         let Rectified { x, directions, change, signs } = self.of;
         let (d, k, p) = (x.ncols(), signs.ncols(), directions.nrows());
         let each = each(d, k, self.copies);
         for_each_part(out, rows * each, self.par, |part, out| {
             let (first, count) = (from + part * rows, out.len() / each);
             let (own, rest) = out.split_at_mut(count * d);
-            pack::inner(own, directions.subrows(first, count), T::of(1.0));
+            pack::inner(own, V::TALL, directions.subrows(first, count), T::of(1.0));
             for (copy, out) in rest.chunks_exact_mut(count * (d + k)).enumerate() {
                 let (inner, outer) = out.split_at_mut(count * d);
                 let first = copy * p + first;
-                pack::inner(inner, change.subrows(first, count), T::of(1.0));
-                pack::outer(outer, signs.subrows(first, count), self.alpha);
+                pack::inner(inner, V::TALL, change.subrows(first, count), T::of(1.0));
+                pack::outer(outer, V::TALL, signs.subrows(first, count), self.alpha);
             }
         });
     }
@@ -200,7 +200,7 @@ impl<T: Real> Task<T> for Forward<'_, T> {
             let lanes = panels::<T, V>(lanes);
             for from in (0..p).step_by(stretch) {
                 let weights = &mut weights[..stretch.min(p - from) * each];
-                plan.pack(weights, from, rows);
+                plan.pack::<V>(weights, from, rows);
                 for_each_row_chunk(y.as_mut(), WORD, plan.par, |first, mut y| {
                     let count = y.nrows().div_ceil(width);
                     let lanes = &lanes[first / width * d..][..count * d];

@@ -59,7 +59,7 @@ impl<F: Fn(usize, &mut [f32]) + Sync + Send> Task<f32> for Screen<'_, F> {
                     let first = from + part * rows;
                     plain.chunks_exact_mut(d).enumerate().for_each(|(q, out)| row(first + q, out));
                     let plain = MatRef::from_row_major_slice(plain, out.len() / d, d);
-                    pack::inner(out, plain, 1.0);
+                    pack::inner(out, V::TALL, plain, 1.0);
                 });
             });
             let strips = Strips { packed, radius, rows, word: from / WORD, words_per_row };

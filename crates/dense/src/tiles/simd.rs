@@ -23,6 +23,9 @@ pub unsafe trait Vector<T>: Copy + Send + Sync + 'static {
     /// Scalars of a vector.
     const LANES: usize;
 
+    /// Most rows of a tile: it takes two registers of each, and three more of the operands.
+    const TALL: usize;
+
     /// Zeros.
     fn zero() -> Self;
 
@@ -163,6 +166,7 @@ macro_rules! plain {
         // SAFETY: an array of scalars.
         unsafe impl Vector<$t> for Plain<$t, $n> {
             const LANES: usize = $n;
+            const TALL: usize = 6;
 
             #[inline(always)]
             fn zero() -> Self {

@@ -9,10 +9,11 @@ use super::{Panel, Strip, Vector, Wide, avx2, avx512, kernel};
 
 /// Vectors of `$lanes` scalars in a register, by the functions of a module.
 macro_rules! wide {
-    ($t:ty, $register:ty, $lanes:literal, $set:ident::$ops:ident, $features:literal) => {
+    ($t:ty, $register:ty, $lanes:literal, $set:ident::$ops:ident, $tall:literal, $features:literal) => {
         // SAFETY: a register of scalars.
         unsafe impl Vector<$t> for Wide<$register> {
             const LANES: usize = $lanes;
+            const TALL: usize = $tall;
 
             #[inline(always)]
             fn zero() -> Self {
@@ -167,7 +168,7 @@ macro_rules! wide {
     };
 }
 
-wide!(f32, __m256, 8, avx2::single, "avx2,fma");
-wide!(f64, __m256d, 4, avx2::double, "avx2,fma");
-wide!(f32, __m512, 16, avx512::single, "avx512f");
-wide!(f64, __m512d, 8, avx512::double, "avx512f");
+wide!(f32, __m256, 8, avx2::single, 6, "avx2,fma");
+wide!(f64, __m256d, 4, avx2::double, 6, "avx2,fma");
+wide!(f32, __m512, 16, avx512::single, 14, "avx512f");
+wide!(f64, __m512d, 8, avx512::double, 14, "avx512f");
