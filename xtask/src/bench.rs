@@ -5,6 +5,7 @@
 
 mod facts;
 mod files;
+mod fits;
 pub(crate) mod kernels;
 mod peers;
 mod runs;
@@ -51,6 +52,8 @@ enum What {
     Summary(kernels::summary::Args),
     /// The time to a relative residual of 1e-8 on one thread, without other programs.
     Train(peers::alone::Args),
+    /// Test errors and times of whole fits beside other programs, on tables that packages ship.
+    Fits(fits::Args),
     /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
     Runs(runs::Args),
 }
@@ -71,6 +74,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Some(What::Sketch(args)) => kernels::run(Group::Sketch, args),
         Some(What::Summary(args)) => kernels::summary::run(args),
         Some(What::Train(args)) => peers::alone::run(args),
+        Some(What::Fits(args)) => fits::run(args),
         Some(What::Runs(args)) => runs::run(args),
     };
     match done {

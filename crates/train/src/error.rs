@@ -45,6 +45,22 @@ pub enum TrainError {
         /// The entry.
         value: f64,
     },
+    /// A target is not what the loss is for.
+    #[error(
+        "the {loss} loss found the target {value} at row {row}, output {output}; expected {expected}"
+    )]
+    Target {
+        /// The loss.
+        loss: &'static str,
+        /// Row of the first such target.
+        row: usize,
+        /// Its output.
+        output: usize,
+        /// The target.
+        value: f64,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// An option is out of its range.
     #[error("{name} is {value}, expected {expected}")]
     Option {

@@ -13,6 +13,8 @@
 mod dual;
 mod equations;
 mod error;
+mod left_out;
+mod loss;
 mod merge;
 mod metric;
 mod observe;
@@ -29,6 +31,8 @@ mod vector;
 pub use dual::{Factor, Preconditioner};
 pub use equations::Equations;
 pub use error::TrainError;
+pub use left_out::{LeftOut, left_out};
+pub use loss::{LinearFit, LinearModel, Loss, fit_linear, train_loss};
 pub use merge::{Contradiction, Merged, merge};
 pub use metric::{Metric, MetricChoice, MetricForm, MetricRound, learn_metric};
 pub use observe::{Event, Observer, Phase};

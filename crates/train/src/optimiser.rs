@@ -113,6 +113,8 @@ struct State {
     pins: Vec<Pin>,
     /// What convergence is measured by: the residual's norm, or the gradient's.
     measure: f64,
+    /// What the step here lowered the objective by, relative to it.
+    gain: f64,
     /// `measure` relative to the gradient with `relu'(0) = 0`: below 1 only on kinks.
     share: f64,
     objective: f64,
@@ -191,7 +193,17 @@ impl<'a, T: Element> Optimiser<'a, T> {
         };
         let (r, u) = (norm(&residual), norm(network.change()));
         let objective = r * r + ridge * u * u;
-        State { network, active, residual, multipliers, pins, measure, share, objective }
+        State {
+            network,
+            active,
+            residual,
+            multipliers,
+            pins,
+            measure,
+            gain: f64::INFINITY,
+            share,
+            objective,
+        }
     }
 
     /// Whether convergence is measured by the gradient: the residual does not vanish with a ridge,
@@ -228,6 +240,13 @@ impl<'a, T: Element> Optimiser<'a, T> {
                 (Ending::Converged, format!("relative residual {rel:.1e} met {tolerance:e}"))
             };
             return Some(words);
+        }
+        if self.options.ridge > 0.0 && state.gain < self.options.least_gain {
+            let (gain, least) = (state.gain, self.options.least_gain);
+            let words = format!(
+                "the last step lowered the objective by {gain:.1e} of it, less than {least:e}"
+            );
+            return Some((Ending::Converged, words));
         }
         if steps.len() >= self.options.max_steps {
             return Some((Ending::MaxSteps, format!("{} steps were taken", steps.len())));

@@ -12,8 +12,8 @@ pub const MAX_SCALE: f64 = (1u64 << 20) as f64;
 /// The standard deviation of the initial weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// The smallest power of two whose steps certify: `eta_lin` below 1/4 in the first step and a
-    /// contraction of at most 1/2 in every one.
+    /// The smallest power of two whose steps certify: `eta_lin` below 1/4 in the first step (or [`Options::first_eta`]) and
+    /// a contraction of at most 1/2 in every one.
     Auto,
     /// This number, whatever the certificate says.
     Fixed(f64),
@@ -67,6 +67,11 @@ pub struct Options {
     pub ridge: f64,
     /// Relative residual (without a ridge) or relative gradient (with one) to reach. Default 1e-8.
     pub tolerance: f64,
+    /// With a ridge, a run also ends after a step that lowers the objective by less than this part of it, and
+    /// no step need contract while it lowers the objective by more. 0 for never. Default 0.
+    pub least_gain: f64,
+    /// With [`Scale::Auto`], what the linear model may miss of the first step, `eta_lin`. Default 1/4.
+    pub first_eta: f64,
     /// Most kept steps. Default 50.
     pub max_steps: usize,
     /// Names every random choice. Default 0.
@@ -94,6 +99,8 @@ impl Default for Options {
             solver: None,
             ridge: 0.01,
             tolerance: 1e-8,
+            least_gain: 0.0,
+            first_eta: 0.25,
             max_steps: 50,
             seed: 0,
             precision: Precision::F64,
@@ -136,6 +143,18 @@ impl Options {
     #[must_use]
     pub fn tolerance(self, tolerance: f64) -> Self {
         Self { tolerance, ..self }
+    }
+
+    /// These options with this least gain of a step.
+    #[must_use]
+    pub fn least_gain(self, least_gain: f64) -> Self {
+        Self { least_gain, ..self }
+    }
+
+    /// These options with this limit to what the linear model misses of the first step.
+    #[must_use]
+    pub fn first_eta(self, first_eta: f64) -> Self {
+        Self { first_eta, ..self }
     }
 
     /// These options with this budget of steps.
@@ -205,6 +224,12 @@ impl Options {
         }
         if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
             return fail("tolerance", self.tolerance, "a positive finite number");
+        }
+        if !(self.least_gain >= 0.0 && self.least_gain < 1.0) {
+            return fail("least gain", self.least_gain, "a number from 0 to below 1");
+        }
+        if !(self.first_eta > 0.0 && self.first_eta < 1.0) {
+            return fail("first eta", self.first_eta, "a number between 0 and 1");
         }
         if let InnerTolerance::Fixed(tolerance) = self.inner_tolerance
             && !(tolerance > 0.0 && tolerance < 1.0)

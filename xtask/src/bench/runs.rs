@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 use super::facts::Facts;
 use super::{Outcome, files};
-use program::Program;
+pub(super) use program::Program;
 
 /// The solvers, in the order of the pages.
 const SOLVERS: [&str; 5] = ["cholesky", "srht", "tensor-srht", "arc-cosine", "cg"];

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use nearlin::{Metric, MetricForm};
 
 use super::{Model, ModelError};
+use crate::calibration::Calibration;
 use crate::table::{Encoder, Target};
 
 /// The one key of the file's metadata.
@@ -36,6 +37,9 @@ struct Metadata<'a> {
     /// Absent for inputs as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metric: Option<Weighting>,
+    /// Absent where nothing tells how sure predictions are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calibration: Option<Cow<'a, Calibration>>,
 }
 
 /// What a metric is beside its map.
@@ -81,6 +85,7 @@ pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
             },
             bias: metric.bias(),
         }),
+        calibration: model.calibration.as_ref().map(Cow::Borrowed),
     };
     let json = serde_json::to_string(&metadata).map_err(|error| unreadable(&error))?;
     let weights = vec![model.width, model.inputs];
@@ -141,6 +146,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
         encoder: metadata.encoder.into_owned(),
         target: metadata.target.into_owned(),
         metric: metric.transpose()?,
+        calibration: metadata.calibration.map(Cow::into_owned),
         w0,
         u,
         signs: signs.iter().map(|&b| f64::from(b.cast_signed())).collect(),

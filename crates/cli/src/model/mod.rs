@@ -13,8 +13,9 @@ mod tests;
 
 use std::path::Path;
 
+use crate::calibration::Calibration;
 use crate::output;
-use crate::table::{Encoder, Target};
+use crate::table::{Encoder, Target, Task};
 use nearlin::Metric;
 
 pub use error::ModelError;
@@ -47,6 +48,8 @@ pub struct Model {
     pub target: Target,
     /// How inputs are weighted; `None` for inputs as they are.
     pub metric: Option<Metric>,
+    /// How sure predictions are; `None` where nothing tells.
+    pub calibration: Option<Calibration>,
     /// Initial weights times the scale: row-major, `m x d`.
     pub w0: Vec<f64>,
     /// What training added to them: row-major, `m x d`.
@@ -123,6 +126,15 @@ impl Model {
         if let Some(metric) = &self.metric {
             let inputs = metric.inputs() + 1;
             require(inputs == d, "metric", format!("for {inputs} inputs"), &format!("for {d}"))?;
+        }
+        if let Some(calibration) = &self.calibration {
+            let (found, of) = match calibration {
+                Calibration::Sharpness(_) => ("a sharpness", Task::Classification),
+                Calibration::Residuals(_) => ("residuals", Task::Regression),
+            };
+            let task = self.target.task();
+            require(of == task, "calibration", found.into(), &format!("for {}", task.name()))?;
+            require(calibration.is_valid(), "calibration", "inconsistent".into(), sound)?;
         }
         check_entries("w0", &self.w0, [self.width, d], f64::is_finite)?;
         check_entries("u", &self.u, [self.width, d], f64::is_finite)?;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{KEY, Model, ModelError};
+use crate::calibration::Calibration;
 use crate::table::{Encoder, Table, Target, Task};
 use nearlin::{Metric, MetricForm};
 
@@ -34,6 +35,7 @@ fn model(task: Task) -> Model {
         u: (0..width * inputs).map(|i| -entry(i + 7)).collect(),
         signs: (0..width * outputs).map(|i| if i % 3 == 0 { 1.0 } else { -1.0 }).collect(),
         metric: None,
+        calibration: None,
         encoder,
         target,
     }
@@ -47,6 +49,27 @@ fn weighted(task: Task) -> impl Iterator<Item = Model> {
         let map = (0..len).map(|i| (i as f64).cos() / 3.0).collect();
         Model { metric: Metric::from_parts(form, p, map, 0.3), ..model }
     })
+}
+
+/// What says how sure a model is comes back bit for bit; what is for another task, or no such thing, is
+/// refused.
+#[test]
+fn calibrations_round_trip() {
+    let sharp = Calibration::Sharpness(0.1 + 0.2);
+    let residuals = Calibration::of_residuals(&[0.3, -1e-9, 2.5]);
+    for (task, right, wrong) in
+        [(Task::Regression, &residuals, &sharp), (Task::Classification, &sharp, &residuals)]
+    {
+        let with = |by: &Calibration| Model { calibration: Some(by.clone()), ..model(task) };
+        let sound = with(right);
+        assert_eq!(Model::from_bytes(&sound.to_bytes().unwrap()).unwrap(), sound);
+        let error = with(wrong).to_bytes().unwrap_err().to_string();
+        assert!(error.contains("calibration") && error.contains(task.name()), "{error}");
+    }
+    for by in [Calibration::Residuals(vec![]), Calibration::Residuals(vec![2.0, 1.0])] {
+        let model = Model { calibration: Some(by), ..model(Task::Regression) };
+        assert!(model.to_bytes().unwrap_err().to_string().contains("inconsistent"));
+    }
 }
 
 /// A metric comes back bit for bit; one that does not fit is refused.

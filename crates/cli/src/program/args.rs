@@ -108,10 +108,11 @@ pub(super) struct FitArgs {
     pub(super) metric: Option<MetricChoice>,
 
     /// Tolerance to reach, a positive number: of the relative residual at ridge 0, else of the
-    /// relative gradient.
-    #[arg(long, value_name = "T", default_value = "1e-8", allow_hyphen_values = true)]
-    #[arg(value_parser = |text: &str| positive(text, "a positive finite number"))]
-    pub(super) tol: f64,
+    /// relative gradient; auto is 1e-8 with a ridge that is given, and with --ridge auto the fit
+    /// ends where a step lowers the objective by less than 1e-3 of it, which no prediction tells.
+    #[arg(long, value_name = "auto|T", default_value = "auto", allow_hyphen_values = true)]
+    #[arg(value_parser = tolerance)]
+    pub(super) tol: Choice<f64>,
 
     /// Most steps to take, at least 1.
     #[arg(long, value_name = "N", default_value = "50", allow_hyphen_values = true)]
@@ -196,6 +197,18 @@ pub(super) struct PredictArgs {
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
 
+    /// Add columns `lower` and `upper`: an interval that holds this part of new targets, from the residuals of
+    /// training rows that were left out; regression only.
+    #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
+    #[arg(value_parser = |text: &str| checked(text, "a number between 0 and 1", |level: &f64| {
+        *level > 0.0 && *level < 1.0
+    }))]
+    pub(super) interval: Option<f64>,
+
+    /// Probabilities of the classes in place of their scores; classification only.
+    #[arg(long)]
+    pub(super) probabilities: bool,
+
     /// Write the predictions here, as CSV [default: standard output].
     #[arg(short, long, value_name = "OUT.csv")]
     pub(super) output: Option<PathBuf>,
@@ -240,6 +253,14 @@ impl MetricChoice {
     }
 }
 
+/// Where ridge and tolerance are automatic: what a step must lower the objective by for another one to be
+/// taken, far less than the test error is known by.
+const LEAST_GAIN: f64 = 1e-3;
+
+/// There, what the linear model may miss of the first step: the ridge and the metric were judged by the linear
+/// model, so the network must be near it.
+const FIRST_ETA: f64 = 0.02;
+
 /// `None` leaves the choice to the planner.
 pub(super) type SolverChoice = Choice<SolverKind>;
 
@@ -251,12 +272,15 @@ impl FitArgs {
     /// The library's options, with the library's default for a ridge that is still to be chosen. Call
     /// this in the thread pool of the run.
     pub(super) fn options(&self) -> Options {
+        let automatic = self.tol.0.or(self.ridge.0).is_none();
         Options::default()
             .width(self.width)
             .scale(self.scale)
             .solver(self.solver.0)
             .ridge(self.ridge.0.unwrap_or(Options::default().ridge))
-            .tolerance(self.tol)
+            .tolerance(self.tol.0.unwrap_or(Options::default().tolerance))
+            .least_gain(if automatic { LEAST_GAIN } else { 0.0 })
+            .first_eta(if automatic { FIRST_ETA } else { Options::default().first_eta })
             .max_steps(self.max_steps)
             .seed(self.seed)
             .sketch_rows(self.sketch_rows)
@@ -329,6 +353,13 @@ fn ridge(text: &str) -> Result<Choice<f64>, String> {
     let expected = "auto or a finite number, at least 0";
     let mu = checked(text, expected, |mu: &f64| mu.is_finite() && *mu >= 0.0)?;
     Ok(Choice(Some(mu + 0.0))) // no -0 in reports
+}
+
+fn tolerance(text: &str) -> Result<Choice<f64>, String> {
+    match text {
+        "auto" => Ok(Choice(None)),
+        _ => positive(text, "auto or a positive finite number").map(|tol| Choice(Some(tol))),
+    }
 }
 
 fn solvers() -> impl TypedValueParser<Value = SolverChoice> {

@@ -48,6 +48,20 @@ pub(super) enum ProgramError {
          add `--metric auto`, or leave `--ridge` or `--metric none` out"
     )]
     NoMetric,
+    /// A model that cannot say how sure it is.
+    #[error(
+        "`{option}` is for {expected}, and the model is {}",
+        if task == expected { "from a fit without a ridge, which tells nothing of that".to_owned() }
+        else { format!("for {task}") }
+    )]
+    Sureness {
+        /// What asks for it.
+        option: &'static str,
+        /// The model's task.
+        task: &'static str,
+        /// The task that the option is for.
+        expected: &'static str,
+    },
     /// Training failed.
     #[error("training: {0}")]
     Train(#[from] TrainError),
@@ -97,7 +111,8 @@ impl ProgramError {
             | Self::Model(_)
             | Self::Path { .. }
             | Self::TooLarge { .. }
-            | Self::NoMetric => 2,
+            | Self::NoMetric
+            | Self::Sureness { .. } => 2,
             Self::Train(error) => match error {
                 TrainError::Option { .. } | TrainError::UnknownSolver { .. } => 2,
                 _ => 1,

@@ -1,10 +1,11 @@
 //! Errors of a trained network in the user's units.
 
 use faer::{MatRef, Par};
-use nearlin::{Network, TrainError};
+use nearlin::{LeftOut, Network, TrainError, left_out};
 
 use super::setup::Setup;
-use crate::table::{Part, Target, Truth, best};
+use crate::calibration::Calibration;
+use crate::table::{Part, Truth, best};
 
 /// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that
 /// the pass takes at a time, so that it changes no bit.
@@ -21,15 +22,25 @@ pub(super) struct Errors {
     pub(super) r2: Option<f64>,
     /// Part of the rows whose highest score is their class's; `None` for regression.
     pub(super) accuracy: Option<f64>,
+    /// Mean of `-ln p` over rows whose class was trained on; `None` for regression, or where no
+    /// probabilities were calibrated.
+    pub(super) log_loss: Option<f64>,
 }
 
 /// How well a network does.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scores {
     /// Over the training rows as they are in the file, merged or not.
     pub(super) train: Errors,
     /// Over the test rows; `None` if there are none.
     pub(super) test: Option<Errors>,
+    /// Over the training rows, each left out; `None` without a ridge.
+    pub(super) left_out: Option<Errors>,
+    /// What those say of predictions.
+    pub(super) calibration: Option<Calibration>,
+    /// Rows of the test, or else of the training, left out: by class, and by the class that is predicted;
+    /// `None` for regression, or without such rows.
+    pub(super) confusion: Option<Vec<Vec<usize>>>,
 }
 
 /// `f(W, x_i)` for `x : n x d`, row-major: `n x K`, row-major, the same bits on any number of
@@ -52,20 +63,72 @@ pub(super) fn outputs(network: &Network, x: &[f64]) -> Result<Vec<f64>, TrainErr
 /// # Errors
 /// [`TrainError`] if the network is not of this problem.
 pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainError> {
-    let problem = &setup.problem;
-    let train = training_outputs(setup, network)?;
-    let test = outputs(network, &problem.test_x)?;
-    let tested = !problem.test.rows.is_empty();
+    let (problem, target) = (&setup.problem, &setup.problem.target);
+    let decoded = |mut outputs: Vec<f64>| {
+        outputs.chunks_exact_mut(target.outputs()).for_each(|row| target.decode(row));
+        outputs
+    };
+    let train = decoded(training_outputs(setup, network)?);
+    let test = decoded(outputs(network, &problem.test_x)?);
+    let held = held(setup, network)?.map(|outputs| decoded(by_row(setup, &outputs)));
+    let calibration = held.as_ref().map(|outputs| calibration(outputs, &problem.train.truth));
+    let of = |part: &Part, outputs: &[f64]| {
+        (!part.rows.is_empty()).then(|| errors(part, outputs, calibration.as_ref()))
+    };
+    let judged = match &held {
+        _ if !problem.test.rows.is_empty() => Some((&problem.test, &test)),
+        held => held.as_ref().map(|held| (&problem.train, held)),
+    };
     Ok(Scores {
-        train: errors(&problem.target, &problem.train, train),
-        test: tested.then(|| errors(&problem.target, &problem.test, test)),
+        train: errors(&problem.train, &train, calibration.as_ref()),
+        test: of(&problem.test, &test),
+        left_out: held.as_ref().and_then(|held| of(&problem.train, held)),
+        confusion: judged.and_then(|(part, outputs)| confusion(&part.truth, outputs)),
+        calibration,
     })
+}
+
+/// Outputs for equations that were left out, where the ridge lets them be told.
+fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError> {
+    let ridge = setup.options.ridge;
+    if ridge == 0.0 {
+        return Ok(None);
+    }
+    match left_out(&setup.equations, network, ridge, setup.effective(), Par::rayon(0)) {
+        Ok(LeftOut { outputs, .. }) => Ok(Some(outputs)),
+        // The ridge is lost in rounding: as good as none.
+        Err(TrainError::Factor(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn calibration(outputs: &[f64], truth: &Truth) -> Calibration {
+    match truth {
+        Truth::Labels(labels) => Calibration::of_scores(outputs, labels),
+        Truth::Numbers(numbers) => {
+            let residuals: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
+            Calibration::of_residuals(&residuals)
+        }
+    }
+}
+
+/// Rows by class and predicted class.
+fn confusion(truth: &Truth, scores: &[f64]) -> Option<Vec<Vec<usize>>> {
+    let Truth::Labels(labels) = truth else { return None };
+    let k = scores.len() / labels.len().max(1);
+    let mut counts = vec![vec![0; k]; k];
+    for (scores, label) in scores.chunks_exact(k.max(1)).zip(labels) {
+        if let Some(label) = label {
+            counts[*label as usize][best(scores)] += 1;
+        }
+    }
+    Some(counts)
 }
 
 /// Outputs for every training row, from the equations that the rows were merged into: those are
 /// the rows' outputs times the square root of the count.
 fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainError> {
-    let (equations, merged) = (&setup.equations, &setup.problem.equations);
+    let equations = &setup.equations;
     let (d, k) = (network.inputs(), network.outputs());
     let mut by_equation = Vec::with_capacity(equations.rows() * k);
     for first in (0..equations.rows()).step_by(BLOCK) {
@@ -73,34 +136,41 @@ fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainE
         debug_assert_eq!(x.ncols(), d);
         by_equation.extend(network.forward(x, Par::rayon(0))?.outputs);
     }
+    Ok(by_row(setup, &by_equation))
+}
+
+/// Outputs of each training row from those of its equation.
+fn by_row(setup: &Setup, by_equation: &[f64]) -> Vec<f64> {
+    let (merged, k) = (&setup.problem.equations, setup.equations.outputs());
     let rows = merged.equation_of.iter().flat_map(|&equation| {
         let weight = (merged.counts[equation] as f64).sqrt();
         by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
     });
-    Ok(rows.collect())
+    rows.collect()
 }
 
-fn errors(target: &Target, part: &Part, mut outputs: Vec<f64>) -> Errors {
-    let k = target.outputs();
-    outputs.chunks_exact_mut(k).for_each(|row| target.decode(row));
+fn errors(part: &Part, outputs: &[f64], calibration: Option<&Calibration>) -> Errors {
     match &part.truth {
         Truth::Numbers(numbers) => {
             let errors: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
             let rmse = root_mean_square(&errors);
-            Errors { rmse, r2: r2(rmse, numbers), accuracy: None }
+            Errors { rmse, r2: r2(rmse, numbers), accuracy: None, log_loss: None }
         }
         Truth::Labels(labels) => {
+            let k = outputs.len() / labels.len();
+            let log_loss = calibration.and_then(|by| by.log_loss(outputs, labels));
             let right = outputs
                 .chunks_exact(k)
                 .zip(labels)
                 .filter(|(scores, label)| **label == Some(best(scores) as u32));
             let accuracy = Some(right.count() as f64 / labels.len() as f64);
-            for (scores, label) in outputs.chunks_exact_mut(k).zip(labels) {
+            let mut off = outputs.to_vec();
+            for (scores, label) in off.chunks_exact_mut(k).zip(labels) {
                 if let Some(label) = label {
                     scores[*label as usize] -= 1.0;
                 }
             }
-            Errors { rmse: root_mean_square(&outputs), r2: None, accuracy }
+            Errors { rmse: root_mean_square(&off), r2: None, accuracy, log_loss }
         }
     }
 }

@@ -8,7 +8,7 @@ use nearlin::{Run, train};
 
 use super::args::FitArgs;
 use super::error::ProgramError;
-use super::evaluate::scores;
+use super::evaluate::{Scores, scores};
 use super::progress::Watch;
 use super::report::Report;
 use super::setup::{Setup, within};
@@ -44,7 +44,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
 
     let mut written = Written::default();
     // The model first: it is what cannot be had again without training.
-    written.add(args.model.as_deref(), |path| model(&setup, &run).write(path));
+    written.add(args.model.as_deref(), |path| model(&setup, &run, &scores).write(path));
     written.add(args.report.as_deref(), |path| report.write(path));
     written.add(args.plot.as_deref(), |path| chart(args, &setup, &run).write(path));
     written.add(args.ridge_plot.as_deref(), |path| ridge_chart(args, &setup).write(path));
@@ -94,7 +94,7 @@ impl Written {
     }
 }
 
-fn model(setup: &Setup, run: &Run) -> Model {
+fn model(setup: &Setup, run: &Run, scores: &Scores) -> Model {
     let network = &run.network;
     Model {
         width: network.width(),
@@ -107,6 +107,7 @@ fn model(setup: &Setup, run: &Run) -> Model {
         encoder: setup.problem.encoder.clone(),
         target: setup.problem.target.clone(),
         metric: setup.metric.as_ref().map(|choice| choice.metric.clone()),
+        calibration: scores.calibration.clone(),
         w0: network.initial_weights(),
         u: network.change().to_vec(),
         signs: network.signs().to_vec(),

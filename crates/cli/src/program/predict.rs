@@ -10,7 +10,7 @@ use super::files::Files;
 use super::{evaluate, say, to_stdout};
 use crate::model::{Model, ModelError};
 use crate::output;
-use crate::table::{Table, write_predictions};
+use crate::table::{Sureness, Table, Task, write_predictions};
 
 /// Writes one prediction for each row of a table.
 ///
@@ -22,6 +22,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         .reads(&args.data, "the table")
         .writes("--output", args.output.as_deref())?;
     let model = Model::read(&args.model)?;
+    let sure = sureness(args, &model)?;
     let unusable = |reason: &dyn ToString| ModelError::Unusable {
         path: args.model.clone(),
         reason: Box::new(ModelError::Invalid {
@@ -45,9 +46,31 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         say(&format_args!("nearlin: warning: {warning}"));
     }
     let outputs = evaluate::outputs(&network, &encoded.x)?;
-    let fill = |out: &mut dyn Write| write_predictions(out, &model.target, &outputs);
+    let fill = |out: &mut dyn Write| write_predictions(out, &model.target, &outputs, &sure);
     args.output.as_ref().map_or_else(
         || to_stdout(fill),
         |path| output::write(path, fill).map_err(ProgramError::Write),
     )
+}
+
+/// What was asked for beside predictions.
+///
+/// # Errors
+/// [`ProgramError::Sureness`] where the model cannot say.
+fn sureness(args: &PredictArgs, model: &Model) -> Result<Sureness, ProgramError> {
+    let task = model.target.task();
+    let fail =
+        |option, expected| Err(ProgramError::Sureness { option, task: task.name(), expected });
+    let calibration = model.calibration.clone();
+    match (args.interval, args.probabilities) {
+        (Some(level), _) => match calibration.and_then(|by| by.half_width(level)) {
+            Some(half_width) if !args.probabilities => Ok(Sureness::Interval { half_width }),
+            _ => fail("--interval", Task::Regression.name()),
+        },
+        (None, true) => match calibration.filter(|_| task == Task::Classification) {
+            Some(calibration) => Ok(Sureness::Probabilities(calibration)),
+            None => fail("--probabilities", Task::Classification.name()),
+        },
+        (None, false) => Ok(Sureness::Silent),
+    }
 }

@@ -37,10 +37,11 @@ pub(super) struct Report {
     /// Null for a ridge that was given.
     ridge_path: Option<RidgePath>,
     plan: Plan,
-    /// Null from `plan`, like the next two.
+    /// Null from `plan`, like all that follow.
     scale_search: Option<Vec<Trial>>,
     steps: Option<Vec<Step>>,
     result: Option<Outcome>,
+    sureness: Option<Sureness>,
 }
 
 #[derive(Debug, Serialize)]
@@ -198,6 +199,29 @@ struct Outcome {
     peak_bytes: Option<u64>,
 }
 
+/// How sure predictions are.
+#[derive(Debug, Serialize)]
+struct Sureness {
+    test_log_loss: Option<Finite>,
+    /// Of the training rows, each left out; null without a ridge.
+    left_out_rmse: Option<Finite>,
+    left_out_r2: Option<Finite>,
+    left_out_accuracy: Option<Finite>,
+    left_out_log_loss: Option<Finite>,
+    /// Half the length of an interval for nine targets of ten; null for classification.
+    half_width_90: Option<Finite>,
+    confusion: Option<Confusion>,
+}
+
+/// Rows by class, and by the class that is predicted.
+#[derive(Debug, Serialize)]
+struct Confusion {
+    /// `test`, or `left-out` where there is none.
+    rows: &'static str,
+    classes: Vec<String>,
+    counts: Vec<Vec<usize>>,
+}
+
 impl Report {
     /// What is known before a run.
     pub(super) fn planned(args: &FitArgs, setup: &Setup) -> Self {
@@ -241,6 +265,7 @@ impl Report {
             scale_search: None,
             steps: None,
             result: None,
+            sureness: None,
         }
     }
 
@@ -276,7 +301,8 @@ impl Report {
                 update: Finite(time.phases.update),
             },
         });
-        let test = scores.test.as_ref();
+        let (test, left_out) = (scores.test.as_ref(), scores.left_out.as_ref());
+        let half_width = scores.calibration.as_ref().and_then(|by| by.half_width(0.9));
         Self {
             model: Model { scale: Some(Finite(run.scale)), ..self.model },
             scale_search: Some(trials.collect()),
@@ -291,6 +317,19 @@ impl Report {
                 test_accuracy: test.and_then(|test| test.accuracy).map(Finite),
                 seconds: Finite(seconds),
                 peak_bytes,
+            }),
+            sureness: Some(Sureness {
+                test_log_loss: test.and_then(|test| test.log_loss).map(Finite),
+                left_out_rmse: left_out.map(|left| Finite(left.rmse)),
+                left_out_r2: left_out.and_then(|left| left.r2).map(Finite),
+                left_out_accuracy: left_out.and_then(|left| left.accuracy).map(Finite),
+                left_out_log_loss: left_out.and_then(|left| left.log_loss).map(Finite),
+                half_width_90: half_width.map(Finite),
+                confusion: scores.confusion.as_ref().map(|counts| Confusion {
+                    rows: if test.is_some() { "test" } else { "left-out" },
+                    classes: setup.problem.target.classes().unwrap_or_default().to_vec(),
+                    counts: counts.clone(),
+                }),
             }),
             ..self
         }

@@ -169,6 +169,14 @@ impl Setup {
         columns
     }
 
+    /// The trace of `G (G + mu I)^-1` at the ridge, where all equations told it.
+    pub(super) fn effective(&self) -> Option<f64> {
+        let path = self.ridge_path.as_ref()?;
+        let at = |point: &&nearlin::RidgePoint| point.ridge == self.options.ridge;
+        let all = path.rows == self.equations.rows();
+        path.points.iter().find(at).filter(|_| all).map(|point| point.effective_parameters)
+    }
+
     /// `m d / (n K)`.
     pub(super) fn parameters_per_equation(&self) -> f64 {
         self.parameters() as f64 / (self.equations.rows() * self.equations.outputs()) as f64

@@ -21,6 +21,9 @@ const LINES: usize = 8;
 /// Columns whose importance is told.
 const COLUMNS: usize = 6;
 
+/// Confusions of two classes that are told.
+const CONFUSIONS: usize = 4;
+
 /// Classes whose rows are counted.
 const CLASSES: usize = 8;
 
@@ -145,6 +148,12 @@ impl Summary<'_> {
             Some(test) => line("test", &self.errors(test, setup.problem.test.rows.len())),
             None => line("test", "no rows"),
         }
+        if let Some(errors) = &self.scores.left_out {
+            line("left out", &self.left_out(errors));
+        }
+        for row in self.confusion() {
+            line("", &row);
+        }
         line("floor", &self.floor());
         for group in self.contradictions() {
             line("", &group);
@@ -211,7 +220,40 @@ impl Summary<'_> {
         if let Some(accuracy) = errors.accuracy {
             let _ = write!(out, ", accuracy {:.2}%", 100.0 * accuracy);
         }
+        if let Some(log_loss) = errors.log_loss {
+            let _ = write!(out, ", log loss {}", figure(log_loss));
+        }
         out + &format!(" ({})", counted(rows, "row"))
+    }
+
+    /// What each training row would be told without it.
+    fn left_out(&self, errors: &Errors) -> String {
+        let rows = self.setup.problem.train.rows.len();
+        let half_width = self.scores.calibration.as_ref().and_then(|by| by.half_width(0.9));
+        let interval = half_width.map_or(String::new(), |half_width| {
+            format!("; nine of ten within {} of the prediction", figure(half_width))
+        });
+        self.errors(errors, rows) + ", one at a time" + &interval
+    }
+
+    /// The confusions that are most frequent.
+    fn confusion(&self) -> Vec<String> {
+        let (Some(counts), Some(classes)) =
+            (&self.scores.confusion, self.setup.problem.target.classes())
+        else {
+            return Vec::new();
+        };
+        let mut wrong: Vec<(usize, String)> = Vec::new();
+        for (class, row) in classes.iter().zip(counts) {
+            for (other, &count) in classes.iter().zip(row) {
+                if count > 0 && class != other {
+                    wrong.push((count, format!("{class} taken for {other}: {count}")));
+                }
+            }
+        }
+        wrong.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        let named: Vec<String> = wrong.into_iter().map(|(_, words)| words).collect();
+        if named.is_empty() { Vec::new() } else { vec![listed(&named, CONFUSIONS)] }
     }
 
     fn floor(&self) -> String {

@@ -25,7 +25,7 @@ pub use column::{Categories, Column, Table, Values};
 pub use encode::{Encoded, Encoder, Feature, Level};
 pub use error::TableError;
 pub use nearlin::{Contradiction, Merged, merge};
-pub use predictions::{Predictions, prediction_header, write_predictions};
+pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};
 pub use problem::{ClassCount, Options, Part, Problem};
 pub use split::{Holdout, Split, split};
 pub use standard::Standard;

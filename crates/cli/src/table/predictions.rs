@@ -4,8 +4,23 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::target::{Target, best};
+use crate::calibration::Calibration;
 
 const PREDICTION: &str = "prediction";
+
+/// What is written beside predictions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sureness {
+    /// Nothing.
+    Silent,
+    /// Regression: columns `lower` and `upper`.
+    Interval {
+        /// Half their distance.
+        half_width: f64,
+    },
+    /// Classification: probabilities in place of scores.
+    Probabilities(Calibration),
+}
 
 /// Writes predictions row by row, header first.
 ///
@@ -15,6 +30,7 @@ const PREDICTION: &str = "prediction";
 pub struct Predictions<'a, W: Write> {
     out: csv::Writer<W>,
     target: &'a Target,
+    sure: &'a Sureness,
 }
 
 impl<'a, W: Write> Predictions<'a, W> {
@@ -22,10 +38,14 @@ impl<'a, W: Write> Predictions<'a, W> {
     ///
     /// # Errors
     /// What the writer says.
-    pub fn new(out: W, target: &'a Target) -> io::Result<Self> {
+    pub fn new(out: W, target: &'a Target, sure: &'a Sureness) -> io::Result<Self> {
         let mut out = csv::Writer::from_writer(out);
-        out.write_record(prediction_header(target))?;
-        Ok(Self { out, target })
+        let mut header = prediction_header(target);
+        if let Sureness::Interval { .. } = sure {
+            header.extend(["lower", "upper"].map(String::from));
+        }
+        out.write_record(header)?;
+        Ok(Self { out, target, sure })
     }
 
     /// Writes the rows of `outputs`, the network's outputs, row-major with `K` columns.
@@ -42,13 +62,25 @@ impl<'a, W: Write> Predictions<'a, W> {
         for outputs in outputs.chunks_exact(k) {
             row.copy_from_slice(outputs);
             self.target.decode(&mut row);
+            let class = best(&row);
+            match self.sure {
+                Sureness::Probabilities(calibration) => {
+                    calibration.to_probabilities(&mut row);
+                }
+                Sureness::Interval { half_width } => {
+                    let prediction = row[0];
+                    row.extend([prediction - half_width, prediction + half_width]);
+                }
+                Sureness::Silent => {}
+            }
             for value in &row {
                 self.out.write_field(format!("{value:.16e}"))?;
             }
             if let Some(classes) = self.target.classes() {
-                self.out.write_field(&classes[best(&row)])?;
+                self.out.write_field(&classes[class])?;
             }
             self.out.write_record(None::<&[u8]>)?;
+            row.truncate(k);
         }
         Ok(())
     }
@@ -69,8 +101,13 @@ impl<'a, W: Write> Predictions<'a, W> {
 ///
 /// # Panics
 /// If `outputs` is not a whole number of rows.
-pub fn write_predictions(out: impl Write, target: &Target, outputs: &[f64]) -> io::Result<()> {
-    let mut predictions = Predictions::new(out, target)?;
+pub fn write_predictions(
+    out: impl Write,
+    target: &Target,
+    outputs: &[f64],
+    sure: &Sureness,
+) -> io::Result<()> {
+    let mut predictions = Predictions::new(out, target, sure)?;
     predictions.push(outputs)?;
     predictions.finish()
 }

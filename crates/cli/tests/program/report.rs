@@ -14,9 +14,11 @@ const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipp
      seconds phases masks build solve update";
 const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rmse test_r2 \
      test_accuracy seconds peak_bytes";
+const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_out_accuracy \
+     left_out_log_loss half_width_90 confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 7] = [
+const NULLABLE: [&str; 14] = [
     "metric",
     "ridge_path",
     "scale_search.worst_contraction",
@@ -24,6 +26,13 @@ const NULLABLE: [&str; 7] = [
     "result.test_r2",
     "result.test_accuracy",
     "result.peak_bytes",
+    "sureness.test_log_loss",
+    "sureness.left_out_rmse",
+    "sureness.left_out_r2",
+    "sureness.left_out_accuracy",
+    "sureness.left_out_log_loss",
+    "sureness.half_width_90",
+    "sureness.confusion",
 ];
 
 /// Checks everything that holds for every report of a fit.
@@ -54,6 +63,8 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
         "steps",
         &repeated(STEP, count("steps")),
         RESULT,
+        SURENESS,
+        if report["sureness"]["confusion"].is_null() { "" } else { "rows classes counts" },
     ]
     .join(" ");
     assert_eq!(keys(&text).join(" "), expected.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -101,6 +112,26 @@ fn check_figures(report: &Value) {
     assert!(endings.contains(&ending), "{ending}");
     let regression = data["task"] == "regression";
     let tested = whole(&data["test_rows"]) > 0;
+    let sure = &report["sureness"];
+    // A ridge may be lost in rounding.
+    let ridge = real(&model["ridge"]) > 0.0 && !sure["left_out_rmse"].is_null();
+    assert_eq!(ridge, real(&model["ridge"]) > 1e-12);
+    for (key, there) in [
+        ("left_out_rmse", ridge),
+        ("left_out_accuracy", ridge && !regression),
+        ("left_out_log_loss", ridge && !regression),
+        ("half_width_90", ridge && regression),
+    ] {
+        assert_eq!(sure[key].is_number(), there, "{key}");
+    }
+    assert!(sure["test_log_loss"].is_null() || ridge && tested && !regression);
+    if regression {
+        assert!(sure["confusion"].is_null());
+    } else if tested || ridge {
+        let counts = sure["confusion"]["counts"].as_array().unwrap();
+        let all = counts.iter().flat_map(|row| row.as_array().unwrap()).map(whole).sum::<u64>();
+        assert!(all <= whole(&data[if tested { "test_rows" } else { "train_rows" }]));
+    }
     assert_eq!(result["test_rmse"].is_number(), tested);
     assert_eq!(result["test_accuracy"].is_number(), tested && !regression);
     assert!(result["test_r2"].is_null() || tested && regression);

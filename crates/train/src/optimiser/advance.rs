@@ -13,8 +13,8 @@ use crate::report::{Ending, StepReport};
 use crate::step::{Direction, Point, System, draft_suffices};
 use crate::vector::{Element, distance, norm, rows, rows_mut};
 
-/// `eta_lin` of the first step must be below this for a scale to be tried further.
-pub(super) const FIRST_ETA: f64 = 0.25;
+/// A direction of which more is left says nothing of its scale.
+const UNTOLD: f64 = 0.25;
 
 /// A step that contracts less than this asks for a larger scale.
 const CONTRACTION: f64 = 0.5;
@@ -110,25 +110,32 @@ impl<T: Element> Optimiser<'_, T> {
             if steps.is_empty() && self.first.is_none() {
                 self.first = Some((direction.clone(), shift));
             }
-            if length == 1.0 && self.options.ridge > 0.0 && !trial.certified() {
+            // Where gains decide, a step need not contract, and one that gains nothing is the end.
+            let by_gain = self.options.ridge > 0.0 && self.options.least_gain > 0.0;
+            if by_gain && !trial.lower && !steps.is_empty() {
+                let reason = "the next step would not lower the objective".to_owned();
+                return Ok(Verdict::End(Ending::Converged, reason));
+            }
+            if length == 1.0 && self.options.ridge > 0.0 && !trial.certified() && !by_gain {
                 trial = self.onto_kinks(state, (start, steps), &direction, trial, observer)?;
             }
             // A larger scale helps where the linear model missed, not where the solver did.
-            if may_grow && direction.reduction <= FIRST_ETA {
+            if may_grow && direction.reduction <= UNTOLD {
                 let flips = trial.next.mask().count_differences(state.mask()) as f64;
                 let Trial { eta_lin, contraction, lower, .. } = trial;
-                if steps.is_empty() && !(eta_lin < FIRST_ETA && lower) {
+                if steps.is_empty() && !(eta_lin < self.options.first_eta && lower) {
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction: None, flips }));
                 }
                 // Where the residual cannot vanish, no scale makes it contract.
-                if !(trial.certified() || self.overdetermined) {
+                if !(trial.certified() || self.overdetermined || by_gain) {
                     let contraction = Some(contraction);
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction, flips }));
                 }
             }
             let gains = trial.next.objective < state.objective || trial.contraction < 1.0;
             if trial.lower && gains {
-                let Trial { next, eta_lin, contraction, iterations, .. } = trial;
+                let Trial { mut next, eta_lin, contraction, iterations, .. } = trial;
+                next.gain = ratio(state.objective - next.objective, next.objective);
                 let report = StepReport {
                     step: steps.len() + 1,
                     solver: self.solver.kind().name(),

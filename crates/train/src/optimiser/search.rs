@@ -2,7 +2,6 @@
 
 use core::ops::ControlFlow;
 
-use super::advance::FIRST_ETA;
 use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
@@ -161,7 +160,7 @@ impl<T: Element> Optimiser<'_, T> {
     fn growth(&self, attempt: &Attempt) -> f64 {
         let Some(Failure { contraction: Some(_), flips, .. }) = attempt.failure else {
             let eta_lin = attempt.failure.as_ref().map_or(0.0, |failure| failure.eta_lin);
-            let jump = (eta_lin / FIRST_ETA).powi(2).log2().floor().exp2();
+            let jump = (eta_lin / self.options.first_eta).powi(2).log2().floor().exp2();
             // Also where `eta_lin` is no number.
             return if jump > 2.0 { jump.min(GROWTH) } else { 2.0 };
         };

@@ -11,7 +11,7 @@ use crate::tidy::output;
 
 /// The built program and where it is run.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(in crate::bench) struct Program {
     root: PathBuf,
     report: PathBuf,
 }
@@ -90,7 +90,7 @@ pub(super) struct Ended {
 
 impl Program {
     /// Builds the program in the release profile.
-    pub(super) fn build(root: &Path) -> Outcome<Self> {
+    pub(in crate::bench) fn build(root: &Path) -> Outcome<Self> {
         let mut build = Command::new(cargo());
         build.current_dir(root).args(["build", "--release", "-p", "nearlin-cli"]);
         if !build.status()?.success() {

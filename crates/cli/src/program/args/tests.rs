@@ -17,11 +17,16 @@ fn the_command_line_is_consistent() {
     Args::command().debug_assert();
 }
 
-/// The defaults of the library, so that there is one place to look them up.
+/// The defaults of the library, so that there is one place to look them up; but where ridge and tolerance are
+/// chosen, steps end by what they gain, and the network must be near its linear model.
 #[test]
 fn defaults() {
     let args = fit(&[]).unwrap();
-    assert_eq!(args.options(), Options::default());
+    let automatic = Options::default().least_gain(LEAST_GAIN).first_eta(FIRST_ETA);
+    assert_eq!(args.options(), automatic);
+    for given in [&["--ridge", "0.01"], &["--tol", "1e-8"]] {
+        assert_eq!(fit(given).unwrap().options(), Options::default());
+    }
     let expected = table::Options { target: "y".into(), ..table::Options::default() };
     assert_eq!(args.table_options(), expected);
 }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::{all, table};
-use crate::table::{Target, Task, prediction_header, write_predictions};
+use crate::calibration::Calibration;
+use crate::table::{Sureness, Target, Task, prediction_header, write_predictions};
 
 fn target(text: &str, task: Task) -> Target {
     let table = table(text);
@@ -11,9 +12,39 @@ fn target(text: &str, task: Task) -> Target {
 }
 
 fn written(target: &Target, outputs: &[f64]) -> String {
+    surely_written(target, outputs, &Sureness::Silent)
+}
+
+fn surely_written(target: &Target, outputs: &[f64], sure: &Sureness) -> String {
     let mut bytes = Vec::new();
-    write_predictions(&mut bytes, target, outputs).unwrap();
+    write_predictions(&mut bytes, target, outputs, sure).unwrap();
     String::from_utf8(bytes).unwrap()
+}
+
+/// Targets 1 and 3 have mean 2 and deviation 1; an interval is in the user's units.
+#[test]
+fn intervals_about_predictions() {
+    let target = target("y\n1\n3\n", Task::Regression);
+    assert_eq!(
+        surely_written(&target, &[0.0, 1.0], &Sureness::Interval { half_width: 0.25 }),
+        "prediction,lower,upper\n\
+         2.0000000000000000e0,1.7500000000000000e0,2.2500000000000000e0\n\
+         3.0000000000000000e0,2.7500000000000000e0,3.2500000000000000e0\n"
+    );
+}
+
+/// At a sharpness of `ln 3` a score that is higher by 1 is three times as likely.
+#[test]
+fn probabilities_in_place_of_scores() {
+    let target = target("y\na\nb\n", Task::Classification);
+    let sure = Sureness::Probabilities(Calibration::Sharpness(3f64.ln()));
+    let text = surely_written(&target, &[0.5, -0.5], &sure);
+    let (header, row) = text.split_once('\n').unwrap();
+    assert_eq!(header, "a,b,prediction");
+    let cells: Vec<&str> = row.trim().split(',').collect();
+    let [a, b] = [cells[0], cells[1]].map(|cell| cell.parse::<f64>().unwrap());
+    assert!((a - 0.75).abs() < 1e-15 && (b - 0.25).abs() < 1e-15, "{row}");
+    assert_eq!(cells[2], "a");
 }
 
 /// Targets 1 and 3 have mean 2 and deviation 1.

@@ -1,0 +1,170 @@
+//! How sure a model is: probabilities and intervals, from training rows that were left out one at a time.
+
+use serde::{Deserialize, Serialize};
+
+/// Residuals that a model keeps, at even ranks where there were more.
+const KEPT: usize = 1000;
+
+/// Sharpness is looked for between one over this and this.
+const MOST_SHARP: f64 = 1e4;
+
+/// What rows that were left out say of predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Calibration {
+    /// Classification: probabilities are the softmax of this number times the scores, the one with the least
+    /// log loss (temperature scaling: Guo, Pleiss, Sun and Weinberger, *On calibration of modern neural
+    /// networks*, 2017).
+    Sharpness(f64),
+    /// Regression: absolute residuals in the target's units, ascending.
+    Residuals(Vec<f64>),
+}
+
+impl Calibration {
+    /// From scores, n x K and row-major, and classes of the rows that have one.
+    #[must_use]
+    pub fn of_scores(scores: &[f64], labels: &[Option<u32>]) -> Self {
+        let k = scores.len() / labels.len().max(1);
+        // The log loss is convex in the sharpness: its slope is the score that is expected less the score
+        // that is true.
+        let slope = |sharpness: f64| -> f64 {
+            let rows = scores.chunks_exact(k).zip(labels);
+            rows.filter_map(|(scores, label)| {
+                let expected: f64 =
+                    probabilities(scores, sharpness).zip(scores).map(|(p, s)| p * s).sum();
+                label.map(|label| expected - scores[label as usize])
+            })
+            .sum()
+        };
+        let (mut low, mut high) = (-MOST_SHARP.ln(), MOST_SHARP.ln());
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if slope(middle.exp()) < 0.0 { low = middle } else { high = middle }
+        }
+        Self::Sharpness(low.midpoint(high).exp())
+    }
+
+    /// From residuals, in any order.
+    #[must_use]
+    pub fn of_residuals(residuals: &[f64]) -> Self {
+        let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        let (n, kept) = (sizes.len(), sizes.len().min(KEPT));
+        // The largest is among them.
+        Self::Residuals((1..=kept).map(|at| sizes[at * n / kept - 1]).collect())
+    }
+
+    /// Half the length of an interval that holds a new target with probability `level`; `None` for
+    /// classification. No more than the largest residual is known of.
+    #[must_use]
+    pub fn half_width(&self, level: f64) -> Option<f64> {
+        let Self::Residuals(sizes) = self else { return None };
+        // The new residual is as likely as any to be the largest, the second largest, ..
+        let rank = (level * (sizes.len() + 1) as f64).ceil() as usize;
+        sizes.get(rank.clamp(1, sizes.len()) - 1).copied()
+    }
+
+    /// Probabilities of the classes, from a row of scores, in place; `false` for regression.
+    pub fn to_probabilities(&self, scores: &mut [f64]) -> bool {
+        let Self::Sharpness(sharpness) = *self else { return false };
+        let found: Vec<f64> = probabilities(scores, sharpness).collect();
+        scores.copy_from_slice(&found);
+        true
+    }
+
+    /// `-ln p` of the classes that have one, on average; `None` for regression or without any.
+    #[must_use]
+    pub fn log_loss(&self, scores: &[f64], labels: &[Option<u32>]) -> Option<f64> {
+        let Self::Sharpness(sharpness) = *self else { return None };
+        let k = scores.len() / labels.len().max(1);
+        let known = labels.iter().flatten().count();
+        let losses = scores.chunks_exact(k.max(1)).zip(labels).filter_map(|(scores, label)| {
+            let (most, sum) = exponentials(scores, sharpness);
+            label.map(|label| most + sum.ln() - sharpness * scores[label as usize])
+        });
+        (known > 0).then(|| losses.sum::<f64>() / known as f64)
+    }
+
+    /// Whether the numbers can be what rows give.
+    pub(crate) fn is_valid(&self) -> bool {
+        match self {
+            Self::Sharpness(sharpness) => *sharpness > 0.0 && sharpness.is_finite(),
+            Self::Residuals(sizes) => {
+                let fine = |size: &f64| *size >= 0.0 && size.is_finite();
+                !sizes.is_empty() && sizes.iter().all(fine) && sizes.is_sorted()
+            }
+        }
+    }
+}
+
+/// The largest of the sharpened scores, and the sum of the exponentials of what they are below it.
+fn exponentials(scores: &[f64], sharpness: f64) -> (f64, f64) {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max) * sharpness;
+    (most, scores.iter().map(|s| (sharpness * s - most).exp()).sum())
+}
+
+fn probabilities(scores: &[f64], sharpness: f64) -> impl Iterator<Item = f64> {
+    let (most, sum) = exponentials(scores, sharpness);
+    scores.iter().map(move |s| (sharpness * s - most).exp() / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Probabilities are some, and no other sharpness has less log loss.
+        #[test]
+        fn sharpness_is_the_best(
+            scores in prop::collection::vec(-1.0f64..2.0, 3 * 20),
+            labels in prop::collection::vec(prop::option::weighted(0.9, 0u32..3), 20),
+        ) {
+            let calibration = Calibration::of_scores(&scores, &labels);
+            let Calibration::Sharpness(sharpness) = calibration else { panic!("classification") };
+            prop_assert!(calibration.is_valid());
+            if let Some(loss) = calibration.log_loss(&scores, &labels) {
+                for other in [0.5 * sharpness, 0.99 * sharpness, 1.01 * sharpness, 2.0 * sharpness] {
+                    // At the ends of the range the loss is flat up to rounding.
+                    let other = Calibration::Sharpness(other.clamp(1.0 / MOST_SHARP, MOST_SHARP));
+                    prop_assert!(loss <= other.log_loss(&scores, &labels).unwrap() + 1e-9);
+                }
+            }
+            let mut row = scores[..3].to_vec();
+            prop_assert!(calibration.to_probabilities(&mut row));
+            prop_assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            prop_assert!(row.iter().all(|p| (0.0..=1.0).contains(p)));
+        }
+
+        /// Of residuals that are kept all, the part within the interval is what was asked for, and no shorter
+        /// interval has it.
+        #[test]
+        fn intervals_hold_their_part(
+            residuals in prop::collection::vec(-5.0f64..5.0, 1..300),
+            level in 0.05f64..0.95,
+        ) {
+            let width = Calibration::of_residuals(&residuals).half_width(level).unwrap();
+            let n = residuals.len() as f64;
+            let within = residuals.iter().filter(|r| r.abs() <= width).count() as f64;
+            let below = residuals.iter().filter(|r| r.abs() < width).count() as f64;
+            prop_assert!(within >= (level * (n + 1.0)).min(n));
+            prop_assert!(below < level * (n + 1.0));
+        }
+    }
+
+    /// A quantile of many residuals is that of those that are kept, but for a rank or two of a thousand.
+    #[test]
+    fn kept_residuals_stand_for_all() {
+        let residuals: Vec<f64> = (0..50_000).map(|i| f64::from((i * 7919) % 50_000)).collect();
+        let calibration = Calibration::of_residuals(&residuals);
+        let Calibration::Residuals(kept) = &calibration else { panic!("regression") };
+        assert_eq!((kept.len(), kept[kept.len() - 1]), (KEPT, 49_999.0));
+        for level in [0.1, 0.5, 0.9, 0.99] {
+            let width = calibration.half_width(level).unwrap();
+            assert!((width - 50_000.0 * level).abs() <= 100.0, "{level}: {width}");
+        }
+        assert!(calibration.is_valid() && calibration.log_loss(&[], &[]).is_none());
+        assert!(!calibration.to_probabilities(&mut [1.0]));
+    }
+}

@@ -1,0 +1,304 @@
+//! `cargo xtask bench fits`: test errors and times of the program with default options beside what people
+//! use instead, on tables that Python packages ship.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::peers::environment;
+use super::runs::Program;
+use super::table::Table;
+use super::words::figure;
+use super::{Outcome, files};
+
+/// The program's name among the entries.
+const OURS: &str = "nearlin";
+
+/// Tables of a smoke test.
+const QUICK: &str = "iris,mpg";
+
+/// What to compare.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Python with the peers' packages [default: a virtual environment made in target].
+    #[arg(long, value_name = "PY")]
+    python: Option<PathBuf>,
+    /// Splits of each table [default: 5, with --quick 1].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    seeds: Option<u32>,
+    /// Tables, separated by commas [default: all, with --quick two small ones].
+    #[arg(long, value_name = "NAMES")]
+    only: Option<String>,
+    /// The program without the others.
+    #[arg(long)]
+    alone: bool,
+    /// Two small tables, one split: a smoke test of some seconds.
+    #[arg(long)]
+    quick: bool,
+    /// Folder for the results [default: docs/benchmarks, with --quick target/bench].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A line of the script.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Versions { versions: BTreeMap<String, String> },
+    Table(Data),
+    Fit(Fit),
+}
+
+/// A table and its split.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Data {
+    table: String,
+    task: String,
+    train_rows: usize,
+    test_rows: usize,
+    columns: usize,
+    outputs: usize,
+}
+
+/// One fit: the share of wrong classes, or the root of the mean squared error relative to the targets'
+/// deviation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Fit {
+    data: String,
+    seed: u32,
+    entry: String,
+    error: f64,
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    benchmark: &'static str,
+    facts: Facts,
+    versions: BTreeMap<String, String>,
+    seeds: u32,
+    data: Vec<Data>,
+    fits: Vec<Fit>,
+}
+
+/// Runs the benchmark.
+pub(super) fn run(args: &Args) -> Outcome {
+    let root = files::root();
+    let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
+    let seeds = args.seeds.unwrap_or(if args.quick { 1 } else { 5 });
+    let facts = Facts::gather(&root)?;
+    let python = match &args.python {
+        Some(python) => python.clone(),
+        None => environment(
+            &root.join("target/fits-venv"),
+            &root.join("xtask/python/requirements-fits.txt"),
+        )?,
+    };
+    Program::build(&root)?;
+    let mut report = Report {
+        benchmark: "fits",
+        facts,
+        versions: BTreeMap::new(),
+        seeds,
+        data: Vec::new(),
+        fits: Vec::new(),
+    };
+    script(args, &root, &python, &mut report)?;
+    println!("\n{}\n{}", errors(&report), seconds(&report));
+    files::write(&folder, "fits", &report, &page(&report))
+}
+
+/// Runs the script and takes what it tells.
+fn script(args: &Args, root: &Path, python: &Path, report: &mut Report) -> Outcome {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    let mut command = Command::new(python);
+    command
+        .arg(root.join("xtask/python/fits.py"))
+        .arg(target.join("release/nearlin"))
+        .arg(target.join("fits"))
+        .arg(report.seeds.to_string())
+        .stdout(Stdio::piped());
+    match (&args.only, args.quick) {
+        (Some(only), _) => command.args(["--only", only]),
+        (None, true) => command.args(["--only", QUICK]),
+        (None, false) => &mut command,
+    };
+    if args.alone {
+        command.arg("--alone");
+    }
+    let mut child = command.spawn()?;
+    let told = child.stdout.take().ok_or("the script's output is not piped")?;
+    for line in BufReader::new(told).lines() {
+        match serde_json::from_str(&line?)? {
+            Line::Versions { versions } => report.versions = versions,
+            Line::Table(data) => report.data.push(data),
+            Line::Fit(fit) => {
+                let Fit { data, seed, entry, error, seconds } = &fit;
+                eprintln!("{data}, seed {seed}: {entry}: error {error:.4}, {seconds:.1} s");
+                report.fits.push(fit);
+            }
+        }
+    }
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("the script ended with {status}").into()) }
+}
+
+impl Report {
+    /// Everybody, in the order in which they first fitted.
+    fn entries(&self) -> Vec<&str> {
+        let mut entries: Vec<&str> = Vec::new();
+        for fit in &self.fits {
+            if !entries.contains(&fit.entry.as_str()) {
+                entries.push(&fit.entry);
+            }
+        }
+        entries
+    }
+
+    /// The mean over the splits; `None` without a fit.
+    fn mean(&self, data: &Data, entry: &str, value: impl Fn(&Fit) -> f64) -> Option<f64> {
+        let of = |fit: &&Fit| fit.data == data.table && fit.entry == entry;
+        let values: Vec<f64> = self.fits.iter().filter(of).map(value).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    /// The best of the others: who, and the mean error.
+    fn best(&self, data: &Data) -> Option<(&str, f64)> {
+        let others = self.entries().into_iter().filter(|entry| *entry != OURS);
+        let errors = others.filter_map(|entry| {
+            self.mean(data, entry, |fit| fit.error).map(|error| (entry, error))
+        });
+        errors.min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// One row for each table, one column for everybody.
+fn table(
+    report: &Report,
+    last: &str,
+    cell: impl Fn(&Data, &str) -> String,
+    end: impl Fn(&Data) -> String,
+) -> Table {
+    let entries = report.entries();
+    let header = ["table", "task", "rows", "columns"];
+    let header: Vec<&str> =
+        header.into_iter().chain(entries.iter().copied()).chain([last]).collect();
+    let mut table = Table::new(&header, 2);
+    for data in &report.data {
+        let facts = [
+            data.table.clone(),
+            data.task.clone(),
+            data.train_rows.to_string(),
+            data.columns.to_string(),
+        ];
+        let cells = entries.iter().map(|entry| cell(data, entry));
+        table.push(facts.into_iter().chain(cells).chain([end(data)]));
+    }
+    table
+}
+
+fn errors(report: &Report) -> Table {
+    let cell = |data: &Data, entry: &str| {
+        report.mean(data, entry, |fit| fit.error).map_or("-".into(), |error| format!("{error:.4}"))
+    };
+    let end = |data: &Data| {
+        let ours = report.mean(data, OURS, |fit| fit.error);
+        match (ours, report.best(data)) {
+            (Some(ours), Some((_, best))) if best > 0.0 => figure(ours / best),
+            _ => "-".into(),
+        }
+    };
+    table(report, "nearlin / best other", cell, end)
+}
+
+fn seconds(report: &Report) -> Table {
+    let cell = |data: &Data, entry: &str| {
+        report.mean(data, entry, |fit| fit.seconds).map_or("-".into(), figure)
+    };
+    let end = |data: &Data| {
+        let others =
+            report.best(data).and_then(|(entry, _)| report.mean(data, entry, |fit| fit.seconds));
+        match (report.mean(data, OURS, |fit| fit.seconds), others) {
+            (Some(ours), Some(best)) if best > 0.0 => figure(ours / best),
+            _ => "-".into(),
+        }
+    };
+    table(report, "nearlin / most accurate other", cell, end)
+}
+
+fn page(report: &Report) -> String {
+    let versions: Vec<String> =
+        report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    format!(
+        "# Fits of whole tables\n\n\
+         Written by `cargo xtask bench fits`: change the program, not this page.\n\n{}\n\
+         Versions: {}. Means over {} splits that everybody shares; two threads for everybody who takes \
+         them. nearlin is `nearlin fit TRAIN --target COLUMN` with no option that says how to fit, and \
+         `nearlin predict`, both with reading and writing files; the others are given numbers: one-hot \
+         categories, standardised columns. `xtask/python/fits.py` has every call.\n\n\
+         ## Test error\n\n\
+         The share of wrong classes, or the root of the mean squared error over the deviation of the test \
+         targets.\n\n{}\n\
+         ## Seconds\n\n\
+         To fit and to predict.\n\n{}",
+        report.facts.paragraph(),
+        versions.join(", "),
+        report.seeds,
+        errors(report),
+        seconds(report)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(data: &str, seed: u32, entry: &str, error: f64) -> Fit {
+        Fit { data: data.into(), seed, entry: entry.into(), error, seconds: 2.0 * error }
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        let line = |text: &str| serde_json::from_str::<Line>(text).unwrap();
+        assert!(matches!(line(r#"{"versions": {"numpy": "2"}}"#), Line::Versions { .. }));
+        let text = r#"{"data": "iris", "seed": 1, "entry": "nearlin", "error": 0.1, "seconds": 2}"#;
+        assert!(matches!(line(text), Line::Fit(Fit { seed: 1, .. })));
+        let text = r#"{"table": "iris", "task": "classification", "train_rows": 120, "test_rows": 30, "columns": 4, "outputs": 3}"#;
+        assert!(matches!(line(text), Line::Table(Data { train_rows: 120, .. })));
+    }
+
+    #[test]
+    fn errors_are_means_beside_the_best_other() {
+        let data = Data {
+            table: "iris".into(),
+            task: "classification".into(),
+            train_rows: 120,
+            test_rows: 30,
+            columns: 4,
+            outputs: 3,
+        };
+        let report = Report {
+            benchmark: "fits",
+            facts: Facts::gather(&files::root()).unwrap(),
+            versions: BTreeMap::new(),
+            seeds: 2,
+            data: vec![data],
+            fits: vec![
+                fit("iris", 0, OURS, 0.1),
+                fit("iris", 0, "forest", 0.3),
+                fit("iris", 0, "boosting", 0.2),
+                fit("iris", 1, OURS, 0.2),
+                fit("iris", 1, "forest", 0.3),
+                fit("iris", 1, "boosting", 0.3),
+            ],
+        };
+        assert_eq!(report.best(&report.data[0]), Some(("boosting", 0.25)));
+        let text = errors(&report).to_string();
+        let row: Vec<&str> = text.lines().last().unwrap().split('|').map(str::trim).collect();
+        assert_eq!(row[5..9], ["0.1500", "0.3000", "0.2500", "0.600"], "{text}");
+    }
+}
