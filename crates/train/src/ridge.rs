@@ -13,8 +13,8 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
-use nearlin_dense::{SymmetricEigen, fixed_par};
-use nearlin_krylov::{Tridiagonal, lanczos};
+use nearlin_dense::{SymmetricEigen, fixed_par, mirror_lower};
+use nearlin_krylov::{LinOp, Tridiagonal, lanczos};
 use nearlin_relu::{Init, Jacobian, PackedMask, Signs, gram};
 use nearlin_sketch::random_signs;
 
@@ -32,6 +32,9 @@ const PER_DECADE: i32 = 4;
 /// Smallest and largest ridge of a path, relative to the mean of the Gram matrix's diagonal, as powers of
 /// ten.
 const DECADES: (i32, i32) = (-6, 2);
+
+/// Most equations whose Gram matrix is formed for the Lanczos process, in half a gibibyte.
+const FORMED: usize = 8192;
 
 /// Steps of the Lanczos process.
 const STEPS: usize = 64;
@@ -115,7 +118,8 @@ impl RidgePath {
 ///
 /// Up to 2,048 equations: the leave-one-out residual, at `n^2 m / 2` bit operations and some `10 n^3`
 /// flops, in memory for five n x n matrices. Beyond: generalised cross-validation, at 64 products with
-/// `J J^T` for each of up to six vectors, in memory for 65 of them; ridges too small for the estimate to
+/// `J J^T` (up to 8,192 equations formed, in memory for another n x n matrix) for each of up to six vectors, in
+/// memory for 65 of them; ridges too small for the estimate to
 /// have settled are left out. Where the best is the least that is left, leave-one-out on 2,048 equations at even
 /// distances tells: a ridge stands for the noise, of which there is as much in a part.
 ///
@@ -226,10 +230,13 @@ fn cross_validation(
     options: &Options,
 ) -> Result<RidgePath, TrainError> {
     let (n, k, par) = (equations.rows(), equations.outputs(), options.par);
-    // The block of one output, whatever the signs.
+    // The block of one output, whatever the signs: formed where that fits, as it is read some hundred times.
     let ones = vec![1.0; mask.width()];
     let signs = MatRef::from_row_major_slice(&ones, mask.width(), 1);
-    let operator = Dual { jacobian: Jacobian::new(mask, equations.x(), signs)?, ridge: 0.0 };
+    let matrix_free = Dual { jacobian: Jacobian::new(mask, equations.x(), signs)?, ridge: 0.0 };
+    let mut formed = (n <= FORMED).then(|| gram(equations.x(), mask, par)).transpose()?;
+    formed.iter_mut().for_each(|g| mirror_lower(g.as_mut()));
+    let operator = formed.as_ref().map_or(&matrix_free as &dyn LinOp<f64>, |g| g);
     let process = |start: Vec<f64>| {
         lanczos(&operator, MatRef::from_column_major_slice(&start, n, 1), STEPS, par)
     };

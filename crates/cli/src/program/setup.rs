@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use nearlin::{
-    Equations, MetricChoice, Options, Plan, RidgePath, Shape, learn_metric, plan, ridge_path,
+    Equations, Metric, MetricChoice, MetricForm, Options, Plan, RidgePath, Shape, learn_metric,
+    plan, ridge_path,
 };
 
 use super::args::FitArgs;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{memory, say, words};
-use crate::table::{Problem, Table, Warning};
+use crate::table::{Encoder, Problem, Table, Warning};
 
 /// A run that needs more than this many times the machine's memory is refused.
 const MEMORY_MARGIN: f64 = 1.5;
@@ -85,7 +86,10 @@ impl Setup {
                     say(&"learning which inputs matter");
                 }
             })
-            .map(|forms| learn_metric(&equations, forms, options.par))
+            .map(|forms| {
+                let bases: Vec<Metric> = own_units(&problem.encoder).into_iter().collect();
+                learn_metric(&equations, &bases, forms, options.par)
+            })
             .transpose()?;
         let equations = match &metric {
             Some(choice) => {
@@ -219,6 +223,17 @@ impl Setup {
             ));
         }
     }
+}
+
+/// The metric that takes columns in their own units, where they may share them.
+fn own_units(encoder: &Encoder) -> Option<Metric> {
+    let spreads = encoder.spreads()?;
+    let largest = spreads.iter().copied().fold(0.0, f64::max);
+    let squares: f64 = spreads.iter().map(|s| (s / largest).powi(2)).sum();
+    // Traces are the number of columns, as that of standardised ones.
+    let scale = (spreads.len() as f64 / squares).sqrt();
+    let map = spreads.iter().map(|s| scale * s / largest).collect();
+    Metric::from_parts(MetricForm::Diagonal, spreads.len(), map, 1.0)
 }
 
 /// Warnings in words, those about constant columns together if there are many: images have such

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nearlin::{Contradiction, Run, Scale, StepReport};
+use nearlin::{Contradiction, MetricForm, Run, Scale, StepReport};
 
 use super::args::FitArgs;
 use super::evaluate::{Errors, Scores};
@@ -318,6 +318,7 @@ fn metric(setup: &Setup) -> Option<String> {
         bias => format!(", bias {}", plain(bias)),
     };
     let form = match best.round {
+        0 if best.form == MetricForm::Diagonal => "columns in their own units".into(),
         0 => best.form.name().to_owned(),
         round => format!("{} after {}", best.form.name(), counted(round, "round")),
     };

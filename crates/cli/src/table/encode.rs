@@ -107,6 +107,17 @@ impl Encoder {
         &self.features
     }
 
+    /// The spread of each coordinate but the bias in the units of its column, where all columns are numbers; else
+    /// there are no units that they could share.
+    #[must_use]
+    pub fn spreads(&self) -> Option<Vec<f64>> {
+        let spread = |feature: &Feature| match feature {
+            Feature::Number { standard, .. } => Some(standard.invert(1.0) - standard.invert(0.0)),
+            Feature::Category { .. } => None,
+        };
+        self.features.iter().map(spread).collect()
+    }
+
     /// `d`, the number of coordinates, the bias included.
     #[must_use]
     pub fn inputs(&self) -> usize {

@@ -40,9 +40,11 @@ const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 
 /// Learns a metric from `equations`, whose last input is the bias, positive in every row.
 ///
-/// `forms` are those that may be chosen beside the plain one. Form and number of rounds are chosen by metrics
-/// that are learned from one half of the equations and judged by leave-one-out on the other, each way round: an
-/// error on the equations that a metric was learned from would flatter it. Then the metric is learned from all.
+/// `bases` are metrics that may be chosen as they are beside the plain one, such as columns in units that they
+/// share (pixels, of which those that hardly vary matter little); the best of them is what learning starts from.
+/// `forms` are those that may be learned. Base, form and number of rounds are chosen by metrics that are learned
+/// from one half of the equations and judged by leave-one-out on the other, each way round: an error on the
+/// equations that a metric was learned from would flatter it. Then the metric is learned from all.
 ///
 /// Takes some tens of Cholesky factorisations of up to 2,048 equations, and `2 n^2 d K` flops a round for the
 /// gradients; of more equations, as many at even distances.
@@ -65,13 +67,14 @@ const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 ///     s.iter().copied().chain([1.0]).map(move |s| s / length).collect::<Vec<_>>()
 /// }).collect();
 /// let equations = Equations::new(x, y, 5, 1)?;
-/// let choice = learn_metric(&equations, &[MetricForm::Diagonal, MetricForm::Full], Par::rayon(0))?;
+/// let choice = learn_metric(&equations, &[], &[MetricForm::Diagonal, MetricForm::Full], Par::rayon(0))?;
 /// assert!(choice.rounds[choice.best].error < choice.rounds[0].error / 2.0);
 /// assert!(choice.importances[0] > 0.9);
 /// # Ok::<(), nearlin::TrainError>(())
 /// ```
 pub fn learn_metric(
     equations: &Equations,
+    bases: &[Metric],
     forms: &[MetricForm],
     par: Par,
 ) -> Result<MetricChoice, TrainError> {
@@ -80,14 +83,26 @@ pub fn learn_metric(
     let (rows, p) = (sample.rows(), sample.inputs - 1);
     let plain = sample.attempt(Metric::plain(p), Start::Anywhere)?;
     let mut rounds = vec![plain.round(0, plain.fit.error)];
-    let mut best = 0;
+    let (mut best, mut base) = (0, None);
     if p > 1 && rows >= FEWEST {
         let halves = [sample.part(0, 2), sample.part(1, 2)];
-        let first = [
-            halves[0].attempt(Metric::plain(p), Start::Near(plain.ridge))?,
-            halves[1].attempt(Metric::plain(p), Start::Near(plain.ridge))?,
-        ];
+        let both = |metric: &Metric, start: Start| -> Result<[Attempt<'_>; 2], TrainError> {
+            Ok([
+                halves[0].attempt(metric.clone(), start)?,
+                halves[1].attempt(metric.clone(), start)?,
+            ])
+        };
+        let mut first = both(&Metric::plain(p), Start::Near(plain.ridge))?;
         rounds[0].error = together(&halves, [first[0].fit.error, first[1].fit.error]);
+        for metric in bases {
+            let tried = both(metric, Start::Anywhere)?;
+            let error = together(&halves, [tried[0].fit.error, tried[1].fit.error]);
+            let ridge = (tried[0].ridge * tried[1].ridge).sqrt();
+            rounds.push(MetricRound { form: metric.form, round: 0, ridge, error });
+            if simplest(&rounds) + 1 == rounds.len() {
+                (best, base, first) = (rounds.len() - 1, Some(metric), tried);
+            }
+        }
         for &form in forms {
             if form == MetricForm::Diagonal || form == MetricForm::Full && p <= FULL {
                 rounds.extend(cross_fitted(form, &halves, &first, rounds[best].error)?);
@@ -95,7 +110,10 @@ pub fn learn_metric(
             }
         }
     }
-    let mut found = plain;
+    let mut found = match base {
+        Some(metric) => sample.attempt(metric.clone(), Start::Anywhere)?,
+        None => plain,
+    };
     for _ in 0..rounds[best].round {
         let Some(metric) = found.root(rounds[best].form)? else { break };
         found = sample.attempt(metric, Start::Near(found.ridge))?;

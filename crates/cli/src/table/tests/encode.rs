@@ -312,3 +312,15 @@ fn standard_is_what_numeric_columns_use() {
     let standard = Standard::fit(&[1.0, 2.0, 4.0]).unwrap();
     assert_eq!(encoder.features(), [Feature::Number { column: "c0".into(), standard }]);
 }
+
+/// Deviations of 1 and 100; with a category there is no unit that columns share.
+#[test]
+fn spreads_are_in_the_columns_units() {
+    let fitted = |text: &str| {
+        let table = table(text);
+        Encoder::fit(&table, "y", &all(&table)).0
+    };
+    let spreads = fitted("a,b,y\n1,100,0\n3,300,1\n").spreads().unwrap();
+    assert!((spreads[0] - 1.0).abs() < 1e-14 && (spreads[1] - 100.0).abs() < 1e-12, "{spreads:?}");
+    assert_eq!(fitted("a,b,y\n1,p,0\n3,q,1\n").spreads(), None);
+}
