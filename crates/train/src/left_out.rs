@@ -4,15 +4,28 @@
 //! that was left out is its residual over `1 - h_i`, with the leverage
 //! `h_i = 1 - mu [(G + mu I)^-1]_ii` (Allen's PRESS, 1974). That judges a fit, and says how far off
 //! predictions are, without a row that training did not see.
+//!
+//! Several outputs share `G`, but with random signs they also have terms across outputs, which a small ridge lets
+//! matter: then the diagonal is scaled to the trace of the joint inverse, which vectors of random signs `v`
+//! estimate as `v^T (J J^T + mu I)^-1 v` (Hutchinson, 1990).
 
-use faer::Par;
+use faer::{MatRef, Par};
 use nearlin_dense::Cholesky;
-use nearlin_relu::{Network, gram};
+use nearlin_krylov::Cg;
+use nearlin_relu::{Activations, Jacobian, Network, PackedMask, gram};
+use nearlin_sketch::random_signs;
 
+use crate::dual::{Dual, Factor, Preconditioner};
 use crate::{Equations, TrainError};
 
 /// Most equations whose leverages are computed: some seconds on two cores.
 const LEVERAGES: usize = 4096;
+
+/// Relative residual of the system for the trace.
+const ROUGH: f64 = 0.01;
+
+/// Signs that the trace is estimated from, at least: its error is the root of two over their number.
+const PROBED: usize = 4096;
 
 /// No leverage is taken for larger, as rounding may have made it.
 const MOST: f64 = 1.0 - 1e-8;
@@ -33,7 +46,7 @@ pub struct LeftOut {
 /// regime and as if masks and ridge had been the same without it.
 ///
 /// Up to 4,096 equations in `n^2 m / 2` bit operations and some `n^3` flops, in memory for two n x n
-/// matrices. Beyond, everybody has the mean leverage `effective / n`, where `effective` is the trace of
+/// matrices, and with several outputs an inner solve. Beyond, everybody has the mean leverage `effective / n`, where `effective` is the trace of
 /// `G (G + mu I)^-1` as [`ridge_path`](crate::ridge_path()) gives it; without one, the mean of as many
 /// equations at even distances, which is larger: residuals then look larger than they are.
 ///
@@ -71,12 +84,12 @@ pub fn left_out(
     let (n, k) = (equations.rows(), equations.outputs());
     let forward = network.forward(equations.x(), par)?;
     let leverages = match effective {
-        _ if n <= LEVERAGES => leverages_of(equations, &forward.mask, ridge, par)?,
+        _ if n <= LEVERAGES => leverages_of(equations, network, &forward.mask, ridge, par)?,
         Some(effective) => vec![effective / n as f64; n],
         None => {
             let some = equations.spread(LEVERAGES);
             let mask = network.forward(some.x(), par)?.mask;
-            let found = leverages_of(&some, &mask, ridge, par)?;
+            let found = leverages_of(&some, network, &mask, ridge, par)?;
             vec![found.iter().sum::<f64>() / found.len() as f64; n]
         }
     };
@@ -92,12 +105,32 @@ pub fn left_out(
 
 fn leverages_of(
     equations: &Equations,
-    mask: &nearlin_relu::PackedMask,
+    network: &Network,
+    mask: &PackedMask,
     ridge: f64,
     par: Par,
 ) -> Result<Vec<f64>, TrainError> {
     let mut g = gram(equations.x(), mask, par)?;
     (0..g.nrows()).for_each(|i| g[(i, i)] += ridge);
-    let inverse = Cholesky::factor(g, par)?.inverse_diagonal(par);
-    Ok(inverse.iter().map(|inverse| 1.0 - ridge * inverse).collect())
+    let factor = Cholesky::factor(g, par)?;
+    let inverse = factor.inverse_diagonal(par);
+    let (n, k) = (equations.rows(), equations.outputs());
+    let joint = if k == 1 {
+        1.0
+    } else {
+        let (d, m) = (network.inputs(), network.width());
+        let signs = MatRef::from_row_major_slice(network.signs(), m, k);
+        let active = Activations::new(mask.clone(), network.copies(), d, k);
+        let jacobian = Jacobian::at(&active, equations.x(), signs)?;
+        let factor = Factor::Cholesky(factor);
+        let precond = Preconditioner { factor, examples: n, outputs: k };
+        let probes = (PROBED / (n * k)).clamp(1, 8);
+        let v = random_signs(n * k * probes, 0, 0);
+        let v = MatRef::from_column_major_slice(&v, n * k, probes);
+        let cg = Cg::default().with_rtol(ROUGH);
+        let solved = cg.solve_preconditioned(&Dual { jacobian, ridge }, &precond, v, par)?.x;
+        let trace: f64 = v.col_iter().zip(solved.col_iter()).map(|(v, x)| v.transpose() * x).sum();
+        trace / ((probes * k) as f64 * inverse.iter().sum::<f64>())
+    };
+    Ok(inverse.iter().map(|inverse| 1.0 - ridge * inverse * joint).collect())
 }

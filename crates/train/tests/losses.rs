@@ -9,7 +9,7 @@ use common::noise;
 use faer::{Mat, Par};
 use nearlin::{
     Ending, Equations, Event, LinearFit, LinearModel, Loss, Network, Options, Scale, Signs,
-    TrainError, fit_linear, train, train_loss,
+    TrainError, fit_linear, left_out, train, train_loss,
 };
 use proptest::prelude::*;
 
@@ -231,4 +231,37 @@ fn what_cannot_be_fitted_is_said() {
     assert!(matches!(fit(&[1.0, f64::NAN, 3.0], 1.0), Err(TrainError::NonFinite { row: 1, .. })));
     assert!(matches!(fit(&[1.0, 2.0, 3.0], 0.0), Err(TrainError::Option { name: "ridge", .. })));
     assert!(matches!(fit(&[], 1.0), Err(TrainError::Empty { .. })));
+}
+
+/// Rows that are left out are told what a network that was trained without them would tell them: the same
+/// directions, so the same linear model, at a scale where no mask changes. Several outputs have cross terms, which
+/// the formula takes on average.
+#[test]
+fn leaving_out_is_leaving_out() {
+    for (k, slack) in [(1, 1e-5), (3, 0.2)] {
+        let all = equations(24, k);
+        let options = Options::default()
+            .width(512)
+            .ridge(0.02)
+            .scale(Scale::Fixed(1e6))
+            .signs(Some(Signs::Random))
+            .tolerance(1e-10);
+        let run = train(&all, &options, &mut silent()).unwrap();
+        let left = left_out(&all, &run.network, 0.02, None, Par::Seq).unwrap();
+        assert!(left.exact && 0.0 < left.leverage && left.leverage < 1.0);
+        let (mut off, mut size) = (0.0, 0.0);
+        for out in 0..all.rows() {
+            let kept = (0..all.rows()).filter(|&i| i != out);
+            let x = kept.clone().flat_map(|i| all.x().row(i).iter().copied().collect::<Vec<_>>());
+            let y = kept.flat_map(|i| all.y()[i * k..][..k].to_vec());
+            let some = Equations::new(x.collect(), y.collect(), 3, k).unwrap();
+            let network = train(&some, &options, &mut silent()).unwrap().network;
+            let told = network.forward(all.x().subrows(out, 1), Par::Seq).unwrap().outputs;
+            for c in 0..k {
+                off += (told[c] - left.outputs[out * k + c]).powi(2);
+                size += (told[c] - all.y()[out * k + c]).powi(2);
+            }
+        }
+        assert!(off.sqrt() <= slack * size.sqrt(), "{k} outputs: {:e}", (off / size).sqrt());
+    }
 }
