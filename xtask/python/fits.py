@@ -276,10 +276,18 @@ def nearlin(program, folder, train, test, target, classify, seed):
             "--seed", str(seed), "--threads", str(THREADS), "--model", paths[2], "--quiet"]
     subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
     call = [program, "predict", paths[2], paths[1], "-o", paths[3]]
-    subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+    sure = ["--probabilities"] if classify else ["--interval", "0.9"]
+    subprocess.run(call + sure, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begin
-    kind = {"prediction": str} if classify else None
-    return pd.read_csv(paths[3], dtype=kind)["prediction"].to_numpy(), seconds
+    told = pd.read_csv(paths[3], dtype={"prediction": str} if classify else None)
+    true = test[target].to_numpy()
+    if classify:
+        classes = [name for name in told.columns if name != "prediction"]
+        own = np.array([classes.index(name) if name in classes else -1 for name in true])
+        of_own = told[classes].to_numpy()[np.arange(len(true)), own]
+        return told["prediction"].to_numpy(), seconds, {"log_loss": float(-np.log(of_own[own >= 0]).mean())}
+    within = (told["lower"] <= true) & (true <= told["upper"])
+    return told["prediction"].to_numpy(), seconds, {"coverage": float(within.mean())}
 
 
 def say(**line):
@@ -318,8 +326,8 @@ def main():
         for seed in range(options.seeds):
             train, test = split(table, target, classify, part, seed)
             true = test[target].to_numpy()
-            predicted, seconds = nearlin(options.program, options.folder, train, test, target, classify, seed)
-            say(data=name, seed=seed, entry="nearlin", error=error(predicted, true, classify), seconds=seconds)
+            predicted, seconds, sure = nearlin(options.program, options.folder, train, test, target, classify, seed)
+            say(data=name, seed=seed, entry="nearlin", error=error(predicted, true, classify), seconds=seconds, **sure)
             if options.alone:
                 continue
             x, z = numbers(train, test, target)

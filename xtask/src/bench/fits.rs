@@ -73,6 +73,12 @@ struct Fit {
     entry: String,
     error: f64,
     seconds: f64,
+    /// The part of the test targets within 90% intervals; for nearlin's regressions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    coverage: Option<f64>,
+    /// The mean of `-ln p` of the test classes; for nearlin's classifications.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log_loss: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +114,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         fits: Vec::new(),
     };
     script(args, &root, &python, &mut report)?;
-    println!("\n{}\n{}", errors(&report), seconds(&report));
+    println!("\n{}\n{}\n{}", errors(&report), seconds(&report), sureness(&report));
     files::write(&folder, "fits", &report, &page(&report))
 }
 
@@ -137,7 +143,7 @@ fn script(args: &Args, root: &Path, python: &Path, report: &mut Report) -> Outco
             Line::Versions { versions } => report.versions = versions,
             Line::Table(data) => report.data.push(data),
             Line::Fit(fit) => {
-                let Fit { data, seed, entry, error, seconds } = &fit;
+                let Fit { data, seed, entry, error, seconds, .. } = &fit;
                 eprintln!("{data}, seed {seed}: {entry}: error {error:.4}, {seconds:.1} s");
                 report.fits.push(fit);
             }
@@ -230,6 +236,28 @@ fn seconds(report: &Report) -> Table {
     table(report, "nearlin / most accurate other", cell, end)
 }
 
+/// How sure nearlin was, and how often it was right to be.
+fn sureness(report: &Report) -> Table {
+    let mut table = Table::new(&["table", "task", "within 90% intervals", "log loss"], 2);
+    let shown = |value: Option<f64>| value.map_or("-".into(), figure);
+    let (mut covered, mut count) = (0.0, 0.0);
+    for data in &report.data {
+        let mean = |value: fn(&Fit) -> Option<f64>| {
+            report.mean(data, OURS, |fit| value(fit).unwrap_or(f64::NAN)).filter(|m| m.is_finite())
+        };
+        let coverage = mean(|fit| fit.coverage);
+        if let Some(coverage) = coverage {
+            (covered, count) = (covered + coverage, count + 1.0);
+        }
+        let log_loss = shown(mean(|fit| fit.log_loss));
+        table.push([data.table.clone(), data.task.clone(), shown(coverage), log_loss]);
+    }
+    if count > 0.0 {
+        table.push(["all".into(), "regression".into(), figure(covered / count), "-".into()]);
+    }
+    table
+}
+
 fn page(report: &Report) -> String {
     let versions: Vec<String> =
         report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
@@ -244,12 +272,16 @@ fn page(report: &Report) -> String {
          The share of wrong classes, or the root of the mean squared error over the deviation of the test \
          targets.\n\n{}\n\
          ## Seconds\n\n\
-         To fit and to predict.\n\n{}",
+         To fit and to predict.\n\n{}\n\
+         ## How sure\n\n\
+         The part of the test targets within `predict --interval 0.9`, and the log loss of \
+         `predict --probabilities`.\n\n{}",
         report.facts.paragraph(),
         versions.join(", "),
         report.seeds,
         errors(report),
-        seconds(report)
+        seconds(report),
+        sureness(report)
     )
 }
 
@@ -258,7 +290,15 @@ mod tests {
     use super::*;
 
     fn fit(data: &str, seed: u32, entry: &str, error: f64) -> Fit {
-        Fit { data: data.into(), seed, entry: entry.into(), error, seconds: 2.0 * error }
+        Fit {
+            data: data.into(),
+            seed,
+            entry: entry.into(),
+            error,
+            seconds: 2.0 * error,
+            coverage: Some(0.9),
+            log_loss: None,
+        }
     }
 
     #[test]

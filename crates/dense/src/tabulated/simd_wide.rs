@@ -1,7 +1,7 @@
 //! The kernels with rows in registers of AVX-512, 64 bytes each.
 //!
-//! Loops compiled for AVX-512 become gathers; here the additions are spelt out. A processor with two
-//! units for 512 bits takes them in half the time of AVX2.
+//! Loops compiled for AVX-512 become gathers; here the additions are spelt out. On a processor with two
+//! units for 512 bits products took 0.79 to 0.93 of the time with AVX2.
 #![allow(unsafe_code)]
 
 use std::any::TypeId;
