@@ -235,7 +235,7 @@ fn cross_validation(
     let signs = MatRef::from_row_major_slice(&ones, mask.width(), 1);
     let matrix_free = Dual { jacobian: Jacobian::new(mask, equations.x(), signs)?, ridge: 0.0 };
     let mut formed = (n <= FORMED).then(|| gram(equations.x(), mask, par)).transpose()?;
-    formed.iter_mut().for_each(|g| mirror_lower(g.as_mut()));
+    formed.as_mut().map(Mat::as_mut).map(mirror_lower);
     let operator = formed.as_ref().map_or(&matrix_free as &dyn LinOp<f64>, |g| g);
     let process = |start: Vec<f64>| {
         lanczos(&operator, MatRef::from_column_major_slice(&start, n, 1), STEPS, par)
