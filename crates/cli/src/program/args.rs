@@ -199,7 +199,12 @@ pub(super) struct PredictArgs {
 
     /// Add columns `lower` and `upper`: an interval that holds this part of new targets, from the residuals of
     /// training rows that were left out; regression only.
-    #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        allow_hyphen_values = true,
+        conflicts_with = "probabilities"
+    )]
     #[arg(value_parser = |text: &str| checked(text, "a number between 0 and 1", |level: &f64| {
         *level > 0.0 && *level < 1.0
     }))]

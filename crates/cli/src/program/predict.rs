@@ -62,15 +62,18 @@ fn sureness(args: &PredictArgs, model: &Model) -> Result<Sureness, ProgramError>
     let fail =
         |option, expected| Err(ProgramError::Sureness { option, task: task.name(), expected });
     let calibration = model.calibration.clone();
-    match (args.interval, args.probabilities) {
-        (Some(level), _) => match calibration.and_then(|by| by.half_width(level)) {
-            Some(half_width) if !args.probabilities => Ok(Sureness::Interval { half_width }),
-            _ => fail("--interval", Task::Regression.name()),
-        },
-        (None, true) => match calibration.filter(|_| task == Task::Classification) {
-            Some(calibration) => Ok(Sureness::Probabilities(calibration)),
-            None => fail("--probabilities", Task::Classification.name()),
-        },
-        (None, false) => Ok(Sureness::Silent),
+    if let Some(level) = args.interval {
+        let half_width = calibration.and_then(|by| by.half_width(level));
+        return half_width.map_or_else(
+            || fail("--interval", Task::Regression.name()),
+            |half_width| Ok(Sureness::Interval { half_width }),
+        );
     }
+    if !args.probabilities {
+        return Ok(Sureness::Silent);
+    }
+    calibration.filter(|_| task == Task::Classification).map_or_else(
+        || fail("--probabilities", Task::Classification.name()),
+        |calibration| Ok(Sureness::Probabilities(calibration)),
+    )
 }

@@ -181,3 +181,53 @@ fn unseen_categories_are_told_once() {
     assert_eq!(predicted.scores[1], predicted.scores[2]);
     assert_ne!(predicted.scores[0], predicted.scores[1]);
 }
+
+/// Intervals about numbers and probabilities of classes come from the training rows; neither is for the other task,
+/// nor for a model that was fitted without a ridge.
+#[test]
+fn models_say_how_sure_they_are() {
+    let run = |table: &str, fit: &str, predict: &[&str]| {
+        let folder = Folder::with(table);
+        folder.fit(&format!("{fit} --width 256 --quiet --model m.safetensors")).succeeded();
+        let mut call = vec!["predict", "m.safetensors", "data.csv"];
+        call.extend(predict);
+        folder.run(call)
+    };
+    let numbers =
+        |row: &str| -> Vec<f64> { row.split(',').filter_map(|cell| cell.parse().ok()).collect() };
+    let intervals = run(&smooth(80), "--ridge 0.01", &["--interval", "0.9"]).succeeded().stdout;
+    let mut rows = intervals.lines();
+    assert_eq!(rows.next(), Some("prediction,lower,upper"));
+    let half = |row: &[f64]| [row[0] - row[1], row[2] - row[0]];
+    let rows: Vec<Vec<f64>> = rows.map(numbers).collect();
+    assert_eq!(rows.len(), 80);
+    for row in &rows {
+        let width = half(&rows[0])[0];
+        assert!(half(row).iter().all(|h| *h > 0.0 && (h - width).abs() <= 1e-9 * width), "{row:?}");
+    }
+    let sure = run(&classes(90), "--ridge 0.01", &["--probabilities"]).succeeded().stdout;
+    for row in sure.lines().skip(1).map(numbers) {
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{row:?}");
+    }
+    for (table, fit, predict, says) in [
+        (smooth(40), "--ridge 0.01", &["--probabilities"][..], "the model is for regression"),
+        (
+            classes(40),
+            "--ridge 0.01",
+            &["--interval", "0.9"][..],
+            "the model is for classification",
+        ),
+        (smooth(40), "--ridge 0", &["--interval", "0.9"][..], "from a fit without a ridge"),
+        (smooth(40), "--ridge 0.01", &["--interval", "1"][..], "a number between 0 and 1"),
+        (
+            smooth(40),
+            "--ridge 0.01",
+            &["--interval", "0.9", "--probabilities"][..],
+            "cannot be used",
+        ),
+    ] {
+        let ran = run(&table, fit, predict);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+}
