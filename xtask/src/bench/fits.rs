@@ -97,13 +97,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
     let seeds = args.seeds.unwrap_or(if args.quick { 1 } else { 5 });
     let facts = Facts::gather(&root)?;
-    let python = match &args.python {
-        Some(python) => python.clone(),
-        None => environment(
-            &root.join("target/fits-venv"),
-            &root.join("xtask/python/requirements-fits.txt"),
-        )?,
-    };
+    let python = python(args.python.as_deref(), &root)?;
     Program::build(&root)?;
     let mut report = Report {
         benchmark: "fits",
@@ -116,6 +110,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     script(args, &root, &python, &mut report)?;
     println!("\n{}\n{}\n{}", errors(&report), seconds(&report), sureness(&report));
     files::write(&folder, "fits", &report, &page(&report))
+}
+
+/// The Python that is given, or one with the peers' packages, made below `root/target`.
+pub(super) fn python(given: Option<&Path>, root: &Path) -> Outcome<PathBuf> {
+    let requirements = root.join("xtask/python/requirements-fits.txt");
+    given.map_or_else(
+        || environment(&root.join("target/fits-venv"), &requirements),
+        |python| Ok(python.to_owned()),
+    )
 }
 
 /// Runs the script and takes what it tells.

@@ -9,7 +9,7 @@ use nearlin::{LinearFit, LinearModel, Loss, fit_linear};
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::peers::environment;
+use super::fits::python;
 use super::table::Table;
 use super::{Outcome, files};
 use crate::tidy::output;
@@ -81,13 +81,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let root = files::root();
     let folder = files::folder(args.out.as_deref(), &root, false)?;
     let facts = Facts::gather(&root)?;
-    let python = match &args.python {
-        Some(python) => python.clone(),
-        None => environment(
-            &root.join("target/fits-venv"),
-            &root.join("xtask/python/requirements-fits.txt"),
-        )?,
-    };
+    let python = python(args.python.as_deref(), &root)?;
     let told = output(Command::new(python).arg(root.join("xtask/python/losses.py")))?;
     let mut told = told.lines();
     let versions: Versions = serde_json::from_str(told.next().ok_or("the script says nothing")?)?;
