@@ -71,6 +71,14 @@ pub enum TrainError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A checkpoint of another run.
+    #[error("the checkpoint is {found}, expected {expected}")]
+    Checkpoint {
+        /// What it is of.
+        found: String,
+        /// What it should be of.
+        expected: String,
+    },
     /// A solver's name is not known.
     #[error("unknown solver `{name}`, expected one of auto, {known}")]
     UnknownSolver {

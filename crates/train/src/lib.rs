@@ -10,6 +10,7 @@
 //!
 //! The library neither prints nor reads a clock: an [`Observer`] sees every [`Event`].
 
+mod checkpoint;
 mod dual;
 mod equations;
 mod error;
@@ -28,6 +29,7 @@ pub mod solver;
 mod step;
 mod vector;
 
+pub use checkpoint::{Checkpoint, Snapshot};
 pub use dual::{Factor, Preconditioner};
 pub use equations::Equations;
 pub use error::TrainError;
@@ -36,7 +38,7 @@ pub use loss::{LinearFit, LinearModel, Loss, fit_linear, train_loss};
 pub use merge::{Contradiction, Merged, merge};
 pub use metric::{Metric, MetricChoice, MetricForm, MetricRound, learn_metric};
 pub use observe::{Event, Observer, Phase};
-pub use optimiser::{chosen_solver, train};
+pub use optimiser::{chosen_solver, resume, train};
 pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
 pub use plan::{Candidate, Plan, Shape, plan};
 pub use report::{Ending, Run, ScaleTrial, StepReport};

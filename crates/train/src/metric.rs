@@ -20,6 +20,7 @@ pub use search::learn_metric;
 
 /// What `A` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum MetricForm {
     /// The identity: inputs as they are, but for the weight of the bias.
@@ -44,6 +45,7 @@ impl MetricForm {
 
 /// A linear map of inputs that keeps their lengths: `x -> |x| M x / |M x|`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Metric {
     form: MetricForm,
     /// The diagonal of `M`, or all of it, `p x p` row-major, where `p` inputs come before the bias.
@@ -142,6 +144,7 @@ fn length(x: &[f64]) -> f64 {
 
 /// A metric that was tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct MetricRound {
     /// Its form.
@@ -157,6 +160,7 @@ pub struct MetricRound {
 
 /// A metric, and those that it was chosen from.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct MetricChoice {
     /// The best.

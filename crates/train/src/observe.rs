@@ -3,6 +3,7 @@
 
 use core::ops::ControlFlow;
 
+use crate::checkpoint::Snapshot;
 use crate::report::{ScaleTrial, StepReport};
 
 /// What the optimiser is about to do.
@@ -41,6 +42,8 @@ pub enum Event<'a> {
     },
     /// A step was kept.
     Step(&'a StepReport),
+    /// The same step, for an observer that wants to set the run down.
+    Kept(Snapshot<'a>),
 }
 
 /// Watches a run, and may stop it. Any `FnMut(&Event) -> ControlFlow<()>` is one.

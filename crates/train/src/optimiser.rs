@@ -8,11 +8,16 @@
 
 mod advance;
 mod pin;
+mod saved;
 mod search;
+
+pub(crate) use saved::{Saved, Search};
+pub(crate) use search::Attempt;
 
 use self::pin::Pin;
 use nearlin_relu::{Activations, Forward, Init, Network, PackedMask, Signs};
 
+use crate::checkpoint::Checkpoint;
 use crate::dual::Preconditioner;
 use crate::observe::Observer;
 use crate::options::{Options, Precision};
@@ -59,21 +64,45 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Run, TrainError> {
     options.check()?;
-    let kind = match options.solver {
-        Some(kind) => kind,
-        None => plan(&Shape::new(equations, options), options).chosen,
-    };
+    start(equations, options, chosen_solver(equations, options), None, observer)
+}
+
+/// Goes on with a run from a [`Checkpoint`] of it, and ends with the same bits as it would have.
+///
+/// The budget of steps may be another one, so a run that spent it can be given more.
+///
+/// # Errors
+/// As [`train`], and [`TrainError::Checkpoint`] for a checkpoint of other equations or options.
+pub fn resume(
+    equations: &Equations,
+    options: &Options,
+    checkpoint: &Checkpoint,
+    observer: &mut dyn Observer,
+) -> Result<Run, TrainError> {
+    options.check()?;
+    checkpoint.check(equations, options)?;
+    start(equations, options, checkpoint.solver, Some(checkpoint), observer)
+}
+
+/// Runs with a solver, in the precision that is asked for.
+fn start(
+    equations: &Equations,
+    options: &Options,
+    kind: SolverKind,
+    from: Option<&Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Run, TrainError> {
     let (n, d) = (equations.rows(), equations.inputs());
     let sketch_rows =
         options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, options.width * d));
     match options.precision {
         Precision::F64 => {
             let solver = kind.instance::<f64>(sketch_rows.min(options.width * d), options.seed);
-            Optimiser::new(equations, options, solver)?.run(observer)
+            Optimiser::new(equations, options, solver)?.run(from, observer)
         }
         Precision::F32 => {
             let solver = kind.instance::<f32>(sketch_rows.min(options.width * d), options.seed);
-            Optimiser::new(equations, options, solver)?.run(observer)
+            Optimiser::new(equations, options, solver)?.run(from, observer)
         }
     }
 }

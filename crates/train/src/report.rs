@@ -2,8 +2,11 @@
 
 use nearlin_relu::Network;
 
+use crate::solver::SolverKind;
+
 /// Why a run ended. Every ending leaves a usable network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Ending {
     /// The tolerance is met: by the relative residual without a ridge, by the gradient with one.
@@ -38,12 +41,13 @@ impl Ending {
 
 /// A kept step, with its certificate.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct StepReport {
     /// From 1, counted since the last restart.
     pub step: usize,
     /// The inner solver.
-    pub solver: &'static str,
+    pub solver: SolverKind,
     /// `|f(W) - y| / |y|` after the step.
     pub rel_residual: f64,
     /// What the inner solver left: `|r + J D| / |r|` without a ridge,
@@ -72,6 +76,7 @@ pub struct StepReport {
 
 /// A scale that was tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ScaleTrial {
     /// Standard deviation of the initial weights.

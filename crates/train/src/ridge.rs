@@ -54,6 +54,7 @@ const SETTLED: f64 = 0.01;
 
 /// How ridges were judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Criterion {
     /// The exact leave-one-out residual.
@@ -75,6 +76,7 @@ impl Criterion {
 
 /// A ridge and what was found for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RidgePoint {
     /// `mu`.
@@ -87,6 +89,7 @@ pub struct RidgePoint {
 
 /// Ridges from the smallest to the largest, and the best of them.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RidgePath {
     /// How they were judged.

@@ -53,7 +53,8 @@ pub(crate) struct Point<'a> {
 }
 
 /// A step, before anybody has looked at the network that it leads to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Direction {
     /// `D`, m x d.
     pub(crate) step: Vec<f64>,

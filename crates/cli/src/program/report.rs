@@ -286,7 +286,7 @@ impl Report {
         });
         let steps = run.steps.iter().zip(times).map(|(step, time)| Step {
             number: step.step,
-            solver: step.solver,
+            solver: step.solver.name(),
             rel_residual: Finite(step.rel_residual),
             eta_inner: Finite(step.eta_inner),
             eta_lin: Finite(step.eta_lin),

@@ -70,7 +70,7 @@ impl Trainer<'_> {
             .expect(fits);
         let mut report = StepReport {
             step: attempt.steps.len() + 1,
-            solver: self.solver.kind().name(),
+            solver: self.solver.kind(),
             rel_residual: 0.0,
             eta_inner: found.gradient / state.gradient,
             eta_lin: 0.0,

@@ -5,7 +5,6 @@ use nearlin_relu::PackedMask;
 use super::search::Failure;
 use super::{Hold, Optimiser, Pin, STOPPED, State, Verdict, ratio};
 use crate::TrainError;
-use crate::dual::Preconditioner;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::InnerTolerance;
 use crate::primal::least_squares;
@@ -138,7 +137,7 @@ impl<T: Element> Optimiser<'_, T> {
                 next.gain = ratio(state.objective - next.objective, next.objective);
                 let report = StepReport {
                     step: steps.len() + 1,
-                    solver: self.solver.kind().name(),
+                    solver: self.solver.kind(),
                     rel_residual: self.relative(norm(&next.residual)),
                     eta_inner: direction.eta_inner,
                     eta_lin,
@@ -276,33 +275,26 @@ impl<T: Element> Optimiser<'_, T> {
         care: Care,
         observer: &mut dyn Observer,
     ) -> Result<(Direction, f64), TrainError> {
-        let (options, equations) = (self.options, self.equations);
+        let options = self.options;
         let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
         let tolerance = factor * self.inner_tolerance(state, start, steps);
+        let dual = !(self.deficient || (self.overdetermined && options.ridge == 0.0));
+        if dual && !self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, state.mask())) {
+            let _ = observer.on_event(&Event::Phase(Phase::Build));
+            // Freed before the next one is built: they are the largest things in memory.
+            self.built = None;
+            match self.build(&state.active) {
+                // Nothing to factor, as when no neuron is active: a fact about the data.
+                Err(TrainError::Factor(_)) => self.deficient = true,
+                built => built?,
+            }
+        }
         let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
         let in_weight_space = |observer: &mut dyn Observer| {
             least_squares(exact, active, residual, tolerance, options, observer)
         };
         if self.deficient || (self.overdetermined && options.ridge == 0.0) {
             return Ok((in_weight_space(observer)?, 0.0));
-        }
-        let usable = self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, state.mask()));
-        if !usable {
-            let _ = observer.on_event(&Event::Phase(Phase::Build));
-            // Freed before the next one is built: they are the largest things in memory.
-            self.built = None;
-            let jacobian = self.features.jacobian(&state.active);
-            let factor = match self.solver.build(&jacobian, options.ridge, options.par) {
-                // Nothing to factor, as when no neuron is active: a fact about the data.
-                Err(TrainError::Factor(_)) => {
-                    self.deficient = true;
-                    return Ok((in_weight_space(observer)?, 0.0));
-                }
-                built => built?,
-            };
-            let (examples, outputs) = (equations.rows(), equations.outputs());
-            let preconditioner = Preconditioner { factor, examples, outputs };
-            self.built = Some((preconditioner, state.mask().clone()));
         }
         let Some((preconditioner, _)) = &self.built else {
             unreachable!("a preconditioner has just been built")

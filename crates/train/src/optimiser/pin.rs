@@ -35,9 +35,10 @@ const ON_KINK: f64 = 1e-9;
 
 /// An entry of the activation mask that is held on its kink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pin {
-    pub(super) example: usize,
-    pub(super) neuron: usize,
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Pin {
+    pub(crate) example: usize,
+    pub(crate) neuron: usize,
 }
 
 impl<T: Element> Optimiser<'_, T> {

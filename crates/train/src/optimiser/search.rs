@@ -2,8 +2,10 @@
 
 use core::ops::ControlFlow;
 
+use super::saved::Search;
 use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
+use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{MAX_SCALE, Scale};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
@@ -16,7 +18,7 @@ const GROWTH: f64 = 8.0;
 const FLIPS_THAT_MATTER: f64 = 64.0;
 
 /// Why a scale is too small.
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub(super) eta_lin: f64,
     /// The contraction that showed it; `None` if the first step's certificate already failed.
     pub(super) contraction: Option<f64>,
@@ -25,20 +27,23 @@ pub(super) struct Failure {
 }
 
 /// A run at one scale.
-struct Attempt {
-    scale: f64,
-    state: State,
-    steps: Vec<StepReport>,
-    /// `None` where the scale is too small.
-    ending: Option<Ending>,
-    reason: String,
-    failure: Option<Failure>,
+pub(crate) struct Attempt {
+    pub(super) scale: f64,
+    /// The measure of convergence at the initial weights.
+    pub(super) start: f64,
+    pub(super) state: State,
+    pub(super) steps: Vec<StepReport>,
+    /// `None` while it goes on, and where the scale is too small.
+    pub(super) ending: Option<Ending>,
+    pub(super) reason: String,
+    pub(super) failure: Option<Failure>,
 }
 
 impl Attempt {
-    fn new(scale: f64, state: State) -> Self {
+    /// An attempt at its initial weights.
+    pub(super) fn new(scale: f64, state: State) -> Self {
         let (steps, reason) = (Vec::new(), String::new());
-        Self { scale, state, steps, ending: None, reason, failure: None }
+        Self { scale, start: state.measure, state, steps, ending: None, reason, failure: None }
     }
 
     fn keep(&mut self, (state, report): (State, StepReport)) {
@@ -65,44 +70,56 @@ impl Attempt {
 }
 
 impl<T: Element> Optimiser<'_, T> {
-    /// The whole run: attempts at growing scales, and the story of them.
-    pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Run, TrainError> {
+    /// The whole run, or the rest of one: attempts at growing scales, and the story of them.
+    pub(super) fn run(
+        mut self,
+        from: Option<&Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Run, TrainError> {
         let (automatic, mut scale) = match self.options.scale {
             Scale::Auto => (true, 1.0),
             Scale::Fixed(scale) => (false, scale),
         };
-        let mut search: Vec<ScaleTrial> = Vec::new();
-        let mut rejected = 0.0;
-        let mut certified: Option<Attempt> = None;
+        let mut search = Search::default();
+        let mut under_way = None;
+        if let Some(from) = from {
+            let (restored, attempt) = self.restore(from, observer)?;
+            (search, scale) = (restored, attempt.scale);
+            under_way = Some(attempt);
+        }
         let attempt = loop {
-            let attempt = self.attempt(scale, automatic && scale < MAX_SCALE, observer)?;
+            let attempt = match under_way.take() {
+                Some(attempt) => attempt,
+                None => Attempt::new(scale, self.initial(scale, observer)?),
+            };
+            let may_grow = automatic && scale < MAX_SCALE;
+            let attempt = self.attempt(attempt, may_grow, &search, observer)?;
             let trial = attempt.trial();
             let stopped = attempt.ending == Some(Ending::Stopped);
             let next = if attempt.ending.is_none() {
-                rejected = scale.max(rejected);
-                search.push(trial);
+                search.rejected = scale.max(search.rejected);
+                search.trials.push(trial);
                 // A smaller scale than a certified one: the search is over.
-                certified.is_none().then(|| (scale * self.growth(&attempt)).min(MAX_SCALE))
+                search.certified.is_none().then(|| (scale * self.growth(&attempt)).min(MAX_SCALE))
             } else {
-                certified = Some(attempt);
+                search.certified = Some(attempt);
                 // A jump may have passed a smaller scale that certifies.
-                let passed = automatic && !stopped && scale > GROWTH * rejected.max(1.0 / GROWTH);
-                passed.then_some(scale / GROWTH)
+                let passed = scale > GROWTH * search.rejected.max(1.0 / GROWTH);
+                (automatic && !stopped && passed).then_some(scale / GROWTH)
             };
             let told = automatic && observer.on_event(&Event::Scale(&trial)).is_break();
-            match (next, certified) {
-                (None, Some(attempt)) => break attempt,
-                (Some(next), held) if !told => {
-                    (scale, certified) = (next, held);
+            match next {
+                Some(next) if !told => {
+                    scale = next;
                     if observer.on_event(&Event::Restart { scale }).is_break() {
-                        break certified.map_or_else(|| self.stopped(scale), Ok)?;
+                        break search.certified.take().map_or_else(|| self.stopped(scale), Ok)?;
                     }
                 }
-                (_, held) => break held.map_or_else(|| self.stopped(scale), Ok)?,
+                _ => break search.certified.take().map_or_else(|| self.stopped(scale), Ok)?,
             }
         };
         if automatic {
-            search.push(attempt.trial());
+            search.trials.push(attempt.trial());
         }
         let rel_residual = self.relative(norm(&attempt.state.residual));
         Ok(Run {
@@ -112,28 +129,25 @@ impl<T: Element> Optimiser<'_, T> {
             reason: attempt.reason,
             rel_residual,
             steps: attempt.steps,
-            scale_search: search,
+            scale_search: search.trials,
         })
     }
 
-    /// Steps from the initial weights of one scale, until the run ends or a step says that the scale
-    /// is too small.
+    /// Steps from where an attempt is, until the run ends or a step says that the scale is too small.
     fn attempt(
         &mut self,
-        scale: f64,
+        mut attempt: Attempt,
         may_grow: bool,
+        search: &Search,
         observer: &mut dyn Observer,
     ) -> Result<Attempt, TrainError> {
-        let state = self.initial(scale, observer)?;
-        let start = state.measure;
-        let mut attempt = Attempt::new(scale, state);
         while attempt.ending.is_none() {
-            let Attempt { state, steps, .. } = &mut attempt;
-            if let Some(end) = self.finished(state, start, steps) {
+            let Attempt { start, state, steps, .. } = &attempt;
+            if let Some(end) = self.finished(state, *start, steps) {
                 attempt.end(end);
                 break;
             }
-            match self.step(state, start, steps, may_grow, observer)? {
+            match self.step(state, *start, steps, may_grow, observer)? {
                 Verdict::End(ending, reason) => attempt.end((ending, reason)),
                 Verdict::Grow(failure) => {
                     attempt.failure = Some(failure);
@@ -142,7 +156,18 @@ impl<T: Element> Optimiser<'_, T> {
                 Verdict::Keep(kept) => {
                     attempt.keep(*kept);
                     let report = &attempt.steps[attempt.steps.len() - 1];
-                    if observer.on_event(&Event::Step(report)).is_break() {
+                    let told = observer.on_event(&Event::Step(report)).is_break();
+                    let snapshot = Snapshot {
+                        equations: self.equations,
+                        options: self.options,
+                        solver: self.solver.kind(),
+                        search,
+                        attempt: &attempt,
+                        built: self.built.as_ref().map(|(_, mask)| mask),
+                        deficient: self.deficient,
+                        first: self.first.as_ref().filter(|_| may_grow),
+                    };
+                    if observer.on_event(&Event::Kept(snapshot)).is_break() || told {
                         attempt.end((Ending::Stopped, STOPPED.into()));
                     }
                 }
@@ -186,7 +211,7 @@ impl<T: Element> Optimiser<'_, T> {
 
     /// The state at the initial weights. Masks and residual are the same at every scale: one forward pass
     /// serves them all.
-    fn initial(&mut self, scale: f64, observer: &mut dyn Observer) -> Result<State, TrainError> {
+    pub(super) fn initial(&mut self, scale: f64, observer: &mut dyn Observer) -> Result<State, TrainError> {
         let _ = observer.on_event(&Event::Phase(Phase::Masks));
         let network = self.init.network(scale)?;
         if let Some(start) = &self.start {

@@ -52,6 +52,7 @@ pub trait InnerSolver<T>: fmt::Debug + Send + Sync {
 
 /// The solvers by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum SolverKind {
     /// Exact popcount Gram matrix of one block and its Cholesky factor (Cai et al. 2019).

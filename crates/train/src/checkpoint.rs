@@ -1,0 +1,160 @@
+//! A run set down after a step, so that another process can go on with it.
+
+use core::fmt;
+
+use nearlin_dense::PackedMask;
+
+use crate::optimiser::{Attempt, Saved, Search};
+use crate::options::Options;
+use crate::report::{ScaleTrial, StepReport};
+use crate::solver::SolverKind;
+use crate::step::Direction;
+use crate::{Equations, TrainError};
+
+/// A run after a kept step: with its equations and options, all that the rest of it depends on.
+///
+/// [`resume`](crate::resume) goes on from here and ends with the same bits as the run would have. With the
+/// feature `serde` it can be written in any of serde's formats that keep every bit of an `f64`. About
+/// `8 m d` bytes, three times that while a scale is still being looked for.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Checkpoint {
+    /// Digest of the equations.
+    pub(crate) equations: u64,
+    /// What else decides the course of a run, as text.
+    pub(crate) options: String,
+    pub(crate) solver: SolverKind,
+    /// Scales that were rejected.
+    pub(crate) trials: Vec<ScaleTrial>,
+    /// The largest of them.
+    pub(crate) rejected: f64,
+    /// The end of a run at a larger scale.
+    pub(crate) certified: Option<Saved>,
+    pub(crate) current: Saved,
+    /// The mask that the preconditioner was built for, row after row.
+    pub(crate) built: Option<Vec<u64>>,
+    pub(crate) deficient: bool,
+    /// The first step, with the shift of its preconditioner.
+    pub(crate) first: Option<(Direction, f64)>,
+}
+
+impl Checkpoint {
+    /// The steps so far at the present scale, at least one.
+    #[must_use]
+    pub fn steps(&self) -> &[StepReport] {
+        &self.current.steps
+    }
+
+    /// Standard deviation of the initial weights.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.current.scale
+    }
+
+    /// Refuses a checkpoint of other equations or options; a budget of steps and threads may differ.
+    pub(crate) fn check(&self, equations: &Equations, options: &Options) -> Result<(), TrainError> {
+        let expected = decisive(options);
+        if self.options != expected {
+            // The texts are lists of fields.
+            let (ours, theirs) = (expected.split(", "), self.options.split(", "));
+            let (expected, found) =
+                ours.zip(theirs).find(|(ours, theirs)| ours != theirs).unwrap_or(("", ""));
+            return Err(TrainError::Checkpoint {
+                found: format!("one with {found}"),
+                expected: expected.to_owned(),
+            });
+        }
+        if self.equations != digest(equations) || !self.fits(equations, options) {
+            return Err(TrainError::Checkpoint {
+                found: "one of other data".to_owned(),
+                expected: "that of the same rows, inputs and targets".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether all lengths are those of the problem.
+    fn fits(&self, equations: &Equations, options: &Options) -> bool {
+        let (n, k) = (equations.rows(), equations.outputs());
+        let (parameters, residuals) = (options.width * equations.inputs(), n * k);
+        let words = n * options.width.div_ceil(64);
+        let saved = |saved: &Saved| {
+            saved.change.len() == parameters
+                && saved.multipliers.as_ref().is_none_or(|g| g.len() == residuals)
+                && saved.pins.iter().all(|pin| pin.example < n && pin.neuron < options.width)
+        };
+        let direction = |direction: &Direction| {
+            direction.step.len() == parameters
+                && direction.multipliers.len() == residuals
+                && direction.image.as_ref().is_none_or(|image| image.len() == residuals)
+        };
+        saved(&self.current)
+            && self.certified.as_ref().is_none_or(saved)
+            && self.built.as_ref().is_none_or(|built| built.len() == words)
+            && self.first.as_ref().is_none_or(|(first, _)| direction(first))
+    }
+}
+
+/// A run at a kept step, as an observer sees it: a view that costs nothing until it is [`taken`](Self::take).
+#[derive(Clone, Copy)]
+pub struct Snapshot<'a> {
+    pub(crate) equations: &'a Equations,
+    pub(crate) options: &'a Options,
+    pub(crate) solver: SolverKind,
+    pub(crate) search: &'a Search,
+    pub(crate) attempt: &'a Attempt,
+    pub(crate) built: Option<&'a PackedMask>,
+    pub(crate) deficient: bool,
+    pub(crate) first: Option<&'a (Direction, f64)>,
+}
+
+impl Snapshot<'_> {
+    /// A copy of all that is needed to go on.
+    #[must_use]
+    pub fn take(&self) -> Checkpoint {
+        let words = |mask: &PackedMask| (0..mask.nrows()).flat_map(|i| mask.row(i)).copied().collect();
+        Checkpoint {
+            equations: digest(self.equations),
+            options: decisive(self.options),
+            solver: self.solver,
+            trials: self.search.trials.clone(),
+            rejected: self.search.rejected,
+            certified: self.search.certified.as_ref().map(Saved::of),
+            current: Saved::of(self.attempt),
+            built: self.built.map(words),
+            deficient: self.deficient,
+            first: self.first.cloned(),
+        }
+    }
+}
+
+impl fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+/// The options that decide the course of a run. The solver is told apart, as a planner may have chosen it.
+fn decisive(options: &Options) -> String {
+    let others = Options::default();
+    let (max_steps, par, solver) = (others.max_steps, faer::Par::Seq, None);
+    format!("{:?}", Options { max_steps, par, solver, ..*options })
+}
+
+/// A number that differs for other equations, but for accidents.
+fn digest(equations: &Equations) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut eat = |word: u64| {
+        hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 29;
+    };
+    let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
+    [n, d, k].into_iter().for_each(|len| eat(len as u64));
+    let x = equations.x();
+    for i in 0..n {
+        (0..d).for_each(|c| eat(x[(i, c)].to_bits()));
+    }
+    equations.y().iter().for_each(|y| eat(y.to_bits()));
+    eat(equations.floor().to_bits());
+    hash
+}
