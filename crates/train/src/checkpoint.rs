@@ -64,7 +64,7 @@ impl Checkpoint {
                 expected: expected.to_owned(),
             });
         }
-        if self.equations != digest(equations) || !self.fits(equations, options) {
+        if self.equations != equations.digest() || !self.fits(equations, options) {
             return Err(TrainError::Checkpoint {
                 found: "one of other data".to_owned(),
                 expected: "that of the same rows, inputs and targets".to_owned(),
@@ -112,9 +112,10 @@ impl Snapshot<'_> {
     /// A copy of all that is needed to go on.
     #[must_use]
     pub fn take(&self) -> Checkpoint {
-        let words = |mask: &PackedMask| (0..mask.nrows()).flat_map(|i| mask.row(i)).copied().collect();
+        let words =
+            |mask: &PackedMask| (0..mask.nrows()).flat_map(|i| mask.row(i)).copied().collect();
         Checkpoint {
-            equations: digest(self.equations),
+            equations: self.equations.digest(),
             options: decisive(self.options),
             solver: self.solver,
             trials: self.search.trials.clone(),
@@ -139,22 +140,4 @@ fn decisive(options: &Options) -> String {
     let others = Options::default();
     let (max_steps, par, solver) = (others.max_steps, faer::Par::Seq, None);
     format!("{:?}", Options { max_steps, par, solver, ..*options })
-}
-
-/// A number that differs for other equations, but for accidents.
-fn digest(equations: &Equations) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut eat = |word: u64| {
-        hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 29;
-    };
-    let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
-    [n, d, k].into_iter().for_each(|len| eat(len as u64));
-    let x = equations.x();
-    for i in 0..n {
-        (0..d).for_each(|c| eat(x[(i, c)].to_bits()));
-    }
-    equations.y().iter().for_each(|y| eat(y.to_bits()));
-    eat(equations.floor().to_bits());
-    hash
 }

@@ -46,6 +46,19 @@ impl Equations {
         Self { floor, ..self }
     }
 
+    /// A number that differs for other equations, but for accidents; the same on every machine.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut eat = |word: u64| {
+            hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 29;
+        };
+        [self.rows, self.inputs, self.outputs].into_iter().for_each(|len| eat(len as u64));
+        self.x.iter().chain(&self.y).chain([&self.floor]).for_each(|v| eat(v.to_bits()));
+        hash
+    }
+
     /// These equations with their inputs in a metric, whose bias is their last input.
     ///
     /// # Panics

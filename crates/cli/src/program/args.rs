@@ -28,7 +28,8 @@ Examples:
   nearlin fit diabetes.csv --target target --model m.safetensors --report run.json --plot run.svg
   nearlin fit digits.csv.gz --target digit --task classification --train-rows 1000
   nearlin fit diamonds.csv --target log_price --rows 4000 --width 8192 --ridge 0 --tol 1e-10
-  nearlin fit diamonds.csv --target log_price --solver tensor-srht --precision f32 --threads 8";
+  nearlin fit diamonds.csv --target log_price --solver tensor-srht --precision f32 --threads 8
+  nearlin fit diamonds.csv --target log_price --checkpoint run.checkpoint --resume";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
@@ -158,6 +159,16 @@ pub(super) struct FitArgs {
     /// Threads to use, at least 1; no result depends on them [default: all cores].
     #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = at_least_one)]
     pub(super) threads: Option<usize>,
+
+    /// Set the run down here after each step, so that it can go on if its process ends [default: not
+    /// written].
+    #[arg(long, value_name = "OUT.checkpoint")]
+    pub(super) checkpoint: Option<PathBuf>,
+
+    /// Go on from the checkpoint, with the options that the run began with, and end with the same bits;
+    /// begin anew if there is none.
+    #[arg(long, requires = "checkpoint")]
+    pub(super) resume: bool,
 
     /// Write the trained model here, for predict [default: not written].
     #[arg(long, value_name = "OUT.safetensors")]

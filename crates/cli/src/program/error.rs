@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nearlin::TrainError;
 
+use super::checkpoint::CheckpointError;
 use crate::model::ModelError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
@@ -62,6 +63,9 @@ pub(super) enum ProgramError {
         /// The task that the option is for.
         expected: &'static str,
     },
+    /// A checkpoint that cannot be used.
+    #[error("`--checkpoint`: {0}")]
+    Checkpoint(#[from] CheckpointError),
     /// Training failed.
     #[error("training: {0}")]
     Train(#[from] TrainError),
@@ -112,9 +116,12 @@ impl ProgramError {
             | Self::Path { .. }
             | Self::TooLarge { .. }
             | Self::NoMetric
+            | Self::Checkpoint(_)
             | Self::Sureness { .. } => 2,
             Self::Train(error) => match error {
-                TrainError::Option { .. } | TrainError::UnknownSolver { .. } => 2,
+                TrainError::Option { .. }
+                | TrainError::UnknownSolver { .. }
+                | TrainError::Checkpoint { .. } => 2,
                 _ => 1,
             },
             Self::Threads(_) | Self::Outputs { .. } | Self::Write(_) | Self::Stdout(_) => 1,

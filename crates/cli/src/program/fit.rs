@@ -7,6 +7,7 @@ use std::time::Instant;
 use nearlin::{Run, train};
 
 use super::args::FitArgs;
+use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::evaluate::{Scores, scores};
 use super::progress::Watch;
@@ -26,15 +27,18 @@ pub(super) fn run(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
 }
 
 fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
-    let setup = Setup::new(args)?;
+    let store = Store::open(args)?;
+    let setup = Setup::new(args, store.as_ref())?;
     setup.fits_in_memory()?;
     if !args.quiet {
         say(&summary::beginning(args, &setup).trim_end());
     }
-    // The solver that was announced is the one that runs.
-    let options = setup.options.solver(Some(setup.plan.chosen));
+    let options = setup.training();
     let mut watch = Watch::new(args.quiet, options.tolerance);
-    let run = train(&setup.equations, &options, &mut watch);
+    let run = match store {
+        Some(store) => store.train(args, &setup, &mut watch),
+        None => train(&setup.equations, &options, &mut watch).map_err(Into::into),
+    };
     let times = watch.finish();
     let run = run?;
     let scores = scores(&setup, &run.network)?;

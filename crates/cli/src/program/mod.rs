@@ -5,6 +5,7 @@
 //! stdout, progress, warnings and errors to stderr.
 
 mod args;
+mod checkpoint;
 mod error;
 mod evaluate;
 mod files;

@@ -12,7 +12,7 @@ use super::{show, summary, words};
 /// [`ProgramError`]; if its exit code is 2 nothing was written.
 pub(super) fn run(args: &FitArgs) -> Result<(), ProgramError> {
     within(args, || {
-        let setup = Setup::new(args)?;
+        let setup = Setup::new(args, None)?;
         if let Some(path) = &args.report {
             Report::planned(args, &setup).write(path).map_err(ProgramError::Write)?;
         }

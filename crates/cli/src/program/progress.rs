@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nearlin::{Event, Observer, Phase, ScaleTrial, StepReport};
+use serde::{Deserialize, Serialize};
 
 use super::{say, words};
 
@@ -16,7 +17,7 @@ const REFRESH: Duration = Duration::from_millis(60);
 const BAR: f64 = 1000.0;
 
 /// Seconds that went into each kind of work.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Phases {
     /// Forward passes.
     pub(super) masks: f64,
@@ -29,7 +30,7 @@ pub(super) struct Phases {
 }
 
 /// The time of a kept step, from the end of the one before or the last restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct StepTime {
     /// In all.
     pub(super) seconds: f64,
@@ -116,6 +117,16 @@ impl Watch {
             (false, false) => View::Lines,
         };
         Self { clock: Clock::new(Instant::now()), view }
+    }
+
+    /// The times so far: of the steps at the present scale, and of those at the last that certified.
+    pub(super) fn times(&self) -> (Vec<StepTime>, Option<Vec<StepTime>>) {
+        (self.clock.steps.clone(), self.clock.certified.clone())
+    }
+
+    /// Goes on from the times of a run that was set down.
+    pub(super) fn take_up(&mut self, steps: Vec<StepTime>, certified: Option<Vec<StepTime>>) {
+        self.clock = Clock { steps, certified, ..Clock::new(Instant::now()) };
     }
 
     /// The times of the kept steps at the accepted scale; the bar is gone after it.

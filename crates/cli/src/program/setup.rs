@@ -8,6 +8,7 @@ use nearlin::{
 };
 
 use super::args::FitArgs;
+use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{memory, say, words};
@@ -26,6 +27,8 @@ pub(super) struct Setup {
     pub(super) problem: Problem,
     /// The equations to satisfy.
     pub(super) equations: Equations,
+    /// Their digest before they were put into a metric.
+    pub(super) digest: u64,
     /// How.
     pub(super) options: Options,
     /// What was found about the inputs, if that was looked at; the equations are in its metric.
@@ -52,6 +55,7 @@ pub(super) fn within<T: Send>(
 ) -> Result<T, ProgramError> {
     Files::default()
         .reads(&args.data, "the table")
+        .writes("--checkpoint", args.checkpoint.as_deref())?
         .writes("--model", args.model.as_deref())?
         .writes("--report", args.report.as_deref())?
         .draws("--plot", args.plot.as_deref())?
@@ -62,11 +66,12 @@ pub(super) fn within<T: Send>(
 }
 
 impl Setup {
-    /// Reads the table and plans; call this in the thread pool of the run.
+    /// Reads the table, learns what is not known from a checkpoint, and plans; call this in the thread pool of
+    /// the run.
     ///
     /// # Errors
     /// [`ProgramError`] for anything wrong with the table, the options or their combination.
-    pub(super) fn new(args: &FitArgs) -> Result<Self, ProgramError> {
+    pub(super) fn new(args: &FitArgs, store: Option<&Store>) -> Result<Self, ProgramError> {
         let options = args.options();
         if args.importance_plot.is_some() && args.metric_forms().is_none() {
             return Err(ProgramError::NoMetric);
@@ -80,17 +85,19 @@ impl Setup {
         let (x, y) = (std::mem::take(&mut merged.x), std::mem::take(&mut merged.y));
         let equations = Equations::new(x, y, inputs, outputs)?;
         check_weights(options.width, inputs, outputs)?;
-        let metric = (args.metric_forms())
-            .inspect(|_| {
+        let digest = equations.digest();
+        let held = store.map(|store| store.held(args, &equations)).transpose()?.flatten();
+        let metric = match (held, args.metric_forms()) {
+            (Some(held), _) => held.metric.clone(),
+            (None, None) => None,
+            (None, Some(forms)) => {
                 if !args.quiet {
                     say(&"learning which inputs matter");
                 }
-            })
-            .map(|forms| {
                 let bases: Vec<Metric> = own_units(&problem.encoder).into_iter().collect();
-                learn_metric(&equations, &bases, forms, options.par)
-            })
-            .transpose()?;
+                Some(learn_metric(&equations, &bases, forms, options.par)?)
+            }
+        };
         let equations = match &metric {
             Some(choice) => {
                 choice.metric.apply(&mut problem.test_x);
@@ -106,6 +113,7 @@ impl Setup {
         let mut setup = Self {
             problem,
             equations,
+            digest,
             options,
             metric,
             ridge_path: None,
@@ -117,15 +125,20 @@ impl Setup {
         if args.ridge.0.is_none() || args.ridge_plot.is_some() {
             // Looking for a ridge takes a network, too.
             setup.fits_in_memory()?;
-            setup.look_at_ridges(args.ridge.0.is_none())?;
+            let known = held.and_then(|held| held.ridge_path.clone());
+            setup.look_at_ridges(args.ridge.0.is_none(), known)?;
         }
         setup.doubt();
         Ok(setup)
     }
 
     /// Judges ridges, and takes the best if the choice is free.
-    fn look_at_ridges(&mut self, choose: bool) -> Result<(), ProgramError> {
-        let path = ridge_path(&self.equations, &self.options)?;
+    fn look_at_ridges(
+        &mut self,
+        choose: bool,
+        known: Option<RidgePath>,
+    ) -> Result<(), ProgramError> {
+        let path = known.map_or_else(|| ridge_path(&self.equations, &self.options), Ok)?;
         if choose {
             self.options = self.options.ridge(path.ridge());
             self.plan = plan(&Shape::new(&self.equations, &self.options), &self.options);
@@ -153,6 +166,11 @@ impl Setup {
 
     fn held(&self) -> f64 {
         self.held_bytes as f64
+    }
+
+    /// The options of the training: the solver that was announced is the one that runs.
+    pub(super) fn training(&self) -> Options {
+        self.options.solver(Some(self.plan.chosen))
     }
 
     /// `m d`.

@@ -9,6 +9,7 @@ mod plan;
 mod predict;
 mod repeat;
 mod report;
+mod resume;
 mod valid;
 
 use std::ffi::OsStr;

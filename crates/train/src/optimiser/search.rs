@@ -211,7 +211,11 @@ impl<T: Element> Optimiser<'_, T> {
 
     /// The state at the initial weights. Masks and residual are the same at every scale: one forward pass
     /// serves them all.
-    pub(super) fn initial(&mut self, scale: f64, observer: &mut dyn Observer) -> Result<State, TrainError> {
+    pub(super) fn initial(
+        &mut self,
+        scale: f64,
+        observer: &mut dyn Observer,
+    ) -> Result<State, TrainError> {
         let _ = observer.on_event(&Event::Phase(Phase::Masks));
         let network = self.init.network(scale)?;
         if let Some(start) = &self.start {
