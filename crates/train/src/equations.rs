@@ -83,6 +83,21 @@ impl Equations {
         Self { rows: count, x, y, ..*self }
     }
 
+    /// The equations with these indices.
+    ///
+    /// # Errors
+    /// [`TrainError::Empty`] for none.
+    ///
+    /// # Panics
+    /// If there is no such equation.
+    pub fn subset(&self, rows: &[usize]) -> Result<Self, TrainError> {
+        let some = |all: &[f64], width: usize| -> Vec<f64> {
+            rows.iter().flat_map(|&i| &all[i * width..(i + 1) * width]).copied().collect()
+        };
+        let (x, y) = (some(&self.x, self.inputs), some(&self.y, self.outputs));
+        Self::new(x, y, self.inputs, self.outputs)
+    }
+
     /// Equations `n`.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -8,11 +8,13 @@ mod curvature;
 mod linear;
 mod network;
 mod newton;
+mod ridge;
 mod step;
 
 pub use self::linear::{LinearFit, LinearModel, fit_linear};
 pub use self::network::train_loss;
 use self::newton::Problem;
+pub use self::ridge::loss_ridge_path;
 
 use crate::TrainError;
 

@@ -4,7 +4,8 @@
 //! `sum_i |f(x) - y_i|^2 = |sqrt(c) f(x) - sqrt(c) b|^2 + sum_i |y_i - b|^2`,
 //! and a network that is positively homogeneous in `x` has `sqrt(c) f(x) = f(sqrt(c) x)`. So one
 //! row `sqrt(c) x` with target `sqrt(c) b` keeps the least-squares problem; the last sum, which no
-//! model can touch, goes into the floor.
+//! model can touch, goes into the floor. Rows with weights `w_i` stand for `w_i` rows each: `c` becomes the
+//! sum of the weights, and means are weighted.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,9 +14,9 @@ use std::hash::{Hash, Hasher};
 /// Equations, one for each different input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
-    /// Inputs times the square root of their count: row-major, `equations x inputs`.
+    /// Inputs times the square root of their weight: row-major, `equations x inputs`.
     pub x: Vec<f64>,
-    /// Mean targets times the square root of their count: row-major, `equations x outputs`.
+    /// Mean targets times the square root of their weight: row-major, `equations x outputs`.
     pub y: Vec<f64>,
     /// `d`.
     pub inputs: usize,
@@ -23,8 +24,10 @@ pub struct Merged {
     pub outputs: usize,
     /// Rows in each equation.
     pub counts: Vec<usize>,
+    /// The weight of each equation: the sum of its rows' weights, their count without any.
+    pub weights: Vec<f64>,
     /// For each row the equation that it went into: the network's output for the row is the
-    /// equation's, divided by the square root of its count.
+    /// equation's, divided by the square root of its weight.
     pub equation_of: Vec<usize>,
     /// `|Y - group means| / |Y|` over all rows (Frobenius norms); 0 where `Y = 0`.
     pub floor: f64,
@@ -42,6 +45,20 @@ pub struct Contradiction {
 }
 
 impl Merged {
+    /// Each row of `x` and `y` as an equation of weight 1, merged with no other.
+    ///
+    /// # Panics
+    /// As [`merge`].
+    #[must_use]
+    pub fn apart(x: Vec<f64>, y: Vec<f64>, inputs: usize, outputs: usize) -> Self {
+        assert!(inputs > 0 && outputs > 0, "merge: {inputs} inputs and {outputs} outputs");
+        let n = x.len() / inputs;
+        assert_eq!((x.len(), y.len()), (n * inputs, n * outputs), "merge: {n} rows");
+        let (counts, weights, equation_of) = (vec![1; n], vec![1.0; n], (0..n).collect());
+        let (floor, contradictions) = (0.0, Vec::new());
+        Self { x, y, inputs, outputs, counts, weights, equation_of, floor, contradictions }
+    }
+
     /// Number of equations.
     #[must_use]
     pub fn equations(&self) -> usize {
@@ -73,17 +90,47 @@ impl Merged {
 /// assert_eq!(merged.floor, (2.0 / 31.0_f64).sqrt());
 /// ```
 #[must_use]
-pub fn merge(mut x: Vec<f64>, y: &[f64], inputs: usize, outputs: usize) -> Merged {
+pub fn merge(x: Vec<f64>, y: &[f64], inputs: usize, outputs: usize) -> Merged {
+    merge_by(x, y, &|_| 1.0, inputs, outputs)
+}
+
+/// As [`merge`], for rows with weights: n positive finite numbers.
+///
+/// # Panics
+/// Also if there are not as many weights as rows, or one is not such a number.
+#[must_use]
+pub fn merge_weighted(
+    x: Vec<f64>,
+    y: &[f64],
+    weights: &[f64],
+    inputs: usize,
+    outputs: usize,
+) -> Merged {
+    assert_eq!(weights.len() * inputs, x.len(), "merge: {} weights", weights.len());
+    let fine = |w: &f64| *w > 0.0 && w.is_finite();
+    assert!(weights.iter().all(fine), "merge: weights are positive and finite");
+    merge_by(x, y, &|row| weights[row], inputs, outputs)
+}
+
+fn merge_by(
+    mut x: Vec<f64>,
+    y: &[f64],
+    weight_of: &dyn Fn(usize) -> f64,
+    inputs: usize,
+    outputs: usize,
+) -> Merged {
     assert!(inputs > 0 && outputs > 0, "merge: {inputs} inputs and {outputs} outputs");
     let n = x.len() / inputs;
     assert_eq!((x.len(), y.len()), (n * inputs, n * outputs), "merge: {n} rows");
 
     let (equation_of, first) = groups(&x, inputs);
     let mut counts = vec![0_usize; first.len()];
-    for &equation in &equation_of {
+    let mut weights = vec![0.0; first.len()];
+    for (row, &equation) in equation_of.iter().enumerate() {
         counts[equation] += 1;
+        weights[equation] += weight_of(row);
     }
-    let (mean, deviation) = means(y, outputs, &equation_of, &first, &counts);
+    let (mean, deviation) = means(y, outputs, &equation_of, &first, (weight_of, &weights));
 
     for (equation, &row) in first.iter().enumerate() {
         // An equation never stands behind its first row, so nothing is overwritten unread.
@@ -92,13 +139,15 @@ pub fn merge(mut x: Vec<f64>, y: &[f64], inputs: usize, outputs: usize) -> Merge
     x.truncate(first.len() * inputs);
     x.shrink_to_fit();
     let mut merged_y = mean;
-    for (equation, &count) in counts.iter().enumerate() {
-        let weight = (count as f64).sqrt();
+    for (equation, weight) in weights.iter().enumerate() {
+        let weight = weight.sqrt();
         x[equation * inputs..][..inputs].iter_mut().for_each(|x| *x *= weight);
         merged_y[equation * outputs..][..outputs].iter_mut().for_each(|y| *y *= weight);
     }
 
-    let norm = y.iter().map(|y| y * y).sum::<f64>().sqrt();
+    let rows = y.chunks_exact(outputs).enumerate();
+    let squares = rows.map(|(row, y)| weight_of(row) * y.iter().map(|y| y * y).sum::<f64>());
+    let norm = squares.sum::<f64>().sqrt();
     let lost = deviation.iter().sum::<f64>().sqrt();
     Merged {
         x,
@@ -108,6 +157,7 @@ pub fn merge(mut x: Vec<f64>, y: &[f64], inputs: usize, outputs: usize) -> Merge
         floor: if lost > 0.0 { lost / norm } else { 0.0 },
         contradictions: contradictions(&equation_of, &deviation),
         counts,
+        weights,
         equation_of,
     }
 }
@@ -153,7 +203,7 @@ fn groups(x: &[f64], inputs: usize) -> (Vec<usize>, Vec<usize>) {
     (equation_of, first)
 }
 
-/// For each equation its mean target and the sum of squares of what its rows differ from it.
+/// For each equation its mean target and the weighted sum of squares of what its rows differ from it.
 ///
 /// Means are taken from the first row on, so rows that agree have their own target as mean,
 /// to the last bit.
@@ -162,27 +212,27 @@ fn means(
     outputs: usize,
     equation_of: &[usize],
     first: &[usize],
-    counts: &[usize],
+    (weight_of, weights): (&dyn Fn(usize) -> f64, &[f64]),
 ) -> (Vec<f64>, Vec<f64>) {
     let mut mean = vec![0.0; first.len() * outputs];
-    for (y_row, &equation) in y.chunks_exact(outputs).zip(equation_of) {
+    for (row, (y_row, &equation)) in y.chunks_exact(outputs).zip(equation_of).enumerate() {
         let from = &y[first[equation] * outputs..][..outputs];
         let sums = &mut mean[equation * outputs..][..outputs];
         for ((sum, y), from) in sums.iter_mut().zip(y_row).zip(from) {
-            *sum += y - from;
+            *sum += weight_of(row) * (y - from);
         }
     }
     for (equation, sums) in mean.chunks_exact_mut(outputs).enumerate() {
         let from = &y[first[equation] * outputs..][..outputs];
         for (sum, from) in sums.iter_mut().zip(from) {
-            *sum = from + *sum / counts[equation] as f64;
+            *sum = from + *sum / weights[equation];
         }
     }
     let mut deviation = vec![0.0; first.len()];
-    for (y_row, &equation) in y.chunks_exact(outputs).zip(equation_of) {
+    for (row, (y_row, &equation)) in y.chunks_exact(outputs).zip(equation_of).enumerate() {
         let mean = &mean[equation * outputs..][..outputs];
-        deviation[equation] +=
-            y_row.iter().zip(mean).map(|(y, mean)| (y - mean) * (y - mean)).sum::<f64>();
+        let squares = y_row.iter().zip(mean).map(|(y, mean)| (y - mean) * (y - mean));
+        deviation[equation] += weight_of(row) * squares.sum::<f64>();
     }
     (mean, deviation)
 }

@@ -27,20 +27,34 @@ pub enum MetricForm {
     Plain,
     /// The diagonal of the average gradient outer product: a weight for each input.
     Diagonal,
+    /// Halfway between the identity and all of it: the inputs are mapped by the fourth root.
+    Damped,
     /// All of it.
     Full,
 }
 
 impl MetricForm {
-    /// `plain`, `diagonal` or `full`.
+    /// `plain`, `diagonal`, `damped` or `full`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Diagonal => "diagonal",
+            Self::Damped => "damped",
             Self::Full => "full",
         }
     }
+}
+
+/// What metrics are chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Judge {
+    /// [`MetricRound::error`].
+    SquaredError,
+    /// [`MetricRound::wrong`], for one-hot targets, less any number for each class; the other where that does not
+    /// tell two metrics apart.
+    Misclassified,
 }
 
 /// A linear map of inputs that keeps their lengths: `x -> |x| M x / |M x|`.
@@ -65,6 +79,8 @@ impl Metric {
     /// `None` if they are not so many, not finite, or the bias is not positive.
     #[must_use]
     pub fn from_parts(form: MetricForm, p: usize, map: Vec<f64>, bias: f64) -> Option<Self> {
+        // A damped map is a matrix like any other.
+        let form = if form == MetricForm::Damped { MetricForm::Full } else { form };
         let len = if form == MetricForm::Full { p.checked_mul(p)? } else { p };
         let fits = map.len() == len && map.iter().all(|m| m.is_finite());
         (fits && bias > 0.0 && bias.is_finite()).then_some(Self { form, map, bias })
@@ -80,7 +96,7 @@ impl Metric {
     #[must_use]
     pub fn inputs(&self) -> usize {
         match self.form {
-            MetricForm::Full => self.map.len().isqrt(),
+            MetricForm::Full | MetricForm::Damped => self.map.len().isqrt(),
             MetricForm::Plain | MetricForm::Diagonal => self.map.len(),
         }
     }
@@ -108,7 +124,7 @@ impl Metric {
         for row in x.chunks_exact_mut(p + 1) {
             let before = length(row);
             match self.form {
-                MetricForm::Full => {
+                MetricForm::Full | MetricForm::Damped => {
                     for (to, m) in mapped.iter_mut().zip(self.map.chunks_exact(p.max(1))) {
                         *to = m.iter().zip(&*row).map(|(m, x)| m * x).sum();
                     }
@@ -130,7 +146,9 @@ impl Metric {
     fn matrix(&self) -> Mat<f64> {
         let p = self.inputs();
         match self.form {
-            MetricForm::Full => MatRef::from_row_major_slice(&self.map, p, p).to_owned(),
+            MetricForm::Full | MetricForm::Damped => {
+                MatRef::from_row_major_slice(&self.map, p, p).to_owned()
+            }
             MetricForm::Plain | MetricForm::Diagonal => {
                 Mat::from_fn(p, p, |a, b| if a == b { self.map[a] } else { 0.0 })
             }
@@ -156,6 +174,9 @@ pub struct MetricRound {
     /// The root of the sum of squared residuals of examples that were left out, relative to `|y|`: on either
     /// half of the equations, with the metric learned from the other.
     pub error: f64,
+    /// The part of those examples whose largest output is not that of their class, if targets are one-hot; else
+    /// of no meaning.
+    pub wrong: f64,
 }
 
 /// A metric, and those that it was chosen from.

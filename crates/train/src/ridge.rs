@@ -11,6 +11,8 @@
 //! Several outputs share `G`, the block that each of them has; what they have in common across outputs is
 //! left out, as it is in the preconditioners.
 
+mod path;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use nearlin_dense::{SymmetricEigen, fixed_par, mirror_lower};
@@ -18,6 +20,7 @@ use nearlin_krylov::{LinOp, Tridiagonal, lanczos};
 use nearlin_relu::{Init, Jacobian, PackedMask, Signs, gram};
 use nearlin_sketch::random_signs;
 
+pub use self::path::{Criterion, RidgePath, RidgePoint};
 use crate::dual::Dual;
 use crate::options::Options;
 use crate::vector::norm;
@@ -45,77 +48,8 @@ const PROBES: usize = 4;
 /// Outputs up to which each is followed; of more, as many combinations with random signs.
 const OUTPUTS: usize = 2;
 
-/// Errors that differ by less, relative to the least, count as equal: far below what they are uncertain by,
-/// which is some `1 / sqrt(2 n)`.
-const EQUAL: f64 = 1e-3;
-
 /// Relative change in the last quarter of the steps beyond which a ridge is left out of the path.
 const SETTLED: f64 = 0.01;
-
-/// How ridges were judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Criterion {
-    /// The exact leave-one-out residual.
-    LeaveOneOut,
-    /// Generalised cross-validation with an estimated trace.
-    GeneralisedCrossValidation,
-}
-
-impl Criterion {
-    /// The name in reports: `leave-one-out` or `generalised-cross-validation`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LeaveOneOut => "leave-one-out",
-            Self::GeneralisedCrossValidation => "generalised-cross-validation",
-        }
-    }
-}
-
-/// A ridge and what was found for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct RidgePoint {
-    /// `mu`.
-    pub ridge: f64,
-    /// The root of the sum of squared residuals of examples that were left out, relative to `|y|`.
-    pub error: f64,
-    /// `trace(G (G + mu I)^-1)`, for each output the number of parameters that the data determine.
-    pub effective_parameters: f64,
-}
-
-/// Ridges from the smallest to the largest, and the best of them.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct RidgePath {
-    /// How they were judged.
-    pub criterion: Criterion,
-    /// Each ridge, smallest first.
-    pub points: Vec<RidgePoint>,
-    /// The index of the best: the largest ridge whose error is within 0.1% of the least.
-    pub best: usize,
-    /// Equations that they were judged by.
-    pub rows: usize,
-}
-
-impl RidgePath {
-    /// The best ridge.
-    #[must_use]
-    pub fn ridge(&self) -> f64 {
-        self.points[self.best].ridge
-    }
-
-    fn new(criterion: Criterion, points: Vec<RidgePoint>, rows: usize) -> Self {
-        let least = points.iter().map(|point| point.error).fold(f64::INFINITY, f64::min);
-        let good = |point: &RidgePoint| point.error <= (1.0 + EQUAL) * least;
-        let best = points.iter().rposition(good).unwrap_or(0);
-        Self { criterion, points, best, rows }
-    }
-}
 
 /// Judges ridges for the network that `options` describe, at its initial weights.
 ///

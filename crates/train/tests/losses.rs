@@ -8,8 +8,8 @@ use core::ops::ControlFlow;
 use common::noise;
 use faer::{Mat, Par};
 use nearlin::{
-    Ending, Equations, Event, LinearFit, LinearModel, Loss, Network, Options, Scale, Signs,
-    TrainError, fit_linear, left_out, train, train_loss,
+    Criterion, Ending, Equations, Event, LinearFit, LinearModel, Loss, Network, Options, Scale,
+    Signs, TrainError, fit_linear, left_out, loss_ridge_path, train, train_loss,
 };
 use proptest::prelude::*;
 
@@ -264,5 +264,31 @@ fn leaving_out_is_leaving_out() {
             }
         }
         assert!(off.sqrt() <= slack * size.sqrt(), "{k} outputs: {:e}", (off / size).sqrt());
+    }
+}
+
+/// Every fifth equation is held out, each ridge is judged by its loss there, and the best is the least of them.
+#[test]
+fn held_out_loss_is_the_loss_held_out() {
+    let (loss, weights) = (Loss::Huber { delta: 0.5 }, vec![2.0; 60]);
+    let all = equations(60, 1);
+    let options = Options::default().width(256).ridge(0.1).scale(Scale::Fixed(1e5));
+    let path = loss_ridge_path(&all, loss, Some(&weights), &options).unwrap();
+    assert_eq!((path.criterion, path.rows), (Criterion::HeldOut, 12));
+    assert!(path.points.windows(2).all(|pair| pair[0].ridge < pair[1].ridge));
+    let least = path.points.iter().map(|point| point.error).fold(f64::INFINITY, f64::min);
+    assert!(path.points[path.best].error <= 1.001 * least);
+    let (held, kept): (Vec<usize>, Vec<usize>) = (0..60).partition(|i| i % 5 == 4);
+    let (held, kept) = (all.subset(&held).unwrap(), all.subset(&kept).unwrap());
+    for point in [&path.points[0], &path.points[path.points.len() - 1]] {
+        let options = options.ridge(point.ridge).tolerance(1e-6);
+        let run = train_loss(&kept, loss, Some(&weights[..48]), &options, &mut silent()).unwrap();
+        let told = run.network.forward(held.x(), Par::Seq).unwrap().outputs;
+        let sum = |f: &dyn Fn(usize) -> f64| -> f64 {
+            (0..12).map(|i| loss.value(&[f(i)], &[held.y()[i]])).sum()
+        };
+        let error = sum(&|i| told[i]) / sum(&|_| 0.0);
+        // The path's fits end at a relative gradient of 1e-3.
+        assert!((point.error - error).abs() <= 0.01 * error, "{point:?} {error}");
     }
 }

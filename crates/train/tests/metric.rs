@@ -5,7 +5,7 @@ mod common;
 
 use common::{noise, norm};
 use faer::Par;
-use nearlin::{Equations, Metric, MetricForm, learn_metric};
+use nearlin::{Equations, Judge, Metric, MetricForm, learn_metric};
 use proptest::prelude::*;
 
 const FORMS: [MetricForm; 2] = [MetricForm::Diagonal, MetricForm::Full];
@@ -57,12 +57,14 @@ fn a_base_is_taken_where_it_helps() {
         Metric::from_parts(MetricForm::Diagonal, 8, map, 1.0).unwrap()
     };
     let bases = [base(0.1, 1.1), base(1.9, 0.3)];
-    let choice = learn_metric(&equations, &bases, &[], Par::rayon(0)).unwrap();
+    let choice = learn_metric(&equations, &bases, &[], Judge::SquaredError, Par::rayon(0)).unwrap();
     assert_eq!((choice.rounds.len(), choice.best), (3, 2), "{:?}", choice.rounds);
     assert_eq!((choice.metric.form(), choice.metric.map()), (MetricForm::Diagonal, bases[1].map()));
-    let plain = learn_metric(&equations, &bases[..1], &[], Par::rayon(0)).unwrap();
+    let plain =
+        learn_metric(&equations, &bases[..1], &[], Judge::SquaredError, Par::rayon(0)).unwrap();
     assert_eq!((plain.best, plain.metric.form()), (0, MetricForm::Plain));
-    let learned = learn_metric(&equations, &bases, &FORMS, Par::rayon(0)).unwrap();
+    let learned =
+        learn_metric(&equations, &bases, &FORMS, Judge::SquaredError, Par::rayon(0)).unwrap();
     assert!(learned.rounds[learned.best].error <= choice.rounds[2].error);
 }
 
@@ -72,13 +74,20 @@ fn a_base_is_taken_where_it_helps() {
 fn directions_that_matter_are_found() {
     let axis = equations(300, 6, 3, |s| (2.0 * s[2]).sin());
     for forms in [&FORMS[..1], &FORMS[1..], &FORMS[..]] {
-        let choice = learn_metric(&axis, &[], forms, Par::rayon(0)).unwrap();
+        let choice = learn_metric(&axis, &[], forms, Judge::SquaredError, Par::rayon(0)).unwrap();
         assert!(choice.importances[2] > 0.9, "{:?}", choice.importances);
         assert!((choice.importances.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!(choice.rounds[choice.best].error < 0.5 * choice.rounds[0].error);
     }
     let across = |s: &[f64]| (s[0] + s[1] - s[2] + s[3] - s[4] - s[5]).sin();
-    let choice = learn_metric(&equations(300, 6, 3, across), &[], &FORMS, Par::rayon(0)).unwrap();
+    let choice = learn_metric(
+        &equations(300, 6, 3, across),
+        &[],
+        &FORMS,
+        Judge::SquaredError,
+        Par::rayon(0),
+    )
+    .unwrap();
     assert_eq!(choice.metric.form(), MetricForm::Full);
     assert!(choice.rounds[choice.best].error < 0.5 * choice.rounds[0].error);
 }
@@ -87,7 +96,7 @@ fn directions_that_matter_are_found() {
 #[test]
 fn importances_are_of_gradients() {
     let axis = equations(300, 6, 3, |s| s[2]);
-    let choice = learn_metric(&axis, &[], &[], Par::Seq).unwrap();
+    let choice = learn_metric(&axis, &[], &[], Judge::SquaredError, Par::Seq).unwrap();
     assert_eq!(choice.metric.form(), MetricForm::Plain);
     assert!(choice.importances[2] > 0.8, "{:?}", choice.importances);
 }
@@ -95,11 +104,15 @@ fn importances_are_of_gradients() {
 /// Noise alone teaches nothing, and neither does a constant.
 #[test]
 fn nothing_is_learned_from_nothing() {
-    let choice = learn_metric(&equations(200, 4, 1, |_| 0.0), &[], &FORMS, Par::Seq).unwrap();
+    let choice =
+        learn_metric(&equations(200, 4, 1, |_| 0.0), &[], &FORMS, Judge::SquaredError, Par::Seq)
+            .unwrap();
     assert_eq!(choice.metric.form(), MetricForm::Plain);
     assert_eq!(choice.importances, [0.0; 4]);
     assert_eq!(choice.rounds[choice.best].error, 0.0);
-    let tiny = learn_metric(&equations(2, 1, 1, |s| s[0]), &[], &FORMS, Par::Seq).unwrap();
+    let tiny =
+        learn_metric(&equations(2, 1, 1, |s| s[0]), &[], &FORMS, Judge::SquaredError, Par::Seq)
+            .unwrap();
     assert!(tiny.rounds.iter().all(|round| round.error.is_finite()));
     assert_eq!(tiny.rows, 2);
 }
@@ -108,8 +121,11 @@ fn nothing_is_learned_from_nothing() {
 #[test]
 fn threads_change_nothing() {
     let equations = equations(400, 4, 2, |s| s[0] * s[1]);
-    let one = learn_metric(&equations, &[], &FORMS, Par::Seq).unwrap();
-    assert_eq!(one, learn_metric(&equations, &[], &FORMS, Par::rayon(0)).unwrap());
+    let one = learn_metric(&equations, &[], &FORMS, Judge::SquaredError, Par::Seq).unwrap();
+    assert_eq!(
+        one,
+        learn_metric(&equations, &[], &FORMS, Judge::SquaredError, Par::rayon(0)).unwrap()
+    );
     assert_eq!(one.rows, 400);
 }
 

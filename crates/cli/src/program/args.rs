@@ -2,14 +2,17 @@
 
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use nearlin::{MetricForm, Options, Precision, Scale, Signs, SolverKind};
+use nearlin::{MetricForm, Options, Precision, Scale, Signs};
 
+pub(super) use self::values::{Choice, LossChoice};
+use self::values::{
+    SolverChoice, at_least_one, at_least_two, checked, loss, ridge, scale, solvers, tolerance,
+};
 use crate::table;
 
 const EXAMPLES: &str = "\
@@ -27,6 +30,7 @@ const FIT_EXAMPLES: &str = "\
 Examples:
   nearlin fit diabetes.csv --target target --model m.safetensors --report run.json --plot run.svg
   nearlin fit digits.csv.gz --target digit --task classification --train-rows 1000
+  nearlin fit diamonds.csv --target log_price --loss quantile:0.9 --model upper.safetensors
   nearlin fit diamonds.csv --target log_price --rows 4000 --width 8192 --ridge 0 --tol 1e-10
   nearlin fit diamonds.csv --target log_price --solver tensor-srht --precision f32 --threads 8
   nearlin fit diamonds.csv --target log_price --checkpoint run.checkpoint --resume";
@@ -77,6 +81,21 @@ pub(super) struct FitArgs {
     /// What kind of answer is wanted; auto is regression if and only if every target is a number.
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) task: TaskChoice,
+
+    /// What is minimised: squared errors (of one-hot targets for classes); cross-entropy for
+    /// probabilities of classes; huber:DELTA, which is linear for residuals beyond DELTA, in the target's
+    /// units; quantile:LEVEL for that quantile of the target.
+    #[arg(long, value_name = "LOSS", default_value = "squared", value_parser = loss)]
+    pub(super) loss: LossChoice,
+
+    /// Column with a positive weight for each row; it is no input. Errors in the report count rows once
+    /// [default: each row weighs the same].
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) weights: Option<String>,
+
+    /// Weights of the classes: balanced gives each class the same weight in all.
+    #[arg(long, value_enum, default_value = "none")]
+    pub(super) class_weights: ClassWeights,
 
     /// Neurons, a positive even number.
     #[arg(long, value_name = "M", default_value = "4096", allow_hyphen_values = true)]
@@ -237,7 +256,13 @@ pub(super) enum TaskChoice {
     Classification,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ClassWeights {
+    None,
+    Balanced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PrecisionChoice {
     F64,
     F32,
@@ -255,15 +280,17 @@ pub(super) enum MetricChoice {
     Auto,
     None,
     Diagonal,
+    Damped,
     Full,
 }
 
 impl MetricChoice {
     fn forms(self) -> Option<&'static [MetricForm]> {
         match self {
-            Self::Auto => Some(&[MetricForm::Diagonal, MetricForm::Full]),
+            Self::Auto => Some(&[MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full]),
             Self::None => None,
             Self::Diagonal => Some(&[MetricForm::Diagonal]),
+            Self::Damped => Some(&[MetricForm::Damped]),
             Self::Full => Some(&[MetricForm::Full]),
         }
     }
@@ -276,13 +303,6 @@ const LEAST_GAIN: f64 = 1e-3;
 /// There, what the linear model may miss of the first step: the ridge and the metric were judged by the linear
 /// model, so the network must be near it.
 const FIRST_ETA: f64 = 0.02;
-
-/// `None` leaves the choice to the planner.
-pub(super) type SolverChoice = Choice<SolverKind>;
-
-/// A named value or `auto`. (Clap reads meaning into an `Option`.)
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Choice<T>(pub(super) Option<T>);
 
 impl FitArgs {
     /// The library's options, with the library's default for a ridge that is still to be chosen. Call
@@ -329,6 +349,9 @@ impl FitArgs {
                 TaskChoice::Regression => Some(table::Task::Regression),
                 TaskChoice::Classification => Some(table::Task::Classification),
             },
+            balanced: self.class_weights == ClassWeights::Balanced,
+            merges: self.loss == LossChoice::Squared,
+            logits: self.loss == LossChoice::CrossEntropy,
             rows: self.rows,
             holdout: self
                 .train_rows
@@ -336,50 +359,4 @@ impl FitArgs {
             seed: self.seed,
         }
     }
-}
-
-/// Parses a value and checks its range; clap's message names option and value.
-fn checked<T: FromStr>(text: &str, expected: &str, fine: impl Fn(&T) -> bool) -> Result<T, String> {
-    text.trim().parse().ok().filter(fine).ok_or_else(|| format!("expected {expected}"))
-}
-
-fn positive(text: &str, expected: &str) -> Result<f64, String> {
-    checked(text, expected, |x: &f64| x.is_finite() && *x > 0.0)
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    checked(text, "a whole number, at least 1", |&n: &usize| n >= 1)
-}
-
-fn at_least_two(text: &str) -> Result<usize, String> {
-    checked(text, "a whole number, at least 2", |&n: &usize| n >= 2)
-}
-
-fn scale(text: &str) -> Result<Scale, String> {
-    match text {
-        "auto" => Ok(Scale::Auto),
-        _ => positive(text, "auto or a positive finite number").map(Scale::Fixed),
-    }
-}
-
-fn ridge(text: &str) -> Result<Choice<f64>, String> {
-    if text == "auto" {
-        return Ok(Choice(None));
-    }
-    let expected = "auto or a finite number, at least 0";
-    let mu = checked(text, expected, |mu: &f64| mu.is_finite() && *mu >= 0.0)?;
-    Ok(Choice(Some(mu + 0.0))) // no -0 in reports
-}
-
-fn tolerance(text: &str) -> Result<Choice<f64>, String> {
-    match text {
-        "auto" => Ok(Choice(None)),
-        _ => positive(text, "auto or a positive finite number").map(|tol| Choice(Some(tol))),
-    }
-}
-
-fn solvers() -> impl TypedValueParser<Value = SolverChoice> {
-    let names = SolverKind::ALL.map(SolverKind::name);
-    PossibleValuesParser::new(std::iter::once("auto").chain(names))
-        .map(|name| Choice(name.parse().ok()))
 }

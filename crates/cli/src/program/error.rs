@@ -63,6 +63,18 @@ pub(super) enum ProgramError {
         /// The task that the option is for.
         expected: &'static str,
     },
+    /// Options that do not go together.
+    #[error("`{option}` is {found}, expected {expected} with `--loss {loss}`")]
+    Loss {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+        /// The loss.
+        loss: String,
+    },
     /// A checkpoint that cannot be used.
     #[error("`--checkpoint`: {0}")]
     Checkpoint(#[from] CheckpointError),
@@ -117,6 +129,7 @@ impl ProgramError {
             | Self::TooLarge { .. }
             | Self::NoMetric
             | Self::Checkpoint(_)
+            | Self::Loss { .. }
             | Self::Sureness { .. } => 2,
             Self::Train(error) => match error {
                 TrainError::Option { .. }

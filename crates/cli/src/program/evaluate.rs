@@ -1,7 +1,7 @@
 //! Errors of a trained network in the user's units.
 
 use faer::{MatRef, Par};
-use nearlin::{LeftOut, Network, TrainError, left_out};
+use nearlin::{LeftOut, Loss, Network, TrainError, left_out};
 
 use super::setup::Setup;
 use crate::calibration::Calibration;
@@ -22,6 +22,8 @@ pub(super) struct Errors {
     pub(super) r2: Option<f64>,
     /// Part of the rows whose highest score is their class's; `None` for regression.
     pub(super) accuracy: Option<f64>,
+    /// Mean Huber or quantile loss, the former in the target's units squared; `None` for other losses.
+    pub(super) loss: Option<f64>,
     /// Mean of `-ln p` over rows whose class was trained on; `None` for regression, or where no
     /// probabilities were calibrated.
     pub(super) log_loss: Option<f64>,
@@ -71,16 +73,21 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
     let train = decoded(training_outputs(setup, network)?);
     let test = decoded(outputs(network, &problem.test_x)?);
     let held = held(setup, network)?.map(|outputs| decoded(by_row(setup, &outputs)));
-    let calibration = held.as_ref().map(|outputs| calibration(outputs, &problem.train.truth));
-    let of = |part: &Part, outputs: &[f64]| {
-        (!part.rows.is_empty()).then(|| errors(part, outputs, calibration.as_ref()))
+    let calibration = match &held {
+        _ if target.has_logits() => Some(Calibration::Sharpness(1.0)),
+        held => held.as_ref().map(|outputs| calibration(outputs, &problem.train.truth)),
     };
+    let errors = |part: &Part, outputs: &[f64]| {
+        let found = errors(part, outputs, calibration.as_ref(), target.has_logits());
+        Errors { loss: setup.mean_loss(part, outputs), ..found }
+    };
+    let of = |part: &Part, outputs: &[f64]| (!part.rows.is_empty()).then(|| errors(part, outputs));
     let judged = match &held {
         _ if !problem.test.rows.is_empty() => Some((&problem.test, &test)),
         held => held.as_ref().map(|held| (&problem.train, held)),
     };
     Ok(Scores {
-        train: errors(&problem.train, &train, calibration.as_ref()),
+        train: errors(&problem.train, &train),
         test: of(&problem.test, &test),
         left_out: held.as_ref().and_then(|held| of(&problem.train, held)),
         confusion: judged.and_then(|(part, outputs)| confusion(&part.truth, outputs)),
@@ -91,7 +98,7 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
 /// Outputs for equations that were left out, where the ridge lets them be told.
 fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError> {
     let ridge = setup.options.ridge;
-    if ridge == 0.0 {
+    if ridge == 0.0 || setup.loss.is_some() {
         return Ok(None);
     }
     match left_out(&setup.equations, network, ridge, setup.effective(), Par::rayon(0)) {
@@ -143,18 +150,18 @@ fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainE
 fn by_row(setup: &Setup, by_equation: &[f64]) -> Vec<f64> {
     let (merged, k) = (&setup.problem.equations, setup.equations.outputs());
     let rows = merged.equation_of.iter().flat_map(|&equation| {
-        let weight = (merged.counts[equation] as f64).sqrt();
+        let weight = merged.weights[equation].sqrt();
         by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
     });
     rows.collect()
 }
 
-fn errors(part: &Part, outputs: &[f64], calibration: Option<&Calibration>) -> Errors {
+fn errors(part: &Part, outputs: &[f64], calibration: Option<&Calibration>, logits: bool) -> Errors {
     match &part.truth {
         Truth::Numbers(numbers) => {
             let errors: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
             let rmse = root_mean_square(&errors);
-            Errors { rmse, r2: r2(rmse, numbers), accuracy: None, log_loss: None }
+            Errors { rmse, r2: r2(rmse, numbers), accuracy: None, loss: None, log_loss: None }
         }
         Truth::Labels(labels) => {
             let k = outputs.len() / labels.len();
@@ -166,11 +173,14 @@ fn errors(part: &Part, outputs: &[f64], calibration: Option<&Calibration>) -> Er
             let accuracy = Some(right.count() as f64 / labels.len() as f64);
             let mut off = outputs.to_vec();
             for (scores, label) in off.chunks_exact_mut(k).zip(labels) {
+                if logits {
+                    Loss::Softmax.mean(scores);
+                }
                 if let Some(label) = label {
                     scores[*label as usize] -= 1.0;
                 }
             }
-            Errors { rmse: root_mean_square(&off), r2: None, accuracy, log_loss }
+            Errors { rmse: root_mean_square(&off), r2: None, accuracy, loss: None, log_loss }
         }
     }
 }

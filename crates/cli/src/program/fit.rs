@@ -14,7 +14,7 @@ use super::progress::Watch;
 use super::report::Report;
 use super::setup::{Setup, within};
 use super::summary::{self, Summary};
-use super::{memory, say, show};
+use super::{loss, memory, say, show};
 use crate::model::Model;
 use crate::plot::{Chart, LossPoint, importance_chart, loss_curve, ridge_curve};
 
@@ -35,9 +35,10 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     }
     let options = setup.training();
     let mut watch = Watch::new(args.quiet, options.tolerance);
-    let run = match store {
-        Some(store) => store.train(args, &setup, &mut watch),
-        None => train(&setup.equations, &options, &mut watch).map_err(Into::into),
+    let run = match (setup.loss, store) {
+        (Some(loss), _) => loss::train(&setup, loss, &mut watch),
+        (None, Some(store)) => store.train(args, &setup, &mut watch),
+        (None, None) => train(&setup.equations, &options, &mut watch).map_err(Into::into),
     };
     let times = watch.finish();
     let run = run?;

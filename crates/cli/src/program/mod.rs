@@ -10,6 +10,7 @@ mod error;
 mod evaluate;
 mod files;
 mod fit;
+mod loss;
 mod memory;
 mod plan;
 mod predict;

@@ -11,6 +11,7 @@ use super::evaluate::Scores;
 use super::progress::StepTime;
 use super::setup::Setup;
 use crate::output::{self, OutputError};
+use crate::table::Task;
 
 /// A number that is written only if it is one: a NaN or an infinity is a bug, and JSON would make
 /// it a null.
@@ -82,6 +83,8 @@ struct MetricRound {
     round: usize,
     ridge: Finite,
     error: Finite,
+    /// Null for regression.
+    wrong: Option<Finite>,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,11 +96,13 @@ struct Importance {
 impl Metric {
     fn of(setup: &Setup) -> Option<Self> {
         let choice = setup.metric.as_ref()?;
+        let task = setup.problem.target.task();
         let round = |round: &nearlin::MetricRound| MetricRound {
             form: round.form.name(),
             round: round.round,
             ridge: Finite(round.ridge),
             error: Finite(round.error),
+            wrong: (task == Task::Classification).then_some(Finite(round.wrong)),
         };
         let importances = setup.importances().into_iter();
         Some(Self {

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use nearlin::{
-    Equations, Metric, MetricChoice, MetricForm, Options, Plan, RidgePath, Shape, learn_metric,
-    plan, ridge_path,
+    Equations, Judge, Loss, Metric, MetricChoice, MetricForm, Options, Plan, RidgePath, Shape,
+    learn_metric, loss_ridge_path, plan, ridge_path,
 };
 
 use super::args::FitArgs;
 use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
-use super::{memory, say, words};
-use crate::table::{Encoder, Problem, Table, Warning};
+use super::{loss, memory, say, words};
+use crate::table::{Encoder, Part, Problem, Table, Task, Truth, Warning};
 
 /// A run that needs more than this many times the machine's memory is refused.
 const MEMORY_MARGIN: f64 = 1.5;
@@ -29,6 +29,8 @@ pub(super) struct Setup {
     pub(super) equations: Equations,
     /// Their digest before they were put into a metric.
     pub(super) digest: u64,
+    /// What is minimised; `None` for squared errors.
+    pub(super) loss: Option<Loss>,
     /// How.
     pub(super) options: Options,
     /// What was found about the inputs, if that was looked at; the equations are in its metric.
@@ -76,9 +78,13 @@ impl Setup {
         if args.importance_plot.is_some() && args.metric_forms().is_none() {
             return Err(ProgramError::NoMetric);
         }
-        let table = Table::read(Path::new(&args.data))?;
+        let mut table = Table::read(Path::new(&args.data))?;
+        if let Some(column) = &args.weights {
+            table.weigh_by(column)?;
+        }
         let mut problem = Problem::prepare(&table, &args.table_options())?;
         drop(table);
+        let loss = loss::loss(args, &problem.target)?;
 
         let merged = &mut problem.equations;
         let (inputs, outputs, floor) = (merged.inputs, merged.outputs, merged.floor);
@@ -95,7 +101,11 @@ impl Setup {
                     say(&"learning which inputs matter");
                 }
                 let bases: Vec<Metric> = own_units(&problem.encoder).into_iter().collect();
-                Some(learn_metric(&equations, &bases, forms, options.par)?)
+                let judge = match problem.target.task() {
+                    Task::Regression => Judge::SquaredError,
+                    Task::Classification => Judge::Misclassified,
+                };
+                Some(learn_metric(&equations, &bases, forms, judge, options.par)?)
             }
         };
         let equations = match &metric {
@@ -114,6 +124,7 @@ impl Setup {
             problem,
             equations,
             digest,
+            loss,
             options,
             metric,
             ridge_path: None,
@@ -139,6 +150,14 @@ impl Setup {
         known: Option<RidgePath>,
     ) -> Result<(), ProgramError> {
         let path = known.map_or_else(|| ridge_path(&self.equations, &self.options), Ok)?;
+        let path = match self.loss {
+            None => path,
+            // In the units of the loss, from where squared errors end.
+            Some(loss) => {
+                let options = self.options.ridge(path.ridge());
+                loss_ridge_path(&self.equations, loss, self.problem.weights.as_deref(), &options)?
+            }
+        };
         if choose {
             self.options = self.options.ridge(path.ridge());
             self.plan = plan(&Shape::new(&self.equations, &self.options), &self.options);
@@ -166,6 +185,20 @@ impl Setup {
 
     fn held(&self) -> f64 {
         self.held_bytes as f64
+    }
+
+    /// The mean loss of predictions in the target's units, where it is one of numbers.
+    pub(super) fn mean_loss(&self, part: &Part, predicted: &[f64]) -> Option<f64> {
+        let spread = self.problem.target.spread()?;
+        let loss = match self.loss? {
+            Loss::Huber { delta } => Loss::Huber { delta: delta * spread },
+            // Without the envelope.
+            Loss::Pinball { level, .. } => Loss::Pinball { level, width: f64::MIN_POSITIVE },
+            _ => return None,
+        };
+        let Truth::Numbers(numbers) = &part.truth else { return None };
+        let losses = predicted.iter().zip(numbers).map(|(&f, &y)| loss.value(&[f], &[y]));
+        Some(losses.sum::<f64>() / numbers.len() as f64)
     }
 
     /// The options of the training: the solver that was announced is the one that runs.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nearlin::{Contradiction, MetricForm, Run, Scale, StepReport};
+use nearlin::{Contradiction, Criterion, MetricForm, Run, Scale, StepReport};
 
 use super::args::FitArgs;
 use super::evaluate::{Errors, Scores};
@@ -72,6 +72,9 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
     if let Some(text) = metric(setup) {
         line("metric", text);
         line("", importances(setup));
+    }
+    if setup.loss.is_some() {
+        line("loss", args.loss.name());
     }
     line("ridge", ridge(args, setup));
     line("solver", setup.plan.reason.clone());
@@ -217,6 +220,9 @@ impl Summary<'_> {
         if let Some(r2) = errors.r2 {
             let _ = write!(out, ", R2 {}", figure(r2));
         }
+        if let Some(loss) = errors.loss {
+            let _ = write!(out, ", mean {} loss {}", self.args.loss.name(), figure(loss));
+        }
         if let Some(accuracy) = errors.accuracy {
             let _ = write!(out, ", accuracy {:.2}%", 100.0 * accuracy);
         }
@@ -322,11 +328,13 @@ fn metric(setup: &Setup) -> Option<String> {
         0 => best.form.name().to_owned(),
         round => format!("{} after {}", best.form.name(), counted(round, "round")),
     };
+    let [told, plainly] = [best, first].map(|round| match setup.problem.target.task() {
+        Task::Regression => format!("relative error {}", figure(round.error)),
+        Task::Classification => format!("{:.2}% wrong", 100.0 * round.wrong),
+    });
     Some(format!(
-        "{form}{bias}, learned from {}: relative error {} across halves, {} for inputs as they are",
+        "{form}{bias}, learned from {}: {told} across halves, {plainly} for inputs as they are",
         counted(choice.rows, "equation"),
-        figure(best.error),
-        figure(first.error),
     ))
 }
 
@@ -352,12 +360,17 @@ fn ridge(args: &FitArgs, setup: &Setup) -> String {
         (some, all) if some < all => format!(" on {some} of {all} equations"),
         _ => String::new(),
     };
+    let (measure, effective) = match path.criterion {
+        Criterion::HeldOut => ("loss", String::new()),
+        _ => {
+            let effective = figure(best.effective_parameters);
+            ("error", format!(", {effective} effective parameters for an output"))
+        }
+    };
     format!(
-        "{ridge}, by {}{part}: relative error {} ({least}, {most}), {} effective parameters for an \
-         output{edge}",
+        "{ridge}, by {}{part}: relative {measure} {} ({least}, {most}){effective}{edge}",
         path.criterion.name(),
         figure(best.error),
-        figure(best.effective_parameters),
     )
 }
 

@@ -15,6 +15,8 @@ use super::read;
 pub struct Table {
     pub(super) columns: Vec<Column>,
     pub(super) lines: Vec<u64>,
+    /// What rows weigh.
+    pub(super) weights: Option<Column>,
 }
 
 impl Table {
@@ -41,6 +43,17 @@ impl Table {
     /// As [`read`](Self::read).
     pub fn read_where(path: &Path, keep: impl Fn(&str) -> bool) -> Result<Self, TableError> {
         read::read(path, &keep)
+    }
+
+    /// Takes the column called `name` out of the others: from now on it is the rows' weights.
+    ///
+    /// # Errors
+    /// [`TableError::NoColumn`].
+    pub fn weigh_by(&mut self, name: &str) -> Result<(), TableError> {
+        self.find(name)?;
+        let at = self.columns.iter().position(|column| column.name == name);
+        self.weights = at.map(|at| self.columns.remove(at));
+        Ok(())
     }
 
     /// Number of rows, the header not counted.

@@ -103,6 +103,16 @@ pub enum TableError {
         /// Name of the column.
         column: String,
     },
+    /// A row's weight.
+    #[error("line {line}, column `{column}`: found `{text}`, expected a positive weight")]
+    Weight {
+        /// Line that the row starts on.
+        line: u64,
+        /// The column of weights.
+        column: String,
+        /// Start of the cell.
+        text: String,
+    },
     /// The encoded table does not fit in memory.
     #[error("{rows} rows of {inputs} inputs do not fit in memory; is a column an identifier?")]
     TooLarge {

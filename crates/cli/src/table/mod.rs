@@ -17,6 +17,7 @@ mod split;
 mod standard;
 mod target;
 mod warning;
+mod weights;
 
 #[cfg(test)]
 mod tests;

@@ -6,21 +6,44 @@ use super::error::TableError;
 use super::split::{Holdout, split};
 use super::target::{Target, Task, Truth};
 use super::warning::Warning;
-use nearlin::{Contradiction, Merged, merge};
+use super::weights::weights;
+use nearlin::{Contradiction, Merged, merge, merge_weighted};
 
 /// What is asked of a table.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Name of the target's column.
     pub target: String,
     /// Default: [`Task::auto`].
     pub task: Option<Task>,
+    /// Whether each class weighs the same in all. Default no.
+    pub balanced: bool,
+    /// Whether rows with equal inputs become one equation, as squared errors allow; else each row is an
+    /// equation with its weight beside it. Default yes.
+    pub merges: bool,
+    /// Whether classes have logits in place of scores. Default no.
+    pub logits: bool,
     /// How many of the shuffled rows to keep. Default all.
     pub rows: Option<usize>,
     /// How the rows that are kept are divided. Default a fifth for testing.
     pub holdout: Holdout,
     /// Seed of the shuffle. Default 0.
     pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            target: String::new(),
+            task: None,
+            balanced: false,
+            merges: true,
+            logits: false,
+            rows: None,
+            holdout: Holdout::default(),
+            seed: 0,
+        }
+    }
 }
 
 /// A table ready for training.
@@ -32,6 +55,8 @@ pub struct Problem {
     pub target: Target,
     /// The training rows as equations.
     pub equations: Merged,
+    /// Weights of the equations, where they are not in the equations; `None` for ones.
+    pub weights: Option<Vec<f64>>,
     /// The training rows, in the order of [`Merged::equation_of`].
     pub train: Part,
     /// The test rows.
@@ -92,7 +117,10 @@ impl Problem {
         let (rows, keep) = (table.rows(), options.rows);
         let parts = split(rows, codes.as_deref(), keep, options.holdout, options.seed)?;
 
-        let target = Target::fit(table, &options.target, task, &parts.train)?;
+        let mut target = Target::fit(table, &options.target, task, &parts.train)?;
+        if options.logits {
+            target = target.with_logits()?;
+        }
         let (encoder, mut warnings) = Encoder::fit(table, &options.target, &parts.train);
         let train = Part::new(table, &target, parts.train)?;
         let test = Part::new(table, &target, parts.test)?;
@@ -103,7 +131,13 @@ impl Problem {
 
         let encoded = encoder.encode(table, &train.rows)?;
         let y = target.encode(&train.truth);
-        let equations = merge(encoded.x, &y, encoded.inputs, target.outputs());
+        let weights = weights(table, options, &train)?;
+        let (inputs, outputs) = (encoded.inputs, target.outputs());
+        let equations = match &weights {
+            _ if !options.merges => Merged::apart(encoded.x, y, inputs, outputs),
+            None => merge(encoded.x, &y, inputs, outputs),
+            Some(weights) => merge_weighted(encoded.x, &y, weights, inputs, outputs),
+        };
         let encoded = encoder.encode(table, &test.rows)?;
         warnings.extend(encoded.warnings);
         Ok(Self {
@@ -115,6 +149,7 @@ impl Problem {
             encoder,
             target,
             equations,
+            weights: weights.filter(|_| !options.merges),
             train,
             test,
             warnings,

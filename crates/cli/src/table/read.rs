@@ -77,7 +77,7 @@ pub(super) fn parse(
         return Err(TableError::HeaderOnly { path: path.to_owned() });
     }
     lines.shrink_to_fit();
-    Ok(Table { columns: header.into_columns(), lines })
+    Ok(Table { columns: header.into_columns(), lines, weights: None })
 }
 
 /// The header's columns, `None` where a column is not kept.

@@ -57,6 +57,12 @@ pub enum TargetCode {
         /// Each class's part of the training rows, the column's mean.
         centre: Vec<f64>,
     },
+    /// One column a class: 1 for the row's own class, 0 for others. Outputs are logits: a softmax makes
+    /// probabilities of them.
+    Logits {
+        /// The classes, as above.
+        classes: Vec<String>,
+    },
 }
 
 /// Targets as the user gave them.
@@ -100,7 +106,7 @@ impl Target {
     pub fn task(&self) -> Task {
         match self.code {
             TargetCode::Regression(_) => Task::Regression,
-            TargetCode::Classification { .. } => Task::Classification,
+            TargetCode::Classification { .. } | TargetCode::Logits { .. } => Task::Classification,
         }
     }
 
@@ -115,8 +121,42 @@ impl Target {
     pub fn classes(&self) -> Option<&[String]> {
         match &self.code {
             TargetCode::Regression(_) => None,
-            TargetCode::Classification { classes, .. } => Some(classes),
+            TargetCode::Classification { classes, .. } | TargetCode::Logits { classes } => {
+                Some(classes)
+            }
         }
+    }
+
+    /// This target of classes with logits for outputs.
+    ///
+    /// # Errors
+    /// [`TableError::BadOption`] for a target of numbers.
+    pub fn with_logits(self) -> Result<Self, TableError> {
+        match self.code {
+            TargetCode::Classification { classes, .. } | TargetCode::Logits { classes } => {
+                Ok(Self { code: TargetCode::Logits { classes }, ..self })
+            }
+            TargetCode::Regression(_) => Err(TableError::BadOption {
+                option: "--loss",
+                value: "cross-entropy".into(),
+                expected: "squared, huber:DELTA or quantile:LEVEL for a target of numbers".into(),
+            }),
+        }
+    }
+
+    /// The standard deviation of the numbers that were fitted; `None` for classes.
+    #[must_use]
+    pub fn spread(&self) -> Option<f64> {
+        match &self.code {
+            TargetCode::Regression(standard) => Some(standard.spread()),
+            _ => None,
+        }
+    }
+
+    /// Whether outputs are logits.
+    #[must_use]
+    pub fn has_logits(&self) -> bool {
+        matches!(self.code, TargetCode::Logits { .. })
     }
 
     /// The targets of `rows` as the user gave them.
@@ -155,12 +195,21 @@ impl Target {
                 }
                 y
             }
+            (TargetCode::Logits { classes }, Truth::Labels(labels)) => {
+                let mut y = vec![0.0; labels.len() * classes.len()];
+                for (y, label) in y.chunks_exact_mut(classes.len()).zip(labels) {
+                    if let Some(label) = label {
+                        y[*label as usize] = 1.0;
+                    }
+                }
+                y
+            }
             _ => panic!("{} targets expected", self.task().name()),
         }
     }
 
     /// One row of outputs in the user's terms, in place: the number itself, or for each class
-    /// its score, which is near 1 for a class that fits and near 0 for one that does not.
+    /// its score, which is near 1 for a class that fits and near 0 for one that does not, or its logit.
     ///
     /// # Panics
     /// If `outputs` does not have `K` entries.
@@ -171,6 +220,7 @@ impl Target {
             TargetCode::Classification { centre, .. } => {
                 outputs.iter_mut().zip(centre).for_each(|(f, mean)| *f += mean);
             }
+            TargetCode::Logits { .. } => {}
         }
     }
 
@@ -179,17 +229,21 @@ impl Target {
         let code = match &self.code {
             TargetCode::Regression(standard) => standard.is_valid(),
             TargetCode::Classification { classes, centre } => {
-                let mut names: Vec<&String> = classes.iter().collect();
-                names.sort_unstable();
-                classes.len() >= 2
+                are_classes(classes)
                     && centre.len() == classes.len()
                     && centre.iter().all(|&part| part > 0.0 && part < 1.0)
-                    && names.windows(2).all(|pair| pair[0] < pair[1])
-                    && !names[0].is_empty()
             }
+            TargetCode::Logits { classes } => are_classes(classes),
         };
         code && !self.column.is_empty()
     }
+}
+
+/// Whether these are names of two classes at least, each of them once.
+fn are_classes(classes: &[String]) -> bool {
+    let mut names: Vec<&String> = classes.iter().collect();
+    names.sort_unstable();
+    names.len() >= 2 && names.windows(2).all(|pair| pair[0] < pair[1]) && !names[0].is_empty()
 }
 
 /// Index of the largest score, the first of them on a tie.

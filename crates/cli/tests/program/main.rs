@@ -4,6 +4,7 @@
 
 mod errors;
 mod help;
+mod losses;
 mod outputs;
 mod plan;
 mod predict;

@@ -50,7 +50,7 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
         MODEL,
         "metric",
         if metric.is_null() { "" } else { "form bias rows rounds" },
-        &repeated("form round ridge error", length("rounds")),
+        &repeated("form round ridge error wrong", length("rounds")),
         if metric.is_null() { "" } else { "importances" },
         &repeated("column part", length("importances")),
         "ridge_path",

@@ -37,10 +37,18 @@ pub(super) struct Mapped<'a> {
     par: Par,
 }
 
+/// How good a fit is, by leave-one-out.
+#[derive(Clone, Copy)]
+pub(super) struct Score {
+    /// The root of the sum of squares, relative to `|y|`.
+    pub(super) error: f64,
+    /// Examples that are misclassified if targets are one-hot, by their weights.
+    pub(super) wrong: f64,
+}
+
 /// A fit with one ridge.
 pub(super) struct Fit {
-    /// Leave-one-out, relative to `|y|`.
-    pub(super) error: f64,
+    pub(super) score: Score,
     /// `(K + mu I)^-1 y`, n x K.
     multipliers: Mat<f64>,
 }
@@ -128,10 +136,26 @@ impl Mapped<'_> {
         let diagonal = factor.inverse_diagonal(self.par);
         let mut multipliers = MatRef::from_row_major_slice(&self.of.y, n, k).to_owned();
         factor.solve_in_place(multipliers.as_mut(), self.par);
-        let squares = (0..k).flat_map(|c| (0..n).map(move |i| (i, c)));
-        let sum: f64 = squares.map(|(i, c)| (multipliers[(i, c)] / diagonal[i]).powi(2)).sum();
+        let (mut sum, mut wrong) = (0.0, 0.0);
+        for i in 0..n {
+            let left_out: Vec<f64> = (0..k).map(|c| multipliers[(i, c)] / diagonal[i]).collect();
+            sum += left_out.iter().map(|r| r * r).sum::<f64>();
+            if self.misclassified(i, &left_out) {
+                wrong += self.lengths[i] * self.lengths[i];
+            }
+        }
         let size = norm(&self.of.y);
-        Ok(Some(Fit { error: if size > 0.0 { sum.sqrt() / size } else { 0.0 }, multipliers }))
+        let error = if size > 0.0 { sum.sqrt() / size } else { 0.0 };
+        Ok(Some(Fit { score: Score { error, wrong }, multipliers }))
+    }
+
+    /// Whether example `i` with the residuals `y - f` is taken for another class than its own. With targets
+    /// `w (e_class - centre)` for the length `w` of the input, `f / w + centre = e_class - residual / w`.
+    fn misclassified(&self, i: usize, residuals: &[f64]) -> bool {
+        let k = residuals.len();
+        let class = largest(&self.of.y[i * k..(i + 1) * k]);
+        let (own, others) = (self.lengths[i] - residuals[class], residuals.iter().enumerate());
+        others.filter(|&(c, _)| c != class).any(|(_, residual)| -residual >= own)
     }
 
     /// The mean over the examples and the sum over the outputs of `grad f(s) grad f(s)^T`, p x p, where `s` are
@@ -178,6 +202,11 @@ impl Mapped<'_> {
         let half = product(map.as_ref().transpose(), outer.as_ref(), self.par);
         product(half.as_ref(), map.as_ref(), self.par)
     }
+}
+
+/// The index of the largest, 0 of none.
+fn largest(x: &[f64]) -> usize {
+    (0..x.len()).fold(0, |best, at| if x[at] > x[best] { at } else { best })
 }
 
 /// The derivative of `t common(t)`, without its pole at 1, where it meets a vector of length 0.
@@ -326,7 +355,7 @@ mod tests {
                 }
             }
             let error = sum.sqrt() / norm(&case.sample.y);
-            prop_assert!((fit.error - error).abs() <= 1e-9 * error, "{} {error}", fit.error);
+            prop_assert!((fit.score.error - error).abs() <= 1e-9 * error, "{} {error}", fit.score.error);
         }
     }
 }

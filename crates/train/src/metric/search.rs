@@ -5,8 +5,8 @@ use core::ops::RangeInclusive;
 use faer::{Mat, Par};
 use nearlin_dense::SymmetricEigen;
 
-use super::fit::{Fit, Mapped, Sample};
-use super::{Metric, MetricChoice, MetricForm, MetricRound};
+use super::fit::{Fit, Mapped, Sample, Score};
+use super::{Judge, Metric, MetricChoice, MetricForm, MetricRound};
 use crate::ridge::{product, three_digits};
 use crate::vector::norm;
 use crate::{Equations, TrainError};
@@ -25,6 +25,10 @@ const PATIENCE: usize = 2;
 
 /// What a metric must gain on a simpler one, relative to its error.
 const GAIN: f64 = 0.01;
+
+/// What it must gain in misclassified examples, in roots of their number: as much as the number itself is uncertain
+/// by, and more than most differences of two metrics, which agree on most examples.
+const FEWER: f64 = 1.0;
 
 /// Most inputs for which the full matrix is tried.
 const FULL: usize = 2048;
@@ -55,7 +59,7 @@ const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 /// # Examples
 /// ```
 /// use faer::Par;
-/// use nearlin::{Equations, MetricForm, learn_metric};
+/// use nearlin::{Equations, Judge, MetricForm, learn_metric};
 ///
 /// // A wave along the first of four inputs.
 /// let noise = |i: usize| 2.0 * ((i as f64 * 12.9898).sin() * 43758.5453).rem_euclid(1.0) - 1.0;
@@ -67,7 +71,8 @@ const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 ///     s.iter().copied().chain([1.0]).map(move |s| s / length).collect::<Vec<_>>()
 /// }).collect();
 /// let equations = Equations::new(x, y, 5, 1)?;
-/// let choice = learn_metric(&equations, &[], &[MetricForm::Diagonal, MetricForm::Full], Par::rayon(0))?;
+/// let forms = [MetricForm::Diagonal, MetricForm::Full];
+/// let choice = learn_metric(&equations, &[], &forms, Judge::SquaredError, Par::rayon(0))?;
 /// assert!(choice.rounds[choice.best].error < choice.rounds[0].error / 2.0);
 /// assert!(choice.importances[0] > 0.9);
 /// # Ok::<(), nearlin::TrainError>(())
@@ -76,13 +81,15 @@ pub fn learn_metric(
     equations: &Equations,
     bases: &[Metric],
     forms: &[MetricForm],
+    judge: Judge,
     par: Par,
 ) -> Result<MetricChoice, TrainError> {
     let some = equations.spread(SAMPLE);
     let sample = Sample::new(&some, par);
     let (rows, p) = (sample.rows(), sample.inputs - 1);
     let plain = sample.attempt(Metric::plain(p), Start::Anywhere)?;
-    let mut rounds = vec![plain.round(0, plain.fit.error)];
+    let weight: f64 = sample.weight();
+    let mut rounds = vec![plain.round(0, plain.fit.score, weight)];
     let (mut best, mut base) = (0, None);
     if p > 1 && rows >= FEWEST {
         let halves = [sample.part(0, 2), sample.part(1, 2)];
@@ -93,20 +100,21 @@ pub fn learn_metric(
             ])
         };
         let mut first = both(&Metric::plain(p), Start::Near(plain.ridge))?;
-        rounds[0].error = together(&halves, [first[0].fit.error, first[1].fit.error]);
+        rounds[0] = plain.round(0, together(&halves, [&first[0], &first[1]]), weight);
         for metric in bases {
             let tried = both(metric, Start::Anywhere)?;
-            let error = together(&halves, [tried[0].fit.error, tried[1].fit.error]);
+            let score = together(&halves, [&tried[0], &tried[1]]);
             let ridge = (tried[0].ridge * tried[1].ridge).sqrt();
-            rounds.push(MetricRound { form: metric.form, round: 0, ridge, error });
-            if simplest(&rounds) + 1 == rounds.len() {
+            rounds.push(MetricRound { ridge, ..tried[0].round(0, score, weight) });
+            if simplest(judge, &rounds, weight) + 1 == rounds.len() {
                 (best, base, first) = (rounds.len() - 1, Some(metric), tried);
             }
         }
         for &form in forms {
-            if form == MetricForm::Diagonal || form == MetricForm::Full && p <= FULL {
-                rounds.extend(cross_fitted(form, &halves, &first, rounds[best].error)?);
-                best = simplest(&rounds);
+            if form == MetricForm::Diagonal || form != MetricForm::Plain && p <= FULL {
+                let found = cross_fitted(form, judge, &halves, &first, rounds[best])?;
+                rounds.extend(found);
+                best = simplest(judge, &rounds, weight);
             }
         }
     }
@@ -118,7 +126,7 @@ pub fn learn_metric(
         let Some(metric) = found.root(rounds[best].form)? else { break };
         found = sample.attempt(metric, Start::Near(found.ridge))?;
     }
-    let found = with_best_bias(&sample, found)?;
+    let found = with_best_bias(&sample, judge, found)?;
     let (ridge, metric) = (found.ridge, found.mapped.metric().clone());
     let outer = found.mapped.gradients(&found.fit);
     let squares: Vec<f64> = (0..p).map(|q| outer[(q, q)].max(0.0)).collect();
@@ -127,60 +135,93 @@ pub fn learn_metric(
     Ok(MetricChoice { metric, importances, ridge, rounds, best, rows })
 }
 
-/// The first of all whose error none beats by much.
-fn simplest(rounds: &[MetricRound]) -> usize {
+/// The first of all that none beats by much.
+fn simplest(judge: Judge, rounds: &[MetricRound], weight: f64) -> usize {
     let mut best = 0;
     for (at, round) in rounds.iter().enumerate() {
-        if round.error < (1.0 - GAIN) * rounds[best].error {
+        if judge.prefers(round.score(weight), rounds[best].score(weight)) {
             best = at;
         }
     }
     best
 }
 
-/// Rounds of one form, learned from each half and judged on the other, until they no longer gain on the least error
-/// of simpler forms, `start`, or on their own.
+impl Judge {
+    /// Whether a score is better than another by more than chance.
+    fn prefers(self, score: Score, other: Score) -> bool {
+        let closer = score.error < (1.0 - GAIN) * other.error;
+        match self {
+            Self::SquaredError => closer,
+            Self::Misclassified => {
+                score.wrong < other.wrong - FEWER * other.wrong.sqrt()
+                    || score.wrong <= other.wrong && closer
+            }
+        }
+    }
+}
+
+impl MetricRound {
+    /// For examples of that weight in all.
+    fn score(&self, weight: f64) -> Score {
+        Score { error: self.error, wrong: self.wrong * weight }
+    }
+}
+
+/// Rounds of one form, learned from each half and judged on the other, until they no longer gain on the best of the
+/// simpler forms, `start`, or on their own.
 fn cross_fitted(
     form: MetricForm,
+    judge: Judge,
     halves: &[Sample; 2],
     plain: &[Attempt<'_>; 2],
-    start: f64,
+    start: MetricRound,
 ) -> Result<Vec<MetricRound>, TrainError> {
+    let weight = halves[0].weight() + halves[1].weight();
     let mut learned: [Option<Attempt<'_>>; 2] = [None, None];
     let mut judged = [plain[1].ridge, plain[0].ridge];
-    let (mut rounds, mut least, mut idle) = (Vec::<MetricRound>::new(), start, 0);
+    let (mut rounds, mut best, mut idle) = (Vec::<MetricRound>::new(), start, 0);
     for round in 1..=ROUNDS {
-        let mut errors = [0.0; 2];
+        let mut others = Vec::with_capacity(2);
         for half in 0..2 {
             let last = learned[half].as_ref().unwrap_or(&plain[half]);
             let Some(metric) = last.root(form)? else { return Ok(rounds) };
             let other = halves[1 - half].attempt(metric.clone(), Start::Near(judged[half]))?;
-            (errors[half], judged[half]) = (other.fit.error, other.ridge);
+            judged[half] = other.ridge;
+            others.push(other);
             let next = halves[half].attempt(metric, Start::Near(last.ridge))?;
             learned[half] = Some(next);
         }
-        // Errors of the other halves.
-        let error = together(halves, [errors[1], errors[0]]);
+        let score = together(halves, [&others[1], &others[0]]);
         let ridge = (judged[0] * judged[1]).sqrt();
-        rounds.push(MetricRound { form, round, ridge, error });
-        idle = if error < (1.0 - GAIN) * least { 0 } else { idle + 1 };
+        let found = MetricRound { form, round, ridge, ..others[0].round(round, score, weight) };
+        rounds.push(found);
+        if judge.prefers(found.score(weight), best.score(weight)) {
+            (best, idle) = (found, 0);
+        } else {
+            idle += 1;
+        }
         if idle >= PATIENCE {
             break;
         }
-        least = least.min(error);
     }
     Ok(rounds)
 }
 
-/// The relative error on both halves from that on each.
-fn together(halves: &[Sample; 2], errors: [f64; 2]) -> f64 {
+/// The score on both halves from that on each.
+fn together(halves: &[Sample; 2], on: [&Attempt<'_>; 2]) -> Score {
     let sizes = [norm(&halves[0].y), norm(&halves[1].y)];
     let size = sizes[0].hypot(sizes[1]);
-    if size > 0.0 { (errors[0] * sizes[0]).hypot(errors[1] * sizes[1]) / size } else { 0.0 }
+    let [a, b] = on.map(|attempt| attempt.fit.score);
+    let error = (a.error * sizes[0]).hypot(b.error * sizes[1]);
+    Score { error: if size > 0.0 { error / size } else { 0.0 }, wrong: a.wrong + b.wrong }
 }
 
 /// The metric with the bias whose leave-one-out error is least, from its own on, by factors of two.
-fn with_best_bias<'a>(sample: &'a Sample, found: Attempt<'a>) -> Result<Attempt<'a>, TrainError> {
+fn with_best_bias<'a>(
+    sample: &'a Sample,
+    judge: Judge,
+    found: Attempt<'a>,
+) -> Result<Attempt<'a>, TrainError> {
     let mut best = found;
     for factor in [0.5, 2.0] {
         let mut gained = false;
@@ -191,7 +232,7 @@ fn with_best_bias<'a>(sample: &'a Sample, found: Attempt<'a>) -> Result<Attempt<
             }
             let metric = Metric { bias, ..best.mapped.metric().clone() };
             let next = sample.attempt(metric, Start::Near(best.ridge))?;
-            if next.fit.error >= (1.0 - GAIN) * best.fit.error {
+            if !judge.prefers(next.fit.score, best.fit.score) {
                 break;
             }
             (best, gained) = (next, true);
@@ -227,6 +268,11 @@ impl Sample {
         Ok(Attempt { mapped, ridge, fit })
     }
 
+    /// Of all examples.
+    fn weight(&self) -> f64 {
+        self.x.iter().map(|x| x * x).sum()
+    }
+
     /// Every `count`-th example, from `first` on.
     fn part(&self, first: usize, count: usize) -> Self {
         let every = |rows: &[f64], width: usize| -> Vec<f64> {
@@ -239,8 +285,9 @@ impl Sample {
 }
 
 impl Attempt<'_> {
-    fn round(&self, round: usize, error: f64) -> MetricRound {
-        MetricRound { form: self.mapped.metric().form, round, ridge: self.ridge, error }
+    fn round(&self, round: usize, Score { error, wrong }: Score, weight: f64) -> MetricRound {
+        let (form, wrong) = (self.mapped.metric().form, wrong / weight);
+        MetricRound { form, round, ridge: self.ridge, error, wrong }
     }
 
     /// The square root of the fit's average gradient outer product, scaled to the trace `p` of the plain
@@ -259,18 +306,23 @@ fn root(form: MetricForm, of: &Mapped<'_>, fit: &Fit) -> Result<Option<Metric>, 
         return Ok(None);
     }
     let scale = p as f64 / trace;
-    let map = if form == MetricForm::Full {
+    let map = if matches!(form, MetricForm::Full | MetricForm::Damped) {
         let eigen = SymmetricEigen::decompose(outer.as_ref(), of.par())?;
         let vectors = eigen.vectors();
-        let roots = eigen.values().iter().map(|s| (scale * s.max(0.0)).sqrt());
-        let roots: Vec<f64> = roots.collect();
+        let mut squares: Vec<f64> = eigen.values().iter().map(|s| scale * s.max(0.0)).collect();
+        if form == MetricForm::Damped {
+            squares.iter_mut().for_each(|s| *s = s.sqrt());
+            let sum: f64 = squares.iter().sum();
+            squares.iter_mut().for_each(|s| *s *= p as f64 / sum);
+        }
+        let roots: Vec<f64> = squares.iter().map(|s| s.sqrt()).collect();
         let scaled = Mat::from_fn(p, p, |i, j| vectors[(i, j)] * roots[j]);
         let map = product(scaled.as_ref(), vectors.transpose(), of.par());
         (0..p * p).map(|at| map[(at / p, at % p)]).collect()
     } else {
         (0..p).map(|q| (scale * outer[(q, q)].max(0.0)).sqrt()).collect()
     };
-    Ok(Some(Metric { form, map, bias: of.metric().bias }))
+    Ok(Metric::from_parts(form, p, map, of.metric().bias))
 }
 
 /// The ridge of least error, to a quarter of a decade, and its fit.
@@ -297,7 +349,7 @@ fn best_ridge(mapped: &Mapped<'_>, start: Start) -> Result<(f64, Fit), TrainErro
             let mut moved = false;
             while (LEAST..=MOST).contains(&(at + direction)) {
                 match mapped.fit(ridge(at + direction))? {
-                    Some(fit) if fit.error < best.error => {
+                    Some(fit) if fit.score.error < best.score.error => {
                         (at, best, moved) = (at + direction, fit, true);
                     }
                     _ => break,

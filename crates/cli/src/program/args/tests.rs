@@ -2,6 +2,8 @@
 
 use clap::CommandFactory;
 
+use nearlin::SolverKind;
+
 use super::*;
 
 fn fit(options: &[&str]) -> Result<FitArgs, clap::Error> {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::U;
 use crate::table::{Contradiction, merge};
+use nearlin::merge_weighted;
 
 #[test]
 fn rows_that_differ_stay_as_they_are() {
@@ -111,5 +112,33 @@ proptest! {
             merged.equation_of[i] == merged.equation_of[j] && y[2 * i..][..2] != y[2 * j..][..2]
         });
         prop_assert_eq!(named, (0..n).filter(|&i| differs(i)).count());
+    }
+}
+
+proptest! {
+    /// Whole weights are repetitions, and weights that are all the same scale every equation alike.
+    #[test]
+    fn weights_are_repetitions(
+        rows in prop::collection::vec((0u8..3, -2i8..3, 1usize..4), 1..30), scale in 0.1..10.0f64,
+    ) {
+        let x: Vec<f64> = rows.iter().map(|row| 0.5 + f64::from(row.0)).collect();
+        let y: Vec<f64> = rows.iter().map(|row| f64::from(row.1)).collect();
+        let weights: Vec<f64> = rows.iter().map(|row| row.2 as f64).collect();
+        let repeat = |v: &[f64]| -> Vec<f64> {
+            v.iter().zip(&rows).flat_map(|(&v, row)| std::iter::repeat_n(v, row.2)).collect()
+        };
+        let weighed = merge_weighted(x.clone(), &y, &weights, 1, 1);
+        let repeated = merge(repeat(&x), &repeat(&y), 1, 1);
+        // Sums of at most 90 numbers below 4: rounding is below 1e-12.
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-12);
+        prop_assert!(close(&weighed.x, &repeated.x) && close(&weighed.y, &repeated.y));
+        prop_assert_eq!(&weighed.weights, &repeated.weights);
+        prop_assert!((weighed.floor - repeated.floor).abs() <= 1e-12);
+
+        let same = vec![scale; rows.len()];
+        let (plain, scaled) = (merge(x.clone(), &y, 1, 1), merge_weighted(x, &y, &same, 1, 1));
+        let times: Vec<f64> = plain.x.iter().map(|x| scale.sqrt() * x).collect();
+        prop_assert!(close(&scaled.x, &times));
+        prop_assert!((plain.floor - scaled.floor).abs() <= 1e-12);
     }
 }
