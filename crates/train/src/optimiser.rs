@@ -7,6 +7,7 @@
 //! the same; the optimiser takes the smallest scale at which every step certifies.
 
 mod advance;
+mod line;
 mod pin;
 mod saved;
 mod search;

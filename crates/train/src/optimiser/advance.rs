@@ -2,6 +2,7 @@
 
 use nearlin_relu::PackedMask;
 
+use super::line::Line;
 use super::search::Failure;
 use super::{Hold, Optimiser, Pin, STOPPED, State, Verdict, ratio};
 use crate::TrainError;
@@ -18,7 +19,7 @@ const UNTOLD: f64 = 0.25;
 /// A step that contracts less than this asks for a larger scale.
 const CONTRACTION: f64 = 0.5;
 
-/// Halvings of a step that raises the objective, at a fixed scale.
+/// Halvings of a step that raises the objective at its best length, as only rounding lets it.
 const MAX_HALVINGS: usize = 12;
 
 /// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
@@ -109,9 +110,10 @@ impl<T: Element> Optimiser<'_, T> {
             if steps.is_empty() && self.first.is_none() {
                 self.first = Some((direction.clone(), shift));
             }
+            let end = (length == 1.0 && !trial.certified()).then(|| trial.next.mask().clone());
             // Where gains decide, a step need not contract, and one that gains nothing is the end.
             let by_gain = self.options.ridge > 0.0 && self.options.least_gain > 0.0;
-            if by_gain && !trial.lower && !steps.is_empty() {
+            if by_gain && !trial.lower && !steps.is_empty() && length < 1.0 {
                 let reason = "the next step would not lower the objective".to_owned();
                 return Ok(Verdict::End(Ending::Converged, reason));
             }
@@ -151,11 +153,28 @@ impl<T: Element> Optimiser<'_, T> {
                 };
                 return Ok(Verdict::Keep(Box::new((next, report))));
             }
-            length *= 0.5;
+            length *= match (&end, &direction.image) {
+                (Some(end), Some(image)) => {
+                    let line = Line {
+                        network: &state.network,
+                        x: self.equations.x(),
+                        residual: &state.residual,
+                        step: &direction.step,
+                        image,
+                        ends: [state.mask(), end],
+                        ridge: self.options.ridge,
+                    };
+                    // Where the whole step is best, only rounding kept it from being taken.
+                    Some(line.best()).filter(|&best| best < 1.0).unwrap_or(0.5)
+                }
+                _ => 0.5,
+            };
+            if length == 0.0 {
+                break;
+            }
         }
         let reason = format!(
-            "no step down to 2^-{MAX_HALVINGS} of the Gauss-Newton step lowers the objective \
-             (eta_inner {:.1e})",
+            "no part of the Gauss-Newton step lowers the objective (eta_inner {:.1e})",
             direction.eta_inner
         );
         Ok(Verdict::End(Ending::Stagnated, reason))
