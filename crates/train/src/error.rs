@@ -33,6 +33,62 @@ pub enum TrainError {
         /// Outputs `K`.
         outputs: usize,
     },
+    /// Inputs and targets are for different numbers of rows.
+    #[error("found {targets} rows of targets for {inputs} rows of inputs, expected as many")]
+    Rows {
+        /// Rows of inputs.
+        inputs: usize,
+        /// Rows of targets.
+        targets: usize,
+    },
+    /// There are too few rows to fit to.
+    #[error("found {rows} rows to fit to, expected at least two")]
+    FewRows {
+        /// Rows found.
+        rows: usize,
+    },
+    /// Rows to predict are not like those of the training.
+    #[error("rows to predict have {found} columns, expected {expected} as in the training")]
+    Columns {
+        /// Columns found.
+        found: usize,
+        /// Columns of the training rows.
+        expected: usize,
+    },
+    /// There is nothing to learn, as all targets are the same.
+    #[error(
+        "targets hold {value} in all {rows} rows of column {col}; expected two different numbers"
+    )]
+    ConstantTarget {
+        /// Column of the targets.
+        col: usize,
+        /// What it holds.
+        value: f64,
+        /// Rows.
+        rows: usize,
+    },
+    /// There is nothing to tell apart.
+    #[error("all {rows} rows are of one class, expected two at least")]
+    OneClass {
+        /// Rows.
+        rows: usize,
+    },
+    /// More numbers than there is memory for.
+    #[error("{rows} x {cols} {what} do not fit into memory")]
+    TooLarge {
+        /// The matrix.
+        what: &'static str,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        cols: usize,
+    },
+    /// A model is asked how sure it is and cannot tell.
+    #[error(
+        "no training rows were left out to tell how sure predictions are; \
+         expected a positive ridge and a fit that was not stopped"
+    )]
+    Unsure,
     /// An input or a target is NaN or infinite.
     #[error("{what} holds {value} at row {row}, column {col}; expected finite numbers")]
     NonFinite {
@@ -99,4 +155,8 @@ pub enum TrainError {
     /// The inner solver was called wrongly: an internal fault.
     #[error("inner solver: {0}")]
     Krylov(#[from] KrylovError),
+    /// What linfa says of a data set.
+    #[cfg(feature = "linfa")]
+    #[error("data set: {0}")]
+    Linfa(String),
 }

@@ -14,8 +14,10 @@ mod checkpoint;
 mod dual;
 mod equations;
 mod error;
+mod estimator;
 mod left_out;
 mod loss;
+mod matrix;
 mod merge;
 mod metric;
 mod observe;
@@ -26,6 +28,7 @@ mod primal;
 mod report;
 mod ridge;
 pub mod solver;
+mod standard;
 mod step;
 mod vector;
 
@@ -33,10 +36,18 @@ pub use checkpoint::{Checkpoint, Snapshot};
 pub use dual::{Factor, Preconditioner};
 pub use equations::Equations;
 pub use error::TrainError;
+pub use estimator::{
+    Classification, ClassificationLeftOut, ClassificationModel, Classifier, Estimator, FitReport,
+    MetricRule, Regression, RegressionLeftOut, RegressionModel, Regressor, Ridge,
+};
 pub use left_out::{LeftOut, left_out};
 pub use loss::{LinearFit, LinearModel, Loss, fit_linear, loss_ridge_path, train_loss};
 pub use merge::{Contradiction, Merged, merge, merge_weighted};
 pub use metric::{Judge, Metric, MetricChoice, MetricForm, MetricRound, learn_metric};
+pub use loss::{LinearFit, LinearModel, Loss, fit_linear, train_loss};
+pub use matrix::{Matrix, Rows};
+pub use merge::{Contradiction, Merged, merge};
+pub use metric::{Metric, MetricChoice, MetricForm, MetricRound, learn_metric};
 pub use observe::{Event, Observer, Phase};
 pub use optimiser::{chosen_solver, resume, train};
 pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
@@ -44,6 +55,7 @@ pub use plan::{Candidate, Plan, Shape, plan};
 pub use report::{Ending, Run, ScaleTrial, StepReport};
 pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};
 pub use solver::SolverKind;
+pub use standard::Standard;
 pub use vector::Element;
 
 pub use nearlin_relu::{Network, Signs};

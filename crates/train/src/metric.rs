@@ -86,6 +86,18 @@ impl Metric {
         (fits && bias > 0.0 && bias.is_finite()).then_some(Self { form, map, bias })
     }
 
+    /// The metric that takes inputs in their own units, where they may share them (pixels do): each is multiplied
+    /// by the spread that standardising divided it by, all together scaled so that the trace of the square stays.
+    /// `None` where the spreads are none, or their ratios no numbers.
+    #[must_use]
+    pub fn own_units(spreads: &[f64]) -> Option<Self> {
+        let largest = spreads.iter().copied().fold(0.0, f64::max);
+        let squares: f64 = spreads.iter().map(|s| (s / largest).powi(2)).sum();
+        let scale = (spreads.len() as f64 / squares).sqrt();
+        let map = spreads.iter().map(|s| scale * s / largest).collect();
+        Self::from_parts(MetricForm::Diagonal, spreads.len(), map, 1.0)
+    }
+
     /// What its square is.
     #[must_use]
     pub fn form(&self) -> MetricForm {

@@ -10,6 +10,10 @@ use crate::report::{ScaleTrial, StepReport};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Learning how inputs are weighted; only an [`Estimator`](crate::Estimator) does that.
+    Metric,
+    /// Judging ridges; only an [`Estimator`](crate::Estimator) does that.
+    Ridge,
     /// A forward pass: outputs and activation masks.
     Masks,
     /// Building the preconditioner: Gram matrix or sketch, and its factorisation.

@@ -157,6 +157,14 @@ impl Options {
         Self { first_eta, ..self }
     }
 
+    /// These options with the ends of a fit whose ridge and metric were judged by the linear model, as
+    /// [`ridge_path`](crate::ridge_path()) and [`learn_metric`](crate::learn_metric()) do: a `first_eta` of 0.02, so that
+    /// the network stays near that model, and a `least_gain` of 1e-3, as no prediction tells smaller steps.
+    #[must_use]
+    pub fn automatic(self) -> Self {
+        self.first_eta(0.02).least_gain(1e-3)
+    }
+
     /// These options with this budget of steps.
     #[must_use]
     pub fn max_steps(self, max_steps: usize) -> Self {

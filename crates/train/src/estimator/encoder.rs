@@ -1,0 +1,86 @@
+//! Rows of numbers as points of the unit sphere.
+//!
+//! Every column is standardised on the training rows; constant ones are dropped; what is left is divided by the
+//! square root of its number, a bias coordinate 1 is appended, and the row is normalised. So a row is
+//! `(z / sqrt(c), 1) / |..|` with `z` of mean 0 and variance 1 in each of `c` coordinates: its two parts weigh about the
+//! same on average.
+
+use crate::matrix::room;
+use crate::{Standard, TrainError};
+
+/// How rows become inputs of the network, fitted to training rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Encoder {
+    columns: usize,
+    /// The columns that vary.
+    kept: Vec<(usize, Standard)>,
+}
+
+impl Encoder {
+    /// An encoder for rows like `x : n x columns`, row-major.
+    pub(super) fn fit(x: &[f64], columns: usize) -> Self {
+        let column = |col: usize| x.iter().skip(col).step_by(columns).copied().collect::<Vec<_>>();
+        let standard = |col| Standard::fit(&column(col)).map(|standard| (col, standard));
+        Self { columns, kept: (0..columns).filter_map(standard).collect() }
+    }
+
+    /// Columns that rows have.
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// `d`, the bias included.
+    pub(super) fn inputs(&self) -> usize {
+        self.kept.len() + 1
+    }
+
+    /// The columns that are left out.
+    pub(super) fn constant(&self) -> Vec<usize> {
+        let kept = |col: &usize| self.kept.iter().any(|(at, _)| at == col);
+        (0..self.columns).filter(|col| !kept(col)).collect()
+    }
+
+    /// The spread of each coordinate but the bias, in the units of its column.
+    pub(super) fn spreads(&self) -> Vec<f64> {
+        let spread = |standard: &Standard| standard.invert(1.0) - standard.invert(0.0);
+        self.kept.iter().map(|(_, standard)| spread(standard)).collect()
+    }
+
+    /// Numbers of coordinates as numbers of columns, 0 for those that are left out.
+    pub(super) fn by_column(&self, coordinates: &[f64]) -> Vec<f64> {
+        let mut columns = vec![0.0; self.columns];
+        self.kept.iter().zip(coordinates).for_each(|(&(col, _), value)| columns[col] = *value);
+        columns
+    }
+
+    /// Encodes `x : n x columns`: `n x inputs`, row-major, each row of length 1.
+    ///
+    /// # Errors
+    /// [`TrainError::TooLarge`].
+    pub(super) fn encode(&self, x: &[f64]) -> Result<Vec<f64>, TrainError> {
+        let inputs = self.inputs();
+        let mut encoded = room("encoded inputs", x.len() / self.columns, inputs)?;
+        for row in x.chunks_exact(self.columns) {
+            encoded.extend(self.kept.iter().map(|(col, standard)| standard.apply(row[*col])));
+            encoded.push(1.0);
+        }
+        encoded.chunks_exact_mut(inputs).for_each(to_sphere);
+        Ok(encoded)
+    }
+}
+
+/// Turns `c` standardised values and a place for the bias into a unit vector.
+///
+/// No value is farther out than 1e150, so squares do not overflow, and the bias keeps the length from 0.
+fn to_sphere(row: &mut [f64]) {
+    let c = row.len() - 1;
+    let scale = (c as f64).sqrt();
+    for z in &mut row[..c] {
+        *z /= scale;
+    }
+    row[c] = 1.0;
+    let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
+    for z in row {
+        *z /= length;
+    }
+}
