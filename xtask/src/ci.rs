@@ -1,5 +1,5 @@
-//! `cargo xtask ci`: format, lints, tests, documentation, tidiness, instruction counts and another
-//! architecture, one after the other.
+//! `cargo xtask ci`: format, lints, tests, optional features, documentation, tidiness, instruction counts and
+//! another architecture, one after the other.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -26,6 +26,8 @@ enum Check {
     Clippy,
     /// The tests of the whole workspace pass.
     Tests,
+    /// The library compiles without its optional features, which the workspace's tests turn on.
+    Plain,
     /// The documentation builds without a warning.
     Docs,
     /// The rules of `cargo xtask tidy` hold.
@@ -49,6 +51,7 @@ impl Check {
                 Some(("clippy --release --workspace --all-targets -- -D warnings", None))
             }
             Self::Tests => Some(("test --release --workspace", None)),
+            Self::Plain => Some(("check --release --package nearlin", None)),
             Self::Docs => {
                 Some(("doc --no-deps --workspace", Some(("RUSTDOCFLAGS", "-D warnings"))))
             }
@@ -175,6 +178,8 @@ mod tests {
         assert!(clippy.ends_with("--workspace --all-targets -- -D warnings"), "{clippy}");
         let other = Check::Aarch64.command().unwrap().0;
         assert!(other.contains("--workspace") && other.ends_with(AARCH64), "{other}");
+        let plain = Check::Plain.command().unwrap().0;
+        assert!(plain.ends_with("--package nearlin"), "{plain}");
         let (docs, variable) = Check::Docs.command().unwrap();
         assert!(docs.contains("--workspace"), "{docs}");
         assert_eq!(variable, Some(("RUSTDOCFLAGS", "-D warnings")));
