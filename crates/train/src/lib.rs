@@ -5,6 +5,11 @@
 //! step: what the inner solver left (`eta_inner`) and what the linear model missed (`eta_lin`). The
 //! preconditioner is a matter of choice ([`SolverKind`]), the planner's by default ([`plan`]).
 //!
+//! [`Regressor`] and [`Classifier`] go all the way from a [`Matrix`] of inputs to a model that predicts, as the program
+//! `nearlin` does; their parts are there one by one.
+//!
+//! Features, none by default: `ndarray` for its arrays as matrices, `linfa` for its traits `Fit` and `Predict`.
+//!
 //! Source: van den Brand, Peng, Song and Weinstein, *Training (Overparametrized) Neural Networks in
 //! Near-Linear Time*, ITCS 2021.
 //!

@@ -71,22 +71,36 @@ proptest! {
         let model = fit.fit(arrays.as_slice(), targets.as_ref()).unwrap();
         prop_assert_eq!(&bits(&model.predict(upside_down.reverse_rows()).unwrap()), &predicted);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Any finite numbers give finite predictions, or an error.
     #[test]
     fn any_numbers_will_do(
-        x in prop::collection::vec([any::<f64>(), any::<f64>()], 0..12),
-        y in prop::collection::vec(any::<f64>(), 0..12),
+        x in prop::collection::vec([number(), number(), number()], 0..60),
+        y in prop::collection::vec(number(), 60),
+        ridge in prop::option::weighted(0.3, prop_oneof![Just(0.0), Just(1e-30), Just(1e30)]),
     ) {
-        let n = x.len().min(y.len());
-        if let Ok(model) = Regressor::new().width(16).max_steps(3).fit(&x[..n], &y[..n]) {
-            prop_assert!(model.predict(&x[..n]).unwrap().iter().all(|f| f.is_finite()));
+        let y = &y[..x.len()];
+        let ridge = ridge.map_or(Ridge::Auto, Ridge::Fixed);
+        if let Ok(model) = Regressor::new().width(16).max_steps(3).ridge(ridge).fit(&x, y) {
+            prop_assert!(model.predict(&x).unwrap().iter().all(|f| f.is_finite()));
+            if let Some(left_out) = model.left_out() {
+                prop_assert!(left_out.predictions.iter().all(|f| f.is_finite()));
+            }
         }
         let labels: Vec<bool> = y.iter().map(|y| *y > 0.0).collect();
-        if let Ok(model) = Classifier::new().width(16).max_steps(3).fit(&x[..n], &labels[..n]) {
-            prop_assert!(model.scores(&x[..n]).unwrap().iter().all(|f| f.is_finite()));
+        if let Ok(model) = Classifier::new().width(16).max_steps(3).ridge(ridge).fit(&x, &labels) {
+            prop_assert!(model.scores(&x).unwrap().iter().all(|f| f.is_finite()));
         }
     }
+}
+
+/// Numbers of any size, and few different ones, so that rows and columns are equal at times.
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![any::<f64>(), (-1..2_i32).prop_map(f64::from), Just(f64::MAX), Just(5e-324)]
 }
 
 /// Units of the columns, and of the targets, that are powers of two change no bit but the targets'.
