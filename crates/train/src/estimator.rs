@@ -182,7 +182,7 @@ impl Settings {
         match (self.metric, self.ridge) {
             (MetricRule::Plain, _) | (MetricRule::Auto, Ridge::Fixed(_)) => None,
             (MetricRule::Learned, _) | (MetricRule::Auto, Ridge::Auto) => {
-                Some(&[MetricForm::Diagonal, MetricForm::Full])
+                Some(&[MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full])
             }
             (MetricRule::Diagonal, _) => Some(&[MetricForm::Diagonal]),
             (MetricRule::Full, _) => Some(&[MetricForm::Full]),

@@ -11,6 +11,8 @@ const FARTHEST: f64 = 1e150;
 ///
 /// `std` divides by the number of values, not one less.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Standard {
     unit: f64,
     mean: f64,
@@ -73,8 +75,15 @@ impl Standard {
     /// The map with these [`parts`](Self::parts); `None` unless all are finite, unit and deviation positive.
     #[must_use]
     pub fn from_parts([unit, mean, std]: [f64; 3]) -> Option<Self> {
+        let standard = Self { unit, mean, std };
+        standard.is_valid().then_some(standard)
+    }
+
+    /// Whether the numbers can be what [`fit`](Self::fit) returns, for a map that was read.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
         let positive = |x: f64| x.is_finite() && x > 0.0;
-        (positive(unit) && mean.is_finite() && positive(std)).then_some(Self { unit, mean, std })
+        positive(self.unit) && self.mean.is_finite() && positive(self.std)
     }
 }
 

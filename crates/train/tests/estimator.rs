@@ -8,8 +8,9 @@ use core::ops::ControlFlow;
 use common::noise;
 use faer::{Mat, Par};
 use nearlin::{
-    Classifier, Ending, Equations, Event, Matrix, Metric, MetricForm, MetricRule, Options, Phase,
-    Regressor, Ridge, Rows, Scale, SolverKind, Standard, learn_metric, merge, ridge_path, train,
+    Classifier, Ending, Equations, Event, Judge, Matrix, Metric, MetricForm, MetricRule,
+    NormalScores, Options, Phase, Regressor, Ridge, Rows, Scale, SolverKind, Standard,
+    learn_metric, merge, ridge_path, train,
 };
 use proptest::prelude::*;
 
@@ -169,13 +170,15 @@ fn equal_rows_are_one_equation() {
 #[test]
 fn a_fit_is_its_parts() {
     let (x, y) = data(80, 4, 1, 9);
-    let standards: Vec<Standard> = (0..4)
-        .map(|j| Standard::fit(&x.iter().skip(j).step_by(4).copied().collect::<Vec<_>>()).unwrap())
-        .collect();
+    let columns: Vec<Vec<f64>> =
+        (0..4).map(|j| x.iter().skip(j).step_by(4).copied().collect()).collect();
+    let standards: Vec<Standard> = columns.iter().map(|c| Standard::fit(c).unwrap()).collect();
+    let scores: Vec<NormalScores> = columns.iter().map(|c| NormalScores::fit(c).unwrap()).collect();
     let encode = |x: &[f64]| -> Vec<f64> {
         let rows = x.chunks(4).flat_map(|row| {
-            let scaled = row.iter().zip(&standards).map(|(x, s)| s.apply(*x) / 2.0);
-            let row: Vec<f64> = scaled.chain([1.0]).collect();
+            let both = standards.iter().zip(&scores).zip(row);
+            let scaled = both.flat_map(|((s, r), x)| [s.apply(*x), r.apply(*x)]);
+            let row: Vec<f64> = scaled.map(|z| z / 8f64.sqrt()).chain([1.0]).collect();
             let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
             row.into_iter().map(move |z| z / length)
         });
@@ -183,12 +186,14 @@ fn a_fit_is_its_parts() {
     };
     let target = Standard::fit(&y).unwrap();
     let z: Vec<f64> = y.iter().map(|y| target.apply(*y)).collect();
-    let merged = merge(encode(&x), &z, 5, 1);
-    let equations = Equations::new(merged.x, merged.y, 5, 1).unwrap();
-    let spreads: Vec<f64> = standards.iter().map(|s| s.invert(1.0) - s.invert(0.0)).collect();
+    let merged = merge(encode(&x), &z, 9, 1);
+    let equations = Equations::new(merged.x, merged.y, 9, 1).unwrap();
+    let spreads: Vec<f64> =
+        standards.iter().flat_map(|s| [s.invert(1.0) - s.invert(0.0); 2]).collect();
     let bases = [Metric::own_units(&spreads).unwrap()];
-    let forms = [MetricForm::Diagonal, MetricForm::Full];
-    let choice = learn_metric(&equations, &bases, &forms, Par::rayon(0)).unwrap();
+    let forms = [MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full];
+    let choice =
+        learn_metric(&equations, &bases, &forms, Judge::SquaredError, Par::rayon(0)).unwrap();
     let equations = equations.in_metric(&choice.metric);
     let options = Options::default().width(256).seed(3).automatic();
     let path = ridge_path(&equations, &options).unwrap();
@@ -203,7 +208,7 @@ fn a_fit_is_its_parts() {
     let (others, _) = data(20, 4, 1, 10);
     let mut encoded = encode(&others);
     choice.metric.apply(&mut encoded);
-    let inputs = Mat::from_fn(20, 5, |i, j| encoded[5 * i + j]);
+    let inputs = Mat::from_fn(20, 9, |i, j| encoded[9 * i + j]);
     let outputs = run.network.forward(inputs.as_ref(), Par::Seq).unwrap().outputs;
     let expected: Vec<f64> = outputs.iter().map(|f| target.invert(*f)).collect();
     assert_eq!(model.predict(Rows::new(&others, 4).unwrap()).unwrap(), expected);

@@ -101,5 +101,5 @@ fn other_options_go_through() {
     let model = fit.fit(X.as_slice(), Y.as_slice()).unwrap();
     let options = model.report().options;
     assert_eq!((options.ridge, options.tolerance, options.least_gain), (0.5, 1e-8, 0.0));
-    assert!(model.report().run.steps.iter().all(|step| step.solver == "cg"));
+    assert!(model.report().run.steps.iter().all(|step| step.solver == nearlin::SolverKind::Cg));
 }

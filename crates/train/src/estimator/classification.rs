@@ -6,7 +6,7 @@ use super::fit::{FitReport, Fitted, Inputs};
 use super::sureness::{best, log_loss, probabilities, sharpness};
 use super::{Classification, Estimator};
 use crate::matrix::room;
-use crate::{Event, Matrix, Observer, TrainError};
+use crate::{Event, Judge, Matrix, Observer, TrainError};
 
 /// A fit that predicts classes.
 #[derive(Clone, Debug)]
@@ -86,7 +86,8 @@ impl Estimator<Classification> {
             y.extend(shares.iter().map(|share| -share));
             y[start + class] = 1.0 - shares[class];
         }
-        let (fitted, held) = Fitted::new(&self.settings, inputs, &y, observer)?;
+        let (fitted, held) =
+            Fitted::new(&self.settings, inputs, &y, Judge::Misclassified, observer)?;
         let left_out = held.map(|mut scores| {
             decode(&mut scores, &shares);
             ClassificationLeftOut::new(scores, &of)

@@ -8,7 +8,7 @@ use super::encoder::Encoder;
 use super::{Ridge, Settings};
 use crate::matrix::{entries, room};
 use crate::{
-    Contradiction, Ending, Equations, Event, LeftOut, Matrix, Merged, Metric, MetricChoice,
+    Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Merged, Metric, MetricChoice,
     Observer, Options, Phase, RidgePath, RidgePoint, Run, TrainError, learn_metric, left_out,
     merge, ridge_path, train,
 };
@@ -104,7 +104,7 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// Fits to encoded targets `y : n x outputs`; also gives the outputs for training rows, each left out, unless the
+    /// Fits to encoded targets `y : n x outputs` in the metric that `judge` prefers; also gives the outputs for training rows, each left out, unless the
     /// ridge is none or the training was stopped.
     ///
     /// # Errors
@@ -113,6 +113,7 @@ impl Fitted {
         settings: &Settings,
         Inputs { encoder, x, rows }: Inputs,
         y: &[f64],
+        judge: Judge,
         observer: &mut dyn Observer,
     ) -> Result<(Self, Option<Vec<f64>>), TrainError> {
         let mut options = settings.options();
@@ -129,7 +130,7 @@ impl Fitted {
             && observer.on_event(&Event::Phase(Phase::Metric)).is_continue()
         {
             let bases: Vec<Metric> = Metric::own_units(&encoder.spreads()).into_iter().collect();
-            let choice = learn_metric(&equations, &bases, forms, options.par)?;
+            let choice = learn_metric(&equations, &bases, forms, judge, options.par)?;
             equations = equations.in_metric(&choice.metric);
             metric = Some(choice);
         }
@@ -201,7 +202,7 @@ fn held(equations: &Equations, report: &FitReport) -> Result<Option<Vec<f64>>, T
 fn by_row(merged: &Merged, by_equation: &[f64]) -> Vec<f64> {
     let k = merged.outputs;
     let rows = merged.equation_of.iter().flat_map(|&equation| {
-        let weight = (merged.counts[equation] as f64).sqrt();
+        let weight = merged.weights[equation].sqrt();
         by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
     });
     rows.collect()

@@ -6,7 +6,7 @@ use super::fit::{FitReport, Fitted, Inputs};
 use super::sureness::half_width;
 use super::{Estimator, Regression};
 use crate::matrix::entries;
-use crate::{Event, Matrix, Observer, Standard, TrainError};
+use crate::{Event, Judge, Matrix, Observer, Standard, TrainError};
 
 /// A fit that predicts numbers.
 #[derive(Clone, Debug)]
@@ -82,7 +82,8 @@ impl Estimator<Regression> {
         for row in y.chunks_exact_mut(outputs) {
             row.iter_mut().zip(&targets).for_each(|(y, standard)| *y = standard.apply(*y));
         }
-        let (fitted, held) = Fitted::new(&self.settings, inputs, &y, observer)?;
+        let (fitted, held) =
+            Fitted::new(&self.settings, inputs, &y, Judge::SquaredError, observer)?;
         let left_out = held.map(|outputs| RegressionLeftOut::new(outputs, &truth, &targets));
         Ok(RegressionModel { fitted, targets, left_out })
     }

@@ -1,40 +1,43 @@
 //! Numbers by their ranks: what makes skewed columns and outliers harmless.
 
-use serde::{Deserialize, Serialize};
-
-use super::standard::Standard;
+use crate::Standard;
 
 /// Parts of equal numbers of rows between knots.
 const PARTS: usize = 16;
 
-/// A continuous, monotone function of a column: normal scores, piecewise linear between a few quantiles of the
+/// A continuous, increasing function of a column: normal scores, piecewise linear between a few quantiles of the
 /// training rows and constant beyond them, standardised.
 ///
 /// The normal score of a value is the standard normal quantile of its rank, `(below + at most) / (2 n)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scores {
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct NormalScores {
     /// Values and their normal scores, ascending in both, at least three.
     knots: Vec<(f64, f64)>,
     /// Of the scores over the training rows.
     standard: Standard,
 }
 
-impl Scores {
-    /// The scores of finite values; `None` where fewer than three of their quantiles differ.
+impl NormalScores {
+    /// The scores of finite values; `None` where fewer than three of their quantiles differ, or where more than half
+    /// of the values are the same.
     #[must_use]
     pub fn fit(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let n = sorted.len();
         let quantile = |part: usize| sorted[(part * (n - 1) + PARTS / 2) / PARTS];
-        let mut at: Vec<f64> = if n == 0 { Vec::new() } else { (0..=PARTS).map(quantile).collect() };
+        let mut at: Vec<f64> =
+            if n == 0 { Vec::new() } else { (0..=PARTS).map(quantile).collect() };
         at.dedup_by(|a, b| *a == *b);
-        if at.len() < 3 {
+        let same = |run: &[f64]| 2 * run.len() > n;
+        if at.len() < 3 || sorted.chunk_by(|a, b| a == b).any(same) {
             return None;
         }
         let rank = |x: f64| {
-            let (below, most) = (sorted.partition_point(|&v| v < x), sorted.partition_point(|&v| v <= x));
+            let (below, most) =
+                (sorted.partition_point(|&v| v < x), sorted.partition_point(|&v| v <= x));
             (below + most) as f64 / (2 * n) as f64
         };
         let half = 0.5 / n as f64;
@@ -64,8 +67,9 @@ impl Scores {
         &self.standard
     }
 
-    /// Whether the numbers can be what [`fit`](Self::fit) returns.
-    pub(super) fn is_valid(&self) -> bool {
+    /// Whether the numbers can be what [`fit`](Self::fit) returns, for scores that were read.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
         self.knots.len() >= 3
             && self.knots.iter().all(|(x, score)| x.is_finite() && score.is_finite())
             && self.knots.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1)
@@ -111,11 +115,13 @@ mod tests {
 
     #[test]
     fn few_values_have_no_scores() {
-        for values in [&[][..], &[1.0], &[1.0, 2.0], &[0.0, 1.0, 0.0, 1.0, 1.0]] {
-            assert_eq!(Scores::fit(values), None);
+        for values in
+            [&[][..], &[1.0], &[1.0, 2.0], &[0.0, 1.0, 0.0, 1.0], &[0.0, 0.0, 0.0, 1.0, 2.0]]
+        {
+            assert_eq!(NormalScores::fit(values), None);
         }
-        assert!(Scores::fit(&[1.0, 2.0, 3.0]).is_some());
-        assert!(Scores::fit(&[f64::MIN, 0.0, f64::MAX]).is_some());
+        assert!(NormalScores::fit(&[1.0, 2.0, 3.0]).is_some());
+        assert!(NormalScores::fit(&[f64::MIN, 0.0, f64::MAX]).is_some());
     }
 
     proptest! {
@@ -123,7 +129,7 @@ mod tests {
         /// of ranks: an increasing map that keeps the knots at knots changes none there.
         #[test]
         fn scores_are_of_ranks(values in prop::collection::vec(-100.0..100.0f64, 3..200)) {
-            let Some(scores) = Scores::fit(&values) else { return Ok(()) };
+            let Some(scores) = NormalScores::fit(&values) else { return Ok(()) };
             let mut sorted = values.clone();
             sorted.sort_by(f64::total_cmp);
             let told: Vec<f64> = sorted.iter().map(|&x| scores.apply(x)).collect();
@@ -136,7 +142,7 @@ mod tests {
             prop_assert_eq!(scores.apply(-1e300), told[0]);
 
             let cubes: Vec<f64> = values.iter().map(|x| x * x * x).collect();
-            let other = Scores::fit(&cubes).unwrap();
+            let other = NormalScores::fit(&cubes).unwrap();
             for ((x, score), (cube, same)) in scores.knots().iter().zip(other.knots()) {
                 prop_assert_eq!((x * x * x, score), (*cube, same));
             }
