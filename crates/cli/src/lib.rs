@@ -3,6 +3,7 @@
 
 pub mod calibration;
 pub mod model;
+pub mod onnx;
 pub mod output;
 pub mod plot;
 pub mod program;

@@ -16,7 +16,7 @@ use std::path::Path;
 use crate::calibration::Calibration;
 use crate::output;
 use crate::table::{Encoder, Target, Task};
-use nearlin::Metric;
+use nearlin::{Metric, Network};
 
 pub use error::ModelError;
 pub use format::{KEY, VERSION};
@@ -101,6 +101,21 @@ impl Model {
         let model = format::from_bytes(bytes)?;
         model.check()?;
         Ok(model)
+    }
+
+    /// The network: its weights, and the proof that its neurons cancel at the start.
+    ///
+    /// # Errors
+    /// [`ModelError::Invalid`] if they do not.
+    pub fn network(&self) -> Result<Network, ModelError> {
+        let shape = (self.inputs, self.outputs);
+        Network::from_parts(&self.w0, &self.u, &self.signs, shape).map_err(|error| {
+            ModelError::Invalid {
+                what: "network",
+                found: error.to_string(),
+                expected: "one that nearlin trains".into(),
+            }
+        })
     }
 
     fn check(&self) -> Result<(), ModelError> {

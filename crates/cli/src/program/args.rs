@@ -4,6 +4,8 @@
 mod tests;
 mod values;
 
+mod export;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -15,6 +17,8 @@ use self::values::{
 };
 use crate::table;
 
+pub(super) use export::ExportArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   Train on a table and keep the model:
@@ -23,6 +27,8 @@ Examples:
     nearlin predict diamonds.safetensors new.csv -o predictions.csv
   See what a run would cost before starting it:
     nearlin plan diamonds.csv --target log_price --width 16384
+  Use the model elsewhere:
+    nearlin export diamonds.safetensors -o diamonds.onnx
 
 Exit codes: 0 done, 2 the call or its input was wrong and nothing was written, 1 internal failure.";
 
@@ -66,6 +72,7 @@ pub(super) enum Command {
     /// Outputs are checked as fit checks them, but only --report is written.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(FitArgs),
+    Export(ExportArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ use nearlin::TrainError;
 
 use super::checkpoint::CheckpointError;
 use crate::model::ModelError;
+use crate::onnx::OnnxError;
 use crate::output::OutputError;
 use crate::plot::PlotError;
 use crate::table::TableError;
@@ -20,6 +21,9 @@ pub(super) enum ProgramError {
     /// A model that cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A model that cannot be told in ONNX.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// An output's path.
     #[error("`{option}`: {reason}")]
     Path {
@@ -125,6 +129,7 @@ impl ProgramError {
         match self {
             Self::Table(_)
             | Self::Model(_)
+            | Self::Onnx(_)
             | Self::Path { .. }
             | Self::TooLarge { .. }
             | Self::NoMetric

@@ -1,4 +1,4 @@
-//! The commands `fit`, `predict` and `plan`.
+//! The commands `fit`, `predict`, `plan` and `export`.
 //!
 //! Whatever can be wrong with a call is found before any training and before any file is touched;
 //! it exits with 2. What the library or the system refuses later exits with 1. Results go to
@@ -8,6 +8,7 @@ mod args;
 mod checkpoint;
 mod error;
 mod evaluate;
+mod export;
 mod files;
 mod fit;
 mod loss;
@@ -49,6 +50,7 @@ pub fn run(start: Instant) -> ExitCode {
         Command::Fit(args) => fit::run(args, start),
         Command::Predict(args) => predict::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Export(args) => export::run(args),
     }));
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,

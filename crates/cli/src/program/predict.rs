@@ -2,8 +2,6 @@
 
 use std::io::Write;
 
-use nearlin::Network;
-
 use super::args::PredictArgs;
 use super::error::ProgramError;
 use super::files::Files;
@@ -23,17 +21,10 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         .writes("--output", args.output.as_deref())?;
     let model = Model::read(&args.model)?;
     let sure = sureness(args, &model)?;
-    let unusable = |reason: &dyn ToString| ModelError::Unusable {
+    let network = model.network().map_err(|reason| ModelError::Unusable {
         path: args.model.clone(),
-        reason: Box::new(ModelError::Invalid {
-            what: "network",
-            found: reason.to_string(),
-            expected: "one that nearlin trains".into(),
-        }),
-    };
-    let shape = (model.inputs, model.outputs);
-    let network = Network::from_parts(&model.w0, &model.u, &model.signs, shape)
-        .map_err(|error| unusable(&error))?;
+        reason: Box::new(reason),
+    })?;
 
     let table = Table::read_where(&args.data, |name| name != model.target.column)?;
     let rows: Vec<usize> = (0..table.rows()).collect();

@@ -188,6 +188,14 @@ impl Encoder {
     }
 }
 
+impl Level {
+    /// The standardised one-hot column for other levels, and for this one.
+    pub(crate) fn codes(&self) -> (f64, f64) {
+        let spread = (self.share * (1.0 - self.share)).sqrt();
+        (-self.share / spread, (1.0 - self.share) / spread)
+    }
+}
+
 impl Feature {
     /// Name of the column.
     #[must_use]
@@ -289,9 +297,7 @@ impl Cells<'_> {
         inputs: usize,
         x: &mut [f64],
     ) -> Option<Warning> {
-        let spread = |level: &Level| (level.share * (1.0 - level.share)).sqrt();
-        let off: Vec<f64> = levels.iter().map(|level| -level.share / spread(level)).collect();
-        let on: Vec<f64> = levels.iter().map(|level| (1.0 - level.share) / spread(level)).collect();
+        let (off, on): (Vec<f64>, Vec<f64>) = levels.iter().map(Level::codes).unzip();
         let mut unseen: Option<(usize, usize)> = None;
         for (out, &row) in x.chunks_exact_mut(inputs).zip(self.rows) {
             let out = &mut out[start..start + levels.len()];

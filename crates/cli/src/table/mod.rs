@@ -29,6 +29,7 @@ pub use nearlin::{Contradiction, Merged, merge};
 pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};
 pub use problem::{ClassCount, Options, Part, Problem};
 pub use split::{Holdout, Split, split};
+pub(crate) use standard::FARTHEST;
 pub use standard::Standard;
 pub(crate) use target::best;
 pub use target::{Target, TargetCode, Task, Truth};

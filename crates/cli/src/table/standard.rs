@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Standardised values are cut off here. A value this far out is the whole of its row once the
 /// row is normalised, and its square is still finite.
-const FARTHEST: f64 = 1e150;
+pub(crate) const FARTHEST: f64 = 1e150;
 
 /// The affine map `x -> (x / unit - mean) / std` that gives a column mean 0 and variance 1.
 ///
@@ -65,6 +65,11 @@ impl Standard {
     #[must_use]
     pub fn spread(&self) -> f64 {
         self.std * self.unit
+    }
+
+    /// `unit`, `mean` and `std` of the map.
+    pub(crate) fn parts(&self) -> [f64; 3] {
+        [self.unit, self.mean, self.std]
     }
 
     /// Whether the numbers can be what [`fit`](Self::fit) returns.

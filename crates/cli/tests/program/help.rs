@@ -31,7 +31,7 @@ const OPTIONS: [&str; 22] = [
 fn without_arguments_it_shows_help() {
     let ran = Folder::new().run([""; 0]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-    for part in ["Usage: nearlin", "fit", "predict", "plan", "Examples:"] {
+    for part in ["Usage: nearlin", "fit", "predict", "plan", "export", "Examples:"] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
 }
@@ -58,6 +58,10 @@ fn help_explains_every_option() {
     }
     let help = Folder::new().run(["predict", "--help"]).succeeded().stdout;
     for part in ["<MODEL>", "<DATA>", "-o, --output", "standard output", "Examples:"] {
+        assert!(help.contains(part), "{help}");
+    }
+    let help = Folder::new().run(["export", "--help"]).succeeded().stdout;
+    for part in ["<MODEL>", "-o, --output <OUT.onnx>", "numbers", "Examples:"] {
         assert!(help.contains(part), "{help}");
     }
 }

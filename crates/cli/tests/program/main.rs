@@ -3,6 +3,7 @@
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "the tables are small")]
 
 mod errors;
+mod export;
 mod help;
 mod losses;
 mod outputs;
