@@ -62,7 +62,7 @@ enum What {
 }
 
 /// What every benchmark returns.
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Runs the benchmark asked for.
 pub(crate) fn run(args: &Args) -> ExitCode {

@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: format, lints, tests, optional features, documentation, tidiness, instruction counts and
 //! another architecture, one after the other.
+//! `cargo xtask ci`: format, lints, tests, documentation, tidiness, instruction counts, exported models
+//! and another architecture, one after the other.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -7,7 +9,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
-use crate::{counts, tidy};
+use crate::{counts, onnx, tidy};
 
 /// Which checks to run.
 #[derive(Debug, clap::Args)]
@@ -34,6 +36,8 @@ enum Check {
     Tidy,
     /// No kernel executes more instructions than expected; skipped where they cannot be counted.
     Counts,
+    /// Exported models predict in onnxruntime as they do here; skipped where that cannot be installed.
+    Onnx,
     /// The code compiles for 64-bit Arm; skipped where its standard library is not installed.
     Aarch64,
 }
@@ -58,7 +62,7 @@ impl Check {
             Self::Aarch64 => {
                 Some(("check --release --workspace --target aarch64-unknown-linux-gnu", None))
             }
-            Self::Tidy | Self::Counts => None,
+            Self::Tidy | Self::Counts | Self::Onnx => None,
         }
     }
 
@@ -74,7 +78,11 @@ impl Check {
     fn run(self) -> u8 {
         let Some((arguments, variable)) = self.command() else {
             println!("\n==> {self:?}");
-            return if self == Self::Tidy { tidy::check() } else { counts::check() };
+            return match self {
+                Self::Tidy => tidy::check(),
+                Self::Onnx => onnx::check(&onnx::Args::default()),
+                _ => counts::check(),
+            };
         };
         if let Some(reason) = self.skipped() {
             println!("\n==> {self:?} skipped, {reason}");

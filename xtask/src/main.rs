@@ -1,4 +1,5 @@
-//! Repository tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask counts`.
+//! Repository tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask counts`,
+//! `cargo xtask onnx`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +9,8 @@
 mod bench;
 mod ci;
 mod counts;
+mod onnx;
+mod python;
 mod tidy;
 
 use std::process::ExitCode;
@@ -32,6 +35,8 @@ enum Task {
     Bench(Box<bench::Args>),
     /// Counts the instructions of the hot kernels and compares them with docs/benchmarks/counts.json.
     Counts(counts::Args),
+    /// Compares exported models in onnxruntime with `nearlin predict`.
+    Onnx(onnx::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +45,6 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Counts(args) => counts::run(&args),
+        Task::Onnx(args) => ExitCode::from(onnx::check(&args)),
     }
 }

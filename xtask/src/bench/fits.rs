@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::peers::environment;
 use super::runs::Program;
 use super::table::Table;
 use super::words::figure;
 use super::{Outcome, files};
+use crate::python::environment;
 
 /// The program's name among the entries.
 const OURS: &str = "nearlin";

@@ -19,7 +19,6 @@ use super::{Outcome, files};
 use contest::{CONTESTS, Contest, TOLERANCE};
 use entry::{Entry, Ratio, Run, rounds};
 use python::Python;
-pub(super) use python::environment;
 
 /// What to compare, and with what.
 #[derive(Debug, clap::Args)]

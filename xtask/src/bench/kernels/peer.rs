@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bench::Outcome;
-use crate::bench::peers::environment;
+use crate::python::environment;
 
 /// Variables that choose kernels or tile sizes of `OpenBLAS`. Where a machine sets them for an older
 /// version they slow a current one down.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::contest::{Contest, Peer};
 use super::entry::{Cost, Run};
 use crate::bench::Outcome;
+use crate::python::environment;
 use crate::tidy::output;
 
 /// The key of the tolerance among a peer's milestones.
@@ -112,19 +113,6 @@ impl Python {
         command.current_dir(&self.folder).arg(script.into());
         command
     }
-}
-
-/// A virtual environment with the packages that a file requires; its interpreter.
-pub(in crate::bench) fn environment(folder: &Path, requirements: &Path) -> Outcome<PathBuf> {
-    let python = folder.join("bin/python");
-    if !python.is_file() {
-        eprintln!("making a virtual environment, once");
-        output(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    }
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    output(pip.arg(requirements))?;
-    Ok(python)
 }
 
 /// The arguments of a run of the peers' script.
