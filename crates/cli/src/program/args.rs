@@ -5,6 +5,7 @@ mod tests;
 mod values;
 
 mod export;
+mod inspect;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use self::values::{
 use crate::table;
 
 pub(super) use export::ExportArgs;
+pub(super) use inspect::InspectArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +29,8 @@ Examples:
     nearlin predict diamonds.safetensors new.csv -o predictions.csv
   See what a run would cost before starting it:
     nearlin plan diamonds.csv --target log_price --width 16384
-  Use the model elsewhere:
+  Look into a table or a model, and use the model elsewhere:
+    nearlin inspect diamonds.safetensors
     nearlin export diamonds.safetensors -o diamonds.onnx
 
 Exit codes: 0 done, 2 the call or its input was wrong and nothing was written, 1 internal failure.";
@@ -73,6 +76,7 @@ pub(super) enum Command {
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(FitArgs),
     Export(ExportArgs),
+    Inspect(InspectArgs),
 }
 
 #[derive(Debug, clap::Args)]

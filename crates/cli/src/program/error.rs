@@ -21,6 +21,12 @@ pub(super) enum ProgramError {
     /// A model that cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A file that cannot be shown.
+    #[error("`{path}` is neither a model that fit wrote nor a table of text, gzipped or not")]
+    Neither {
+        /// The file.
+        path: PathBuf,
+    },
     /// A model that cannot be told in ONNX.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
@@ -130,6 +136,7 @@ impl ProgramError {
             Self::Table(_)
             | Self::Model(_)
             | Self::Onnx(_)
+            | Self::Neither { .. }
             | Self::Path { .. }
             | Self::TooLarge { .. }
             | Self::NoMetric

@@ -1,4 +1,4 @@
-//! The commands `fit`, `predict`, `plan` and `export`.
+//! The commands `fit`, `predict`, `plan`, `export` and `inspect`.
 //!
 //! Whatever can be wrong with a call is found before any training and before any file is touched;
 //! it exits with 2. What the library or the system refuses later exits with 1. Results go to
@@ -12,6 +12,7 @@ mod export;
 mod files;
 mod fit;
 mod loss;
+mod inspect;
 mod memory;
 mod plan;
 mod predict;
@@ -51,6 +52,7 @@ pub fn run(start: Instant) -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Export(args) => export::run(args),
+        Command::Inspect(args) => inspect::run(args),
     }));
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -61,6 +61,11 @@ pub(super) fn listed<T: ToString>(items: &[T], shown: usize) -> String {
 /// Rows of cells as lines: every column as wide as its widest cell, the first to the left, the
 /// others to the right, two spaces in front of each.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    aligned(rows, &[0])
+}
+
+/// As [`table`], with the columns `left` to the left.
+pub(super) fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|c| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max())
@@ -71,7 +76,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (c, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let space = " ".repeat(width - cell.chars().count());
-            let (before, after) = if c == 0 { ("", &*space) } else { (&*space, "") };
+            let (before, after) = if left.contains(&c) { ("", &*space) } else { (&*space, "") };
             line.extend(["  ", before, cell, after]);
         }
         out += line.trim_end();
@@ -124,5 +129,6 @@ mod tests {
     fn tables_are_aligned() {
         let rows = [["name", "x"], ["a", "1.25"]].map(|row| row.map(String::from).to_vec());
         assert_eq!(table(&rows), "  name     x\n  a     1.25\n");
+        assert_eq!(aligned(&rows, &[1]), "  name  x\n     a  1.25\n");
     }
 }

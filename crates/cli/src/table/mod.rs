@@ -25,6 +25,7 @@ mod tests;
 pub use column::{Categories, Column, Table, Values};
 pub use encode::{Encoded, Encoder, Feature, Level};
 pub use error::TableError;
+pub(crate) use error::excerpt;
 pub use nearlin::{Contradiction, Merged, merge};
 pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};
 pub use problem::{ClassCount, Options, Part, Problem};

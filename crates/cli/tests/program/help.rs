@@ -31,7 +31,7 @@ const OPTIONS: [&str; 22] = [
 fn without_arguments_it_shows_help() {
     let ran = Folder::new().run([""; 0]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-    for part in ["Usage: nearlin", "fit", "predict", "plan", "export", "Examples:"] {
+    for part in ["Usage: nearlin", "fit", "predict", "plan", "export", "inspect", "Examples:"] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
 }
@@ -62,6 +62,10 @@ fn help_explains_every_option() {
     }
     let help = Folder::new().run(["export", "--help"]).succeeded().stdout;
     for part in ["<MODEL>", "-o, --output <OUT.onnx>", "numbers", "Examples:"] {
+        assert!(help.contains(part), "{help}");
+    }
+    let help = Folder::new().run(["inspect", "--help"]).succeeded().stdout;
+    for part in ["<FILE>", "--json", "--all", "Examples:"] {
         assert!(help.contains(part), "{help}");
     }
 }

@@ -6,6 +6,7 @@ mod errors;
 mod export;
 mod help;
 mod losses;
+mod inspect;
 mod outputs;
 mod plan;
 mod predict;
