@@ -50,8 +50,8 @@ const ROUNDING: f64 = 1e-8;
 /// [`OnnxError`] for a column that cannot be exported, or a graph of more than 2 GiB.
 ///
 /// # Accuracy
-/// Outputs are those of `nearlin predict` up to a bound of 1e-8 standard deviations of the target, whatever
-/// the scale of the initial weights; 1e-13 is usual.
+/// Outputs are those of `nearlin predict` up to an estimate of 1e-8 standard deviations of the target,
+/// whatever the scale of the initial weights; 1e-13 is usual.
 pub fn to_onnx(model: &Model) -> Result<Vec<u8>, OnnxError> {
     let file = file(model)?;
     within(file.encoded_len())?;

@@ -39,7 +39,8 @@ pub(super) fn network(graph: &mut Graph, x: &str, model: &Model) -> String {
     graph.op("MatMul", &[&terms, &signs], "outputs")
 }
 
-/// A bound of how much an output errs where large terms cancel: `m^(-1/2) sum_r |w0_r| d eps`.
+/// An estimate of what an output errs by where large terms cancel: `m^(-1/2) sum_r |w0_r| d eps`, as if all
+/// roundings in the neurons had one sign, and those of their sum were few beside.
 fn rounding(model: &Model) -> f64 {
     let lengths = model.w0.chunks_exact(model.inputs).map(length);
     lengths.sum::<f64>() / (model.width as f64).sqrt() * model.inputs as f64 * f64::EPSILON

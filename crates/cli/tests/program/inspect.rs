@@ -87,6 +87,13 @@ fn models_of_classes() {
     assert!((sum(&model["target"]["classes"], "share") - 1.0).abs() < 1e-12);
     assert!(model["sureness"]["sharpness"].as_f64().unwrap() > 0.0);
     assert_eq!(model["metric"], Value::Null);
+    let constant = Folder::with("k,y\n7,1\n7,2\n7,3\n7,5\n");
+    constant.fit("--width 16 --ridge 0.1 --quiet --model m.safetensors").succeeded();
+    let text = shown(&constant, &["m.safetensors"]);
+    assert!(
+        text.contains("columns   none\n") && text.contains("all columns were constant"),
+        "{text}"
+    );
     let without = "--width 64 --ridge 0 --quiet --model n.safetensors";
     folder.fit(without).succeeded();
     assert!(shown(&folder, &["n.safetensors"]).contains("not known: the fit had no ridge"));

@@ -74,13 +74,19 @@ fn headed(lines: &[(&str, String)]) -> String {
         + "\n"
 }
 
-/// `3 numbers`, `1 category`.
-fn kinds(count: usize, kind: &str) -> String {
-    match (count, kind) {
-        (1, _) => format!("1 {kind}"),
-        (_, "category") => format!("{count} categories"),
-        _ => format!("{count} {kind}s"),
-    }
+/// `3 numbers, 1 category`, from the kind of each column.
+fn kinds<'a>(columns: impl Iterator<Item = &'a str>) -> String {
+    let columns: Vec<&str> = columns.collect();
+    let words = [("number", "numbers"), ("category", "categories"), ("other", "others")];
+    let counts = words.into_iter().filter_map(|(one, more)| {
+        match columns.iter().filter(|&&kind| kind == one).count() {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {more}")),
+        }
+    });
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() { "none".into() } else { counts.join(", ") }
 }
 
 /// What stands below a list that leaves columns out.

@@ -175,7 +175,6 @@ impl About {
             .sureness
             .as_ref()
             .map_or_else(|| "not known: the fit had no ridge".to_owned(), Sureness::text);
-        let of = |encoding| self.columns.iter().filter(|c| c.encoding == encoding).count();
         let mut out = headed(&[
             (
                 "model",
@@ -197,15 +196,7 @@ impl About {
             ),
             ("metric", metric),
             ("sureness", sureness),
-            (
-                "columns",
-                ["number", "category"]
-                    .into_iter()
-                    .filter(|&encoding| of(encoding) > 0)
-                    .map(|encoding| kinds(of(encoding), encoding))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            ),
+            ("columns", kinds(self.columns.iter().map(|column| column.encoding))),
         ]);
         out += &self.list(columns, levels);
         out
@@ -213,16 +204,16 @@ impl About {
 
     /// The columns; in a metric, those with the largest weights first.
     fn list(&self, columns: usize, levels: usize) -> String {
+        if self.columns.is_empty() {
+            return "  all columns were constant: every row is told the same\n".into();
+        }
         let mut order: Vec<&Column> = self.columns.iter().collect();
         order.sort_by(|a, b| b.weight.unwrap_or(0.0).total_cmp(&a.weight.unwrap_or(0.0)));
         let weighted = order.iter().any(|column| column.weight.is_some());
-        let mut rows = vec![vec!["column", "encoding", "inputs"]];
-        if weighted {
-            rows[0].push("weight");
-        }
-        let mut rows: Vec<Vec<String>> =
-            rows.into_iter().map(|row| row.into_iter().map(String::from).collect()).collect();
-        rows[0].push("of the training rows".into());
+        let weight = weighted.then_some("weight");
+        let head = ["column", "encoding", "inputs"].into_iter().chain(weight);
+        let head = head.chain(["of the training rows"]).map(String::from).collect();
+        let mut rows: Vec<Vec<String>> = vec![head];
         for column in order.iter().take(columns) {
             let mut row =
                 vec![excerpt(&column.name), column.encoding.to_owned(), column.inputs.to_string()];

@@ -78,9 +78,6 @@ impl About {
 
     /// Lines for people, with at most so many columns and texts of each.
     pub(super) fn text(&self, columns: usize, levels: usize) -> String {
-        let of = |values| self.columns.iter().filter(|column| column.values == values).count();
-        let there = ["number", "category"].into_iter().filter(|&values| of(values) > 0);
-        let there: Vec<String> = there.map(|values| kinds(of(values), values)).collect();
         let dropped: Vec<String> =
             self.columns.iter().filter(|c| c.inputs == 0).map(|c| excerpt(&c.name)).collect();
         let dropped = match dropped.len() {
@@ -97,7 +94,7 @@ impl About {
                     size(self.bytes as f64)
                 ),
             ),
-            ("columns", there.join(", ")),
+            ("columns", kinds(self.columns.iter().map(|column| column.values))),
             (
                 "fit",
                 format!(
