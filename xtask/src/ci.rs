@@ -1,7 +1,5 @@
-//! `cargo xtask ci`: format, lints, tests, optional features, documentation, tidiness, instruction counts and
-//! another architecture, one after the other.
-//! `cargo xtask ci`: format, lints, tests, documentation, tidiness, instruction counts, exported models
-//! and another architecture, one after the other.
+//! `cargo xtask ci`: format, lints, tests, optional features, documentation, tidiness, instruction counts, exported
+//! models and another architecture, one after the other.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};

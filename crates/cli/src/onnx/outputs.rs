@@ -60,20 +60,34 @@ pub(super) fn decode(
     match &target.code {
         TargetCode::Regression(standard) => number_of(graph, f, standard),
         TargetCode::Classification { classes, centre } => {
-            let k = classes.len();
-            let centre = graph.doubles("centre", &[k], centre.iter().copied());
+            let centre = graph.doubles("centre", &[classes.len()], centre.iter().copied());
             let scores = graph.op("Add", &[f, &centre], "scores");
-            graph.output(&scores, DOUBLE, Some(k));
-            if let Some(Calibration::Sharpness(sharpness)) = calibration {
-                let sharpness = graph.doubles("sharpness", &[], [*sharpness]);
-                let sharp = graph.op("Mul", &[&scores, &sharpness], "sharp_scores");
-                let axis = vec![AttributeProto::int("axis", 1)];
-                let name = graph.op_with("Softmax", &[&sharp], "probabilities", axis);
-                graph.output(&name, DOUBLE, Some(k));
-            }
-            label_of(graph, &scores, classes);
+            class_of(graph, &scores, classes, calibration);
+        }
+        TargetCode::Logits { classes, .. } => {
+            let scores = graph.op("Identity", &[f], "scores");
+            class_of(graph, &scores, classes, calibration);
         }
     }
+}
+
+/// Scores or logits, the probabilities that they stand for, if that is known, and the label.
+fn class_of(
+    graph: &mut Graph,
+    scores: &str,
+    classes: &[String],
+    calibration: Option<&Calibration>,
+) {
+    let k = classes.len();
+    graph.output(scores, DOUBLE, Some(k));
+    if let Some(Calibration::Sharpness(sharpness)) = calibration {
+        let sharpness = graph.doubles("sharpness", &[], [*sharpness]);
+        let sharp = graph.op("Mul", &[scores, &sharpness], "sharp_scores");
+        let axis = vec![AttributeProto::int("axis", 1)];
+        let name = graph.op_with("Softmax", &[&sharp], "probabilities", axis);
+        graph.output(&name, DOUBLE, Some(k));
+    }
+    label_of(graph, scores, classes);
 }
 
 /// `(f std + mean) unit`, kept finite.

@@ -62,6 +62,8 @@ pub enum TargetCode {
     Logits {
         /// The classes, as above.
         classes: Vec<String>,
+        /// Each class's part of the training rows.
+        shares: Vec<f64>,
     },
 }
 
@@ -121,7 +123,7 @@ impl Target {
     pub fn classes(&self) -> Option<&[String]> {
         match &self.code {
             TargetCode::Regression(_) => None,
-            TargetCode::Classification { classes, .. } | TargetCode::Logits { classes } => {
+            TargetCode::Classification { classes, .. } | TargetCode::Logits { classes, .. } => {
                 Some(classes)
             }
         }
@@ -133,8 +135,9 @@ impl Target {
     /// [`TableError::BadOption`] for a target of numbers.
     pub fn with_logits(self) -> Result<Self, TableError> {
         match self.code {
-            TargetCode::Classification { classes, .. } | TargetCode::Logits { classes } => {
-                Ok(Self { code: TargetCode::Logits { classes }, ..self })
+            TargetCode::Classification { classes, centre: shares }
+            | TargetCode::Logits { classes, shares } => {
+                Ok(Self { code: TargetCode::Logits { classes, shares }, ..self })
             }
             TargetCode::Regression(_) => Err(TableError::BadOption {
                 option: "--loss",
@@ -195,7 +198,7 @@ impl Target {
                 }
                 y
             }
-            (TargetCode::Logits { classes }, Truth::Labels(labels)) => {
+            (TargetCode::Logits { classes, .. }, Truth::Labels(labels)) => {
                 let mut y = vec![0.0; labels.len() * classes.len()];
                 for (y, label) in y.chunks_exact_mut(classes.len()).zip(labels) {
                     if let Some(label) = label {
@@ -228,12 +231,12 @@ impl Target {
     pub(crate) fn is_valid(&self) -> bool {
         let code = match &self.code {
             TargetCode::Regression(standard) => standard.is_valid(),
-            TargetCode::Classification { classes, centre } => {
+            TargetCode::Classification { classes, centre: shares }
+            | TargetCode::Logits { classes, shares } => {
                 are_classes(classes)
-                    && centre.len() == classes.len()
-                    && centre.iter().all(|&part| part > 0.0 && part < 1.0)
+                    && shares.len() == classes.len()
+                    && shares.iter().all(|&part| part > 0.0 && part < 1.0)
             }
-            TargetCode::Logits { classes } => are_classes(classes),
         };
         code && !self.column.is_empty()
     }

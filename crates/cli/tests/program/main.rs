@@ -5,8 +5,8 @@
 mod errors;
 mod export;
 mod help;
-mod losses;
 mod inspect;
+mod losses;
 mod outputs;
 mod plan;
 mod predict;

@@ -133,7 +133,8 @@ impl About {
                         let (mean, spread) = moments(standard);
                         Code::Number { mean, spread }
                     }
-                    TargetCode::Classification { classes, centre } => Code::Classes {
+                    TargetCode::Classification { classes, centre }
+                    | TargetCode::Logits { classes, shares: centre } => Code::Classes {
                         classes: (classes.iter().zip(centre))
                             .map(|(text, &share)| Share { text: text.clone(), share })
                             .collect(),
