@@ -8,6 +8,9 @@ mod export;
 mod inspect;
 
 use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use nearlin::{MetricForm, Options, Precision, Scale, Signs};
@@ -47,7 +50,8 @@ Examples:
 const PREDICT_EXAMPLES: &str = "\
 Examples:
   nearlin predict m.safetensors new.csv > predictions.csv
-  nearlin predict m.safetensors new.csv.gz -o predictions.csv";
+  nearlin predict m.safetensors new.csv.gz -o predictions.csv
+  make-table | nearlin predict m.safetensors -";
 
 const PLAN_EXAMPLES: &str = "\
 Examples:
@@ -81,7 +85,8 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct FitArgs {
-    /// The table: a CSV file with a header, gzipped or not.
+    /// The table: a text file with a header, its fields divided by commas, tabs or semicolons,
+    /// gzipped or not; - is standard input.
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
 
@@ -233,8 +238,8 @@ pub(super) struct PredictArgs {
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
 
-    /// The table: a CSV file with the columns that the model was trained on; a target column is
-    /// ignored.
+    /// The table, in any form that fit reads, with the columns that the model was trained on; a
+    /// target column is ignored; - is standard input.
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
 
@@ -349,6 +354,12 @@ impl FitArgs {
             (None, None) => MetricChoice::Auto.forms(),
             (None, Some(_)) => None,
         }
+    }
+
+    /// The table's name in sentences.
+    pub(super) fn data_name(&self) -> impl Display {
+        let stdin = self.data == Path::new(table::STDIN);
+        if stdin { "standard input".into() } else { self.data.display().to_string() }
     }
 
     /// What is asked of the table.

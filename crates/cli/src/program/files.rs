@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{PathFault, ProgramError};
+use crate::table::STDIN;
 use crate::{output, plot};
 
 /// The files that a call reads and writes, as far as they have been checked.
@@ -13,9 +14,10 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Notes a file that is read, in words that fit `.. is also ..`.
+    /// Notes a file that is read, in words that fit `.. is also ..`; standard input is none.
     pub(super) fn reads(mut self, path: &Path, what: &'static str) -> Self {
-        self.seen.extend(identity(path).map(|path| (path, what)));
+        let file = Some(path).filter(|path| *path != Path::new(STDIN)).and_then(identity);
+        self.seen.extend(file.map(|path| (path, what)));
         self
     }
 
@@ -94,6 +96,8 @@ mod tests {
         says(one.writes("--report", Some(&path("sub/../new"))), "is also --model");
         let two = files().writes("--model", Some(&path("a"))).unwrap();
         two.writes("--report", Some(&path("b"))).unwrap().draws("--plot", None).unwrap();
+        let stdin = Files::default().reads(Path::new(STDIN), "the table");
+        stdin.writes("--model", Some(Path::new(STDIN))).unwrap();
         if cfg!(unix) {
             let null = Some(Path::new("/dev/null"));
             files().writes("--model", null).unwrap().writes("--report", null).unwrap();

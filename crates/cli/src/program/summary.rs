@@ -39,7 +39,7 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
         "data",
         format!(
             "{}: {}, {train} to train on, {}",
-            args.data.display(),
+            args.data_name(),
             counted(problem.rows, "row"),
             if test == 0 { "none to test on".into() } else { format!("{test} to test on") },
         ),
@@ -126,7 +126,7 @@ impl Summary<'_> {
             "Trained a network of width {} on {} of {} for the target {} ({}).\n\n",
             setup.options.width,
             counted(setup.problem.train.rows.len(), "row"),
-            args.data.display(),
+            args.data_name(),
             setup.problem.target.column,
             setup.problem.target.task().name(),
         );

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::{TableError, nearest};
-use super::read;
+use super::source;
 
 /// A file's rows, column by column, with the line that each row starts on.
 #[derive(Clone, Debug)]
@@ -20,8 +20,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads a CSV file (RFC 4180, comma, header first), gzipped or not, whatever its name.
+    /// Reads a text file (RFC 4180, header first), gzipped or not, whatever its name; `-` is standard
+    /// input.
     ///
+    /// Fields are divided by commas, or else by tabs, or else by semicolons: by the first of these
+    /// that the header has outside quotes.
     /// White space (ASCII) around a cell or a name is not part of it, quoted or not; a byte-order
     /// mark is dropped; blank lines are skipped; lines end with LF or CR LF; a quoted field may
     /// span lines. Memory: the text and four bytes a cell.
@@ -31,7 +34,7 @@ impl Table {
     /// a ragged row, an empty or repeated column name, an empty cell, or a cell that reads as a
     /// number that is not finite (`nan`, `inf`, `1e999`).
     pub fn read(path: &Path) -> Result<Self, TableError> {
-        read::read(path, &|_| true)
+        source::read(path, &|_| true)
     }
 
     /// Like [`read`](Self::read), but keeps only the columns whose name `keep` accepts.
@@ -42,7 +45,7 @@ impl Table {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_where(path: &Path, keep: impl Fn(&str) -> bool) -> Result<Self, TableError> {
-        read::read(path, &keep)
+        source::read(path, &keep)
     }
 
     /// Takes the column called `name` out of the others: from now on it is the rows' weights.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::delimiter::Delimiter;
+
 /// A table that cannot be read, or a request that does not fit it.
 ///
 /// Lines count from 1, the header's; a row's line is the one it starts on.
@@ -52,7 +54,10 @@ pub enum TableError {
         line: u64,
     },
     /// A row with more or fewer fields than the header.
-    #[error("line {line} has {}, expected {expected} as in the header", counted(*found, "field"))]
+    #[error(
+        "line {line} has {}, expected {expected} as in the header; {delimiter} divide fields here",
+        counted(*found, "field")
+    )]
     Ragged {
         /// Line of the row.
         line: u64,
@@ -60,6 +65,8 @@ pub enum TableError {
         found: usize,
         /// Fields of the header.
         expected: usize,
+        /// What divides fields, by the header.
+        delimiter: Delimiter,
     },
     /// A column without a name.
     #[error("column {position} of the header has no name")]

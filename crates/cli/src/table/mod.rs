@@ -1,4 +1,4 @@
-//! From a CSV file to equations: reading, splitting, encoding, merging, and back to CSV.
+//! From a file to equations: reading, splitting, encoding, merging, and back to CSV.
 //!
 //! [`Table::read`] keeps a file's cells and line numbers, [`Problem::prepare`] turns them into
 //! training and test rows, and [`write_predictions`] puts a model's outputs back into the user's
@@ -8,11 +8,13 @@
 //! file that is wrong is a [`TableError`] that names line, column and text.
 
 mod column;
+mod delimiter;
 mod encode;
 mod error;
 mod predictions;
 mod problem;
 mod read;
+mod source;
 mod split;
 mod standard;
 mod target;
@@ -23,12 +25,14 @@ mod weights;
 mod tests;
 
 pub use column::{Categories, Column, Table, Values};
+pub use delimiter::Delimiter;
 pub use encode::{Encoded, Encoder, Feature, Level};
 pub use error::TableError;
 pub(crate) use error::excerpt;
 pub use nearlin::{Contradiction, Merged, merge};
 pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};
 pub use problem::{ClassCount, Options, Part, Problem};
+pub use source::STDIN;
 pub use split::{Holdout, Split, split};
 pub(crate) use standard::FARTHEST;
 pub use standard::Standard;

@@ -1,48 +1,38 @@
-//! Reading a CSV file, gzipped or not, into a [`Table`].
+//! Reading delimited text into a [`Table`].
 //!
-//! The csv crate splits records. Its own line numbers point before any blank lines and, with
-//! CR LF, at the line before; therefore only LF ends a record here (the CR goes with the white
-//! space), and a row's line is the reader's line after it, less the line feeds inside it.
+//! The header tells the [`Delimiter`]; the csv crate splits records. Its own line numbers point
+//! before any blank lines and, with CR LF, at the line before; therefore only LF ends a record here
+//! (the CR goes with the white space), and a row's line is the reader's line after it, less the line
+//! feeds inside it.
 //! An end mark is appended to the input: it ends the last line, and a quote that is never closed
 //! swallows it.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder, Terminator};
-use flate2::bufread::MultiGzDecoder;
 
 use super::column::{CellFault, Column, Table};
+use super::delimiter::{self, Delimiter};
 use super::error::{TableError, excerpt};
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const END: &[u8] = b"\n\0end of table\0\n";
-
-/// Reads `path`, keeping the columns whose name `keep` accepts.
-pub(super) fn read(path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Table, TableError> {
-    let failed = |source| TableError::Read { path: path.to_owned(), source };
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
-    if file.fill_buf().map_err(failed)?.starts_with(&GZIP_MAGIC) {
-        let broken = |source| TableError::Gzip { path: path.to_owned(), source };
-        parse(MultiGzDecoder::new(file), path, keep, &broken)
-    } else {
-        parse(file, path, keep, &failed)
-    }
-}
 
 /// Reads decompressed text; `path` is for messages only.
 pub(super) fn parse(
-    input: impl Read,
+    mut input: impl BufRead,
     path: &Path,
     keep: &dyn Fn(&str) -> bool,
     failed: &dyn Fn(std::io::Error) -> TableError,
 ) -> Result<Table, TableError> {
+    let head = delimiter::header(&mut input).map_err(failed)?;
+    let delimiter = Delimiter::of(&head);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
+        .delimiter(delimiter.byte())
         .terminator(Terminator::Any(b'\n'))
-        .from_reader(input.chain(END));
+        .from_reader(head.chain(input).chain(END));
     let mut record = ByteRecord::new();
     let mut next = |record: &mut ByteRecord| {
         let more = reader.read_byte_record(record).map_err(|error| failed(error.into()))?;
@@ -63,7 +53,7 @@ pub(super) fn parse(
             continue;
         }
         match &mut header {
-            None => header = Some(Header::new(&record, line, keep)?),
+            None => header = Some(Header::new(&record, line, delimiter, keep)?),
             Some(header) => {
                 header.push(&record, line)?;
                 lines.push(line);
@@ -81,12 +71,16 @@ pub(super) fn parse(
 }
 
 /// The header's columns, `None` where a column is not kept.
-struct Header(Vec<Option<Column>>);
+struct Header {
+    columns: Vec<Option<Column>>,
+    delimiter: Delimiter,
+}
 
 impl Header {
     fn new(
         record: &ByteRecord,
         line: u64,
+        delimiter: Delimiter,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Self, TableError> {
         let mut names: Vec<&str> = Vec::new();
@@ -106,15 +100,16 @@ impl Header {
             return Err(TableError::DuplicateName { name: names[pair[0]].into(), first, second });
         }
         let column = |&name: &&str| keep(name).then(|| Column::new(name.to_owned()));
-        Ok(Self(names.iter().map(column).collect()))
+        Ok(Self { columns: names.iter().map(column).collect(), delimiter })
     }
 
     fn push(&mut self, record: &ByteRecord, line: u64) -> Result<(), TableError> {
-        let (found, expected) = (record.len(), self.0.len());
+        let (found, expected) = (record.len(), self.columns.len());
         if found != expected {
-            return Err(TableError::Ragged { line, found, expected });
+            let delimiter = self.delimiter;
+            return Err(TableError::Ragged { line, found, expected, delimiter });
         }
-        for (i, (field, column)) in record.iter().zip(&mut self.0).enumerate() {
+        for (i, (field, column)) in record.iter().zip(&mut self.columns).enumerate() {
             let cell = text(field, line, i)?;
             let Some(column) = column else { continue };
             column.push(cell).map_err(|fault| {
@@ -132,7 +127,7 @@ impl Header {
     }
 
     fn into_columns(self) -> Vec<Column> {
-        let mut columns: Vec<Column> = self.0.into_iter().flatten().collect();
+        let mut columns: Vec<Column> = self.columns.into_iter().flatten().collect();
         columns.iter_mut().for_each(Column::shrink);
         columns
     }

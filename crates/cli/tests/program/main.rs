@@ -7,6 +7,7 @@ mod export;
 mod help;
 mod inspect;
 mod losses;
+mod inputs;
 mod outputs;
 mod plan;
 mod predict;
@@ -17,8 +18,9 @@ mod valid;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -77,6 +79,16 @@ impl Folder {
     /// Calls the program in this folder.
     fn run(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
         Ran::from(nearlin(self.0.path()).args(args).output().unwrap())
+    }
+
+    /// Calls the program in this folder with `input` on its standard input.
+    fn pipe(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &[u8]) -> Ran {
+        let mut command = nearlin(self.0.path());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that refuses its call need not read.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        Ran::from(child.wait_with_output().unwrap())
     }
 
     /// Calls `nearlin fit data.csv --target y` and `options`, which spaces divide.

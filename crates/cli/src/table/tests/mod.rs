@@ -11,7 +11,7 @@ mod split;
 mod target;
 
 use std::fmt::Write;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::{Table, TableError, read as reading};
@@ -22,7 +22,7 @@ const U: f64 = f64::EPSILON / 2.0;
 fn parse(input: impl Read) -> Result<Table, TableError> {
     let path = Path::new("table.csv");
     let failed = |source| TableError::Read { path: path.to_owned(), source };
-    reading::parse(input, path, &|_| true, &failed)
+    reading::parse(BufReader::new(input), path, &|_| true, &failed)
 }
 
 fn table(text: &str) -> Table {

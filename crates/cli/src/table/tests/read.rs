@@ -149,13 +149,31 @@ fn text_that_is_not_utf8() {
 
 #[test]
 fn rows_that_do_not_fit_the_header() {
-    says(parse(&b"a,b\n1,2\n\n3\n"[..]), "line 4 has 1 field, expected 2 as in the header");
-    says(parse(&b"a,b\n1,2,3\n"[..]), "line 2 has 3 fields, expected 2 as in the header");
-    says(parse(&b"a,b\n1,2,\n"[..]), "line 2 has 3 fields, expected 2 as in the header");
+    says(
+        parse(&b"a,b\n1,2\n\n3\n"[..]),
+        "line 4 has 1 field, expected 2 as in the header; commas divide fields here",
+    );
+    says(
+        parse(&b"a,b\n1,2,3\n"[..]),
+        "line 2 has 3 fields, expected 2 as in the header; commas divide fields here",
+    );
+    says(
+        parse(&b"a,b\n1,2,\n"[..]),
+        "line 2 has 3 fields, expected 2 as in the header; commas divide fields here",
+    );
+    says(
+        parse(&b"a;b\n1;2;3\n"[..]),
+        "line 2 has 3 fields, expected 2 as in the header; semicolons divide fields here",
+    );
+    says(
+        parse(&b"a\tb\n\n1,2\n"[..]),
+        "line 3 has 1 field, expected 2 as in the header; tabs divide fields here",
+    );
     let open = "line 3 opens a quote (\") that is never closed";
     says(parse(&b"a,b\n1,2\n3,\"4\n5,6\n"[..]), open);
     says(parse(&b"a,b\n1,2\n3,\"4"[..]), open);
     says(parse(&b"a,\"b\n1,2\n"[..]), "line 1 opens a quote (\") that is never closed");
+    says(parse(&b"a\t\"b\n1\t2\n"[..]), "line 1 opens a quote (\") that is never closed");
 }
 
 #[test]
@@ -244,10 +262,30 @@ proptest! {
         prop_assert_eq!(lines(&table), expected_lines);
     }
 
+    /// Tabs and semicolons divide as commas do: cells and lines are the same.
+    #[test]
+    fn delimiters_are_alike(cells_in in any_cells(), blank in 0..3usize) {
+        let text = |delimiter: u8| {
+            let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+            writer.write_record((0..cells_in[0].len()).map(|i| format!("c,{i}\t;"))).unwrap();
+            for row in &cells_in {
+                writer.write_record(row).unwrap();
+            }
+            "\n".repeat(blank).into_bytes().into_iter().chain(writer.into_inner().unwrap())
+        };
+        let read = |delimiter: u8| {
+            let table = parse(&text(delimiter).collect::<Vec<u8>>()[..]).unwrap();
+            let names = table.columns().iter().map(|c| c.name().to_owned()).collect::<Vec<_>>();
+            (names, cells(&table), lines(&table))
+        };
+        prop_assert_eq!(read(b'\t'), read(b','));
+        prop_assert_eq!(read(b';'), read(b','));
+    }
+
     /// Any bytes give a table or an error, and a table's cells are all there.
     #[test]
     fn no_input_panics(bytes in prop::collection::vec(
-        prop_oneof![Just(b','), Just(b'\n'), Just(b'"'), Just(b'\r'), Just(b'1'), any::<u8>()],
+        prop_oneof![Just(b','), Just(b'\t'), Just(b'\n'), Just(b'"'), Just(b'\r'), Just(b'1'), any::<u8>()],
         0..60,
     )) {
         if let Ok(table) = parse(&bytes[..]) {

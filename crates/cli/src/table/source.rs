@@ -1,0 +1,54 @@
+//! Where a table comes from: a file or standard input, compressed or not, told by its first bytes.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::column::Table;
+use super::error::TableError;
+use super::read;
+
+/// As a path: standard input. A file of this name is `./-`.
+pub const STDIN: &str = "-";
+
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
+/// First bytes that are looked at.
+const HEAD: usize = 8;
+const BUFFER: usize = 1 << 16;
+
+/// Reads the table at `path`, keeping the columns whose name `keep` accepts.
+pub(super) fn read(path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Table, TableError> {
+    if path == Path::new(STDIN) {
+        return from(io::stdin().lock(), Path::new("standard input"), keep);
+    }
+    let failed = |source| TableError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    from(BufReader::with_capacity(BUFFER, file), path, keep)
+}
+
+/// Reads `input`; `path` is for messages only.
+pub(super) fn from(
+    input: impl BufRead,
+    path: &Path,
+    keep: &dyn Fn(&str) -> bool,
+) -> Result<Table, TableError> {
+    let failed = |source| TableError::Read { path: path.to_owned(), source };
+    let (head, input) = peek(input).map_err(failed)?;
+    if head.starts_with(GZIP_MAGIC) {
+        let broken = |source| TableError::Gzip { path: path.to_owned(), source };
+        let input = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input));
+        read::parse(input, path, keep, &broken)
+    } else {
+        read::parse(input, path, keep, &failed)
+    }
+}
+
+/// The first bytes of `input`, as many as there are up to [`HEAD`], and all of it. (A pipe may give
+/// them one at a time.)
+fn peek(mut input: impl BufRead) -> io::Result<(Vec<u8>, impl BufRead)> {
+    let mut head = Vec::with_capacity(HEAD);
+    input.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), Cursor::new(head).chain(input)))
+}
