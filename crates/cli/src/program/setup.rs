@@ -303,7 +303,7 @@ fn sentences(warnings: &[Warning]) -> Vec<String> {
         warnings.iter().filter(alone).map(ToString::to_string).collect();
     if together {
         sentences.push(format!(
-            "{} columns have one value each on all training rows: dropped ({})",
+            "{} columns have one value each, or none, on all training rows: dropped ({})",
             constant.len(),
             words::listed(&constant, COLUMNS)
         ));

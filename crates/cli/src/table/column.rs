@@ -1,13 +1,16 @@
-//! A table's cells in memory: per column one string with all cells, and where each ends.
+//! A table's cells in memory: per column one string with all cells, and where each ends, or numbers.
 //!
-//! A cell costs its text and four bytes, about what it costs on disk; numbers and categories
+//! A cell of text costs that and four bytes, about what it costs on disk; numbers and categories
 //! are made when asked for. Text is kept even where all cells are numbers, because a class label
-//! may be `3` and a model may have learnt a column as categories.
+//! may be `3` and a model may have learnt a column as categories. A missing value is no text, and
+//! not a number.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::{TableError, nearest};
+use super::missing::is_missing;
 use super::source;
 
 /// A file's rows, column by column, with the line that each row starts on.
@@ -27,19 +30,20 @@ impl Table {
     /// that the header has outside quotes.
     /// White space (ASCII) around a cell or a name is not part of it, quoted or not; a byte-order
     /// mark is dropped; blank lines are skipped; lines end with LF or CR LF; a quoted field may
-    /// span lines. Memory: the text and four bytes a cell.
+    /// span lines. A cell that is empty or one of [`MISSING`](super::MISSING), capitals or not, has
+    /// no value. Memory: the text and four bytes a cell.
     ///
     /// # Errors
     /// [`TableError`] for a file that cannot be read, decompressed or decoded, that has no rows,
-    /// a ragged row, an empty or repeated column name, an empty cell, or a cell that reads as a
-    /// number that is not finite (`nan`, `inf`, `1e999`).
+    /// a ragged row, an empty or repeated column name, or a cell that reads as an infinite number
+    /// (`inf`, `1e999`).
     pub fn read(path: &Path) -> Result<Self, TableError> {
         source::read(path, &|_| true)
     }
 
     /// Like [`read`](Self::read), but keeps only the columns whose name `keep` accepts.
     ///
-    /// The other columns may hold empty or non-finite cells. This is how a table without known
+    /// The other columns may hold infinite cells. This is how a table without known
     /// targets is read: `Table::read_where(path, |name| name != target)`.
     ///
     /// # Errors
@@ -97,29 +101,30 @@ impl Table {
     }
 }
 
-/// One column: its name and the text of its cells.
+/// One column: its name and its cells.
 #[derive(Clone, Debug)]
 pub struct Column {
     name: String,
     text: String,
     ends: Vec<u32>,
     numbers: usize,
+    missing: usize,
     first_text: Option<usize>,
 }
 
 /// A column's cells, typed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Every cell is a finite number.
+    /// Every cell that has a value is a finite number; the others are NaN.
     Numeric(Vec<f64>),
-    /// Some cell is not.
+    /// Some cell is not, or none has a value.
     Categorical(Categories),
 }
 
 /// Cells as indices into the different texts that there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Categories {
-    /// The different texts, in order of their bytes.
+    /// The different texts, in order of their bytes; an empty one for cells without a value.
     pub levels: Vec<String>,
     /// For each row its index in `levels`.
     pub codes: Vec<u32>,
@@ -128,29 +133,28 @@ pub struct Categories {
 /// Why a cell cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CellFault {
-    Empty,
-    NonFinite,
+    Infinite,
     TooLong,
 }
 
 impl Column {
     pub(super) fn new(name: String) -> Self {
-        Self { name, text: String::new(), ends: Vec::new(), numbers: 0, first_text: None }
+        let (text, ends) = (String::new(), Vec::new());
+        Self { name, text, ends, numbers: 0, missing: 0, first_text: None }
     }
 
     /// Appends a cell that is trimmed already.
     pub(super) fn push(&mut self, cell: &str) -> Result<(), CellFault> {
-        if cell.is_empty() {
-            return Err(CellFault::Empty);
-        }
+        let missing = is_missing(cell);
         match cell.parse::<f64>() {
+            _ if missing => self.missing += 1,
             Ok(number) if number.is_finite() => self.numbers += 1,
-            Ok(_) => return Err(CellFault::NonFinite),
+            Ok(_) => return Err(CellFault::Infinite),
             Err(_) => {
                 self.first_text.get_or_insert(self.ends.len());
             }
         }
-        self.text.push_str(cell);
+        self.text.push_str(if missing { "" } else { cell });
         self.ends.push(u32::try_from(self.text.len()).map_err(|_| CellFault::TooLong)?);
         Ok(())
     }
@@ -166,14 +170,18 @@ impl Column {
         &self.name
     }
 
-    /// The text of row `row`.
+    fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The text of row `row`, empty if it has no value.
     ///
     /// # Panics
     /// If there is no such row.
     #[must_use]
-    pub fn cell(&self, row: usize) -> &str {
+    pub fn cell(&self, row: usize) -> Cow<'_, str> {
         let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        &self.text[start..self.ends[row] as usize]
+        Cow::Borrowed(&self.text[start..self.ends[row] as usize])
     }
 
     /// Row `row` as a number, if it is one.
@@ -185,10 +193,19 @@ impl Column {
         self.cell(row).parse().ok()
     }
 
-    /// Whether every cell is a finite number.
+    /// Whether row `row` has no value.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn is_missing(&self, row: usize) -> bool {
+        self.cell(row).is_empty()
+    }
+
+    /// Whether some cell has a value and every such cell is a finite number.
     #[must_use]
     pub fn is_numeric(&self) -> bool {
-        self.first_text.is_none()
+        self.first_text.is_none() && self.numbers > 0
     }
 
     /// How many cells are numbers.
@@ -197,33 +214,39 @@ impl Column {
         self.numbers
     }
 
-    /// The first row whose cell is not a number.
+    /// How many cells have no value.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// The first row whose cell has a value that is not a number.
     #[must_use]
     pub fn first_text(&self) -> Option<usize> {
         self.first_text
     }
 
-    /// The cells as numbers if all of them are, else as categories.
+    /// The cells as numbers if the column is numeric, else as categories.
     #[must_use]
     pub fn values(&self) -> Values {
-        let numbers: Option<Vec<f64>> = match self.first_text {
-            None => (0..self.ends.len()).map(|row| self.number(row)).collect(),
-            Some(_) => None,
-        };
-        numbers.map_or_else(|| Values::Categorical(self.categories()), Values::Numeric)
+        if !self.is_numeric() {
+            return Values::Categorical(self.categories());
+        }
+        let numbers = (0..self.rows()).map(|row| self.number(row).unwrap_or(f64::NAN));
+        Values::Numeric(numbers.collect())
     }
 
     /// The cells as categories by their text, numbers or not (`1` and `1.0` are two).
     #[must_use]
     pub fn categories(&self) -> Categories {
-        let mut index: BTreeMap<&str, u32> = BTreeMap::new();
-        for row in 0..self.ends.len() {
+        let mut index: BTreeMap<Cow<'_, str>, u32> = BTreeMap::new();
+        for row in 0..self.rows() {
             index.entry(self.cell(row)).or_default();
         }
         for (code, slot) in index.values_mut().enumerate() {
             *slot = code as u32;
         }
-        let codes = (0..self.ends.len()).map(|row| index[self.cell(row)]).collect();
-        Categories { levels: index.into_keys().map(str::to_owned).collect(), codes }
+        let codes = (0..self.rows()).map(|row| index[&self.cell(row)]).collect();
+        Categories { levels: index.into_keys().map(Cow::into_owned).collect(), codes }
     }
 }

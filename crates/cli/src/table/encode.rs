@@ -1,7 +1,8 @@
 //! Inputs as points on the unit sphere.
 //!
 //! Every column, one-hot columns included, is standardised on the training rows; constant ones
-//! are dropped; what is left is divided by the square root of its number, a bias coordinate 1 is
+//! are dropped; a missing number is the mean of the others, and one more column says where, if it is
+//! missing in a training row; among categories, no value is one like others; what is left is divided by the square root of its number, a bias coordinate 1 is
 //! appended, and the row is normalised. So a row is `(z / sqrt(c), 1) / |..|` with `z` of mean 0
 //! and variance 1 in each of `c` coordinates: its two parts weigh about the same on average.
 
@@ -9,50 +10,17 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::column::{Categories, Column, Table, Values};
-use super::error::{TableError, excerpt};
-use super::standard::Standard;
+use super::cells::Cells;
+use super::column::{Column, Table};
+use super::error::TableError;
+use super::feature::{Feature, doubts};
 use super::warning::Warning;
-
-/// No table has so many rows that a level in it could have a smaller share.
-const SMALLEST_SHARE: f64 = 1e-20;
 
 /// How raw rows become inputs of the network, fitted on training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
     features: Vec<Feature>,
-}
-
-/// How one column of the table becomes coordinates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Feature {
-    /// One coordinate.
-    Number {
-        /// Name of the column.
-        column: String,
-        /// Its mean and spread on the training rows.
-        standard: Standard,
-    },
-    /// One coordinate for each level.
-    Category {
-        /// Name of the column.
-        column: String,
-        /// The texts in the training rows, at least two, in order of their bytes.
-        levels: Vec<Level>,
-    },
-}
-
-/// One text of a categorical column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Level {
-    /// The text.
-    pub text: String,
-    /// Its part of the training rows, in (0, 1): the mean of its one-hot column.
-    pub share: f64,
 }
 
 /// Encoded rows.
@@ -62,7 +30,8 @@ pub struct Encoded {
     pub x: Vec<f64>,
     /// `d`, the bias coordinate included; it is the last one.
     pub inputs: usize,
-    /// One for each column with categories that the training rows did not have.
+    /// One for each column with categories that the training rows did not have, or without values
+    /// that they all had.
     pub warnings: Vec<Warning>,
 }
 
@@ -76,25 +45,17 @@ impl Encoder {
         let mut features = Vec::new();
         let mut warnings = Vec::new();
         for column in table.columns().iter().filter(|column| column.name() != target) {
-            let name = || column.name().to_owned();
-            let feature = match column.values() {
-                Values::Numeric(values) => {
-                    let values: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
-                    Standard::fit(&values)
-                        .map(|standard| Feature::Number { column: name(), standard })
-                }
-                Values::Categorical(categories) => {
-                    let levels = shares(categories, rows);
-                    warnings.extend(doubts(table, column, levels.len(), rows.len()));
-                    (levels.len() >= 2).then(|| Feature::Category { column: name(), levels })
-                }
-            };
+            let feature = Feature::fit(column, rows);
+            if !column.is_numeric() {
+                let levels = feature.as_ref().map_or(1, Feature::width);
+                warnings.extend(doubts(table, column, levels, rows.len()));
+            }
             match (feature, rows.first()) {
                 (Some(feature), _) => features.push(feature),
                 (None, None) => {}
                 (None, Some(&row)) => {
-                    let text = column.cell(row).to_owned();
-                    warnings.push(Warning::ConstantColumn { column: name(), text });
+                    let (column, text) = (column.name().to_owned(), column.cell(row).into_owned());
+                    warnings.push(Warning::ConstantColumn { column, text });
                 }
             }
         }
@@ -107,13 +68,15 @@ impl Encoder {
         &self.features
     }
 
-    /// The spread of each coordinate but the bias in the units of its column, where all columns are numbers; else
-    /// there are no units that they could share.
+    /// The spread of each coordinate but the bias in the units of its column, where all columns are numbers and
+    /// every training row has them; else there are no units that they could share.
     #[must_use]
     pub fn spreads(&self) -> Option<Vec<f64>> {
         let spread = |feature: &Feature| match feature {
-            Feature::Number { standard, .. } => Some(standard.invert(1.0) - standard.invert(0.0)),
-            Feature::Category { .. } => None,
+            Feature::Number { standard, missing: None, .. } => {
+                Some(standard.invert(1.0) - standard.invert(0.0))
+            }
+            _ => None,
         };
         self.features.iter().map(spread).collect()
     }
@@ -127,7 +90,7 @@ impl Encoder {
     /// Encodes `rows` of `table`, whose columns are found by name.
     ///
     /// Columns that are not needed are ignored, the target among them. A category that the
-    /// training rows did not have is all zeros before standardising.
+    /// training rows did not have is all zeros before standardising; a missing number is the mean.
     ///
     /// # Errors
     /// [`TableError`] for missing columns (all are named), a text where a number is due, or more
@@ -153,15 +116,8 @@ impl Encoder {
         let mut warnings = Vec::new();
         let mut start = 0;
         for (feature, column) in self.features.iter().zip(columns.into_iter().flatten()) {
-            let cells = Cells { table, column, rows };
-            match feature {
-                Feature::Number { standard, .. } => {
-                    cells.numbers(standard, start, inputs, &mut x)?;
-                }
-                Feature::Category { levels, .. } => {
-                    warnings.extend(cells.one_hot(levels, start, inputs, &mut x));
-                }
-            }
+            let cells = Cells { table, column, rows, start, inputs };
+            warnings.extend(cells.encode(feature, &mut x)?);
             start += feature.width();
         }
         x.chunks_exact_mut(inputs).for_each(to_sphere);
@@ -172,18 +128,8 @@ impl Encoder {
     pub(crate) fn is_valid(&self) -> bool {
         let mut names = HashSet::new();
         self.features.iter().all(|feature| {
-            let code = match feature {
-                Feature::Number { standard, .. } => standard.is_valid(),
-                Feature::Category { levels, .. } => {
-                    levels.len() >= 2
-                        && levels
-                            .iter()
-                            .all(|level| level.share > SMALLEST_SHARE && level.share < 1.0)
-                        && levels.windows(2).all(|pair| pair[0].text < pair[1].text)
-                        && !levels[0].text.is_empty()
-                }
-            };
-            code && !feature.column().is_empty() && names.insert(feature.column())
+            let column = feature.column();
+            feature.is_valid() && !column.is_empty() && names.insert(column)
         })
     }
 }

@@ -84,14 +84,6 @@ pub enum TableError {
         /// Position of the second.
         second: usize,
     },
-    /// A cell with nothing in it.
-    #[error("line {line}, column `{column}`: the cell is empty (imputation does not exist yet)")]
-    EmptyCell {
-        /// Line of the row.
-        line: u64,
-        /// Name of the column.
-        column: String,
-    },
     /// A cell that reads as a number but as no finite one.
     #[error("line {line}, column `{column}`: `{text}` is not a finite number")]
     NonFinite {
@@ -166,6 +158,20 @@ pub enum TableError {
         /// The cell.
         text: String,
     },
+    /// A row without a target where one is due.
+    #[error("line {line}, column `{column}`: the target has no value")]
+    TargetMissing {
+        /// Line of the row.
+        line: u64,
+        /// Name of the target.
+        column: String,
+    },
+    /// A target without any value.
+    #[error("target `{column}` has no value in any row, so there is nothing to learn")]
+    NoTarget {
+        /// Name of the target.
+        column: String,
+    },
     /// A target with one value on all training rows.
     #[error(
         "target `{column}` is `{text}` on all {rows} training rows, so there is nothing to learn"
@@ -178,10 +184,10 @@ pub enum TableError {
         /// Training rows.
         rows: usize,
     },
-    /// Fewer than two rows.
-    #[error("the table has {}, expected at least 2", counted(*found, "row"))]
+    /// Fewer than two rows that have a target.
+    #[error("the table has {} with a target, expected at least 2", counted(*found, "row"))]
     TooFewRows {
-        /// Rows of the table.
+        /// Such rows.
         found: usize,
     },
     /// An option whose value does not fit, or does not fit the table.

@@ -7,10 +7,13 @@
 //! What a user should know but need not act on comes back as [`Warning`] values; a call or a
 //! file that is wrong is a [`TableError`] that names line, column and text.
 
+mod cells;
 mod column;
 mod delimiter;
 mod encode;
 mod error;
+mod feature;
+mod missing;
 mod predictions;
 mod problem;
 mod read;
@@ -26,9 +29,11 @@ mod tests;
 
 pub use column::{Categories, Column, Table, Values};
 pub use delimiter::Delimiter;
-pub use encode::{Encoded, Encoder, Feature, Level};
+pub use encode::{Encoded, Encoder};
 pub use error::TableError;
 pub(crate) use error::excerpt;
+pub use feature::{Feature, Level};
+pub use missing::MISSING;
 pub use nearlin::{Contradiction, Merged, merge};
 pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};
 pub use problem::{ClassCount, Options, Part, Problem};

@@ -1,8 +1,9 @@
 //! From a table and a target to what a network is trained and tested on.
 
-use super::column::Table;
-use super::encode::{Encoder, doubts};
+use super::column::{Column, Table};
+use super::encode::Encoder;
 use super::error::TableError;
+use super::feature::doubts;
 use super::split::{Holdout, split};
 use super::target::{Target, Task, Truth};
 use super::warning::Warning;
@@ -100,28 +101,38 @@ pub struct ClassCount {
 impl Problem {
     /// Divides, encodes and merges the rows of `table`.
     ///
-    /// Encoders are fitted on the training rows only; whether a column is numeric is decided on
-    /// the whole table.
+    /// Rows without a target are left out. Encoders are fitted on the training rows only; whether a
+    /// column is numeric is decided on the whole table.
     ///
     /// # Errors
     /// [`TableError`] for a target that is absent, not numeric though regression is asked for, or
     /// constant over the training rows; for options that do not fit the table; for fewer than two
-    /// rows; or if the encoded rows do not fit in memory.
+    /// rows with a target; or if the encoded rows do not fit in memory.
     pub fn prepare(table: &Table, options: &Options) -> Result<Self, TableError> {
         let column = table.find(&options.target)?;
         let task = options.task.unwrap_or_else(|| Task::auto(column));
+        let (present, without) = present(table, column)?;
         let codes = match task {
             Task::Regression => None,
-            Task::Classification => Some(column.categories().codes),
+            Task::Classification => {
+                let codes = column.categories().codes;
+                Some(present.iter().map(|&row| codes[row]).collect::<Vec<u32>>())
+            }
         };
-        let (rows, keep) = (table.rows(), options.rows);
-        let parts = split(rows, codes.as_deref(), keep, options.holdout, options.seed)?;
+        let (rows, keep) = (present.len(), options.rows);
+        let mut parts = split(rows, codes.as_deref(), keep, options.holdout, options.seed)?;
+        for row in parts.train.iter_mut().chain(&mut parts.test) {
+            *row = present[*row];
+        }
 
         let mut target = Target::fit(table, &options.target, task, &parts.train)?;
         if options.logits {
             target = target.with_logits()?;
         }
         let (encoder, mut warnings) = Encoder::fit(table, &options.target, &parts.train);
+        let target = Target::fit(table, &options.target, task, &parts.train)?;
+        let (encoder, doubtful) = Encoder::fit(table, &options.target, &parts.train);
+        let mut warnings: Vec<Warning> = without.into_iter().chain(doubtful).collect();
         let train = Part::new(table, &target, parts.train)?;
         let test = Part::new(table, &target, parts.test)?;
         if task == Task::Classification {
@@ -175,7 +186,7 @@ impl Part {
         let first = labels.iter().position(Option::is_none)?;
         Some(Warning::UnseenClass {
             column: target.column.clone(),
-            text: table.column(&target.column)?.cell(self.rows[first]).to_owned(),
+            text: table.column(&target.column)?.cell(self.rows[first]).into_owned(),
             line: self.lines[first],
             rows: labels.iter().filter(|label| label.is_none()).count(),
         })
@@ -188,6 +199,22 @@ impl Part {
         }
         sizes
     }
+}
+
+/// The rows that have a target, and what to say of the others.
+fn present(table: &Table, target: &Column) -> Result<(Vec<usize>, Option<Warning>), TableError> {
+    let (missing, present): (Vec<usize>, Vec<usize>) =
+        (0..table.rows()).partition(|&row| target.is_missing(row));
+    let column = || target.name().to_owned();
+    if present.is_empty() {
+        return Err(TableError::NoTarget { column: column() });
+    }
+    let warning = missing.first().map(|&first| Warning::MissingTarget {
+        column: column(),
+        line: table.line(first),
+        rows: missing.len(),
+    });
+    Ok((present, warning))
 }
 
 fn class_counts(target: &Target, train: &Part, test: &Part) -> Vec<ClassCount> {

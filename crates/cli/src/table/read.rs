@@ -115,9 +115,8 @@ impl Header {
             column.push(cell).map_err(|fault| {
                 let column = column.name().to_owned();
                 match fault {
-                    CellFault::Empty => TableError::EmptyCell { line, column },
                     CellFault::TooLong => TableError::ColumnTooLong { line, column },
-                    CellFault::NonFinite => {
+                    CellFault::Infinite => {
                         TableError::NonFinite { line, column, text: excerpt(cell) }
                     }
                 }

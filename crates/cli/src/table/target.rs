@@ -1,5 +1,6 @@
 //! The target: what is learnt, as numbers, and back.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// Regression if and only if every cell of `target` is a number.
+    /// Regression if and only if every value of `target` is a number.
     #[must_use]
     pub fn auto(target: &Column) -> Self {
         if target.is_numeric() { Self::Regression } else { Self::Classification }
@@ -81,7 +82,7 @@ impl Target {
     ///
     /// # Errors
     /// [`TableError`] if there is no such column, if it has to be numeric and is not (anywhere in
-    /// the table), or if it is constant over `rows`.
+    /// the table), if one of `rows` has no target, or if it is constant over them.
     pub fn fit(
         table: &Table,
         column: &str,
@@ -93,11 +94,14 @@ impl Target {
             Task::Regression => {
                 Standard::fit(&numbers(table, column, rows)?).map(TargetCode::Regression)
             }
-            Task::Classification => classes(column, rows),
+            Task::Classification => {
+                require(table, column, rows)?;
+                classes(column, rows)
+            }
         };
         let constant = || TableError::ConstantTarget {
             column: column.name().to_owned(),
-            text: rows.first().map_or_else(String::new, |&row| excerpt(column.cell(row))),
+            text: rows.first().map_or_else(String::new, |&row| excerpt(&column.cell(row))),
             rows: rows.len(),
         };
         Ok(Self { column: column.name().to_owned(), code: code.ok_or_else(constant)? })
@@ -165,14 +169,16 @@ impl Target {
     /// The targets of `rows` as the user gave them.
     ///
     /// # Errors
-    /// [`TableError`] if there is no such column, or for a text where a number is due.
+    /// [`TableError`] if there is no such column, for a text where a number is due, or for a row
+    /// without a target.
     pub fn truth(&self, table: &Table, rows: &[usize]) -> Result<Truth, TableError> {
         let column = table.find(&self.column)?;
         let Some(classes) = self.classes() else {
             return numbers(table, column, rows).map(Truth::Numbers);
         };
+        require(table, column, rows)?;
         let index: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-        Ok(Truth::Labels(rows.iter().map(|&row| index.get(column.cell(row)).copied()).collect()))
+        Ok(Truth::Labels(rows.iter().map(|&row| index.get(&*column.cell(row)).copied()).collect()))
     }
 
     /// `truth` as the network's targets: row-major, `n x K`.
@@ -268,19 +274,28 @@ fn numbers(table: &Table, column: &Column, rows: &[usize]) -> Result<Vec<f64>, T
         return Err(TableError::TargetNotNumeric {
             line: table.line(row),
             column: column.name().to_owned(),
-            text: excerpt(column.cell(row)),
+            text: excerpt(&column.cell(row)),
         });
     }
+    require(table, column, rows)?;
     Ok(rows.iter().filter_map(|&row| column.number(row)).collect())
+}
+
+/// Refuses rows without a target.
+fn require(table: &Table, column: &Column, rows: &[usize]) -> Result<(), TableError> {
+    rows.iter().find(|&&row| column.is_missing(row)).map_or(Ok(()), |&row| {
+        let column = column.name().to_owned();
+        Err(TableError::TargetMissing { line: table.line(row), column })
+    })
 }
 
 /// The classes in `rows`, or `None` if there are fewer than two.
 fn classes(column: &Column, rows: &[usize]) -> Option<TargetCode> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut counts: HashMap<Cow<'_, str>, usize> = HashMap::new();
     for &row in rows {
         *counts.entry(column.cell(row)).or_default() += 1;
     }
-    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    let mut counts: Vec<(Cow<'_, str>, usize)> = counts.into_iter().collect();
     counts.sort_unstable();
     let value = |label: &str| label.parse::<f64>().ok();
     if counts.iter().all(|(label, _)| value(label).is_some()) {
@@ -288,9 +303,9 @@ fn classes(column: &Column, rows: &[usize]) -> Option<TargetCode> {
             value(a).partial_cmp(&value(b)).unwrap_or(std::cmp::Ordering::Equal)
         });
     }
-    let part = |&(_, count): &(&str, usize)| count as f64 / rows.len() as f64;
+    let part = |&(_, count): &(Cow<'_, str>, usize)| count as f64 / rows.len() as f64;
     (counts.len() >= 2).then(|| TargetCode::Classification {
         centre: counts.iter().map(part).collect(),
-        classes: counts.iter().map(|(label, _)| (*label).to_owned()).collect(),
+        classes: counts.iter().map(|(label, _)| label.to_string()).collect(),
     })
 }

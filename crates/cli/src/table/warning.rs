@@ -3,17 +3,36 @@
 use std::fmt;
 
 use super::error::excerpt;
+use super::missing::MISSING;
 
 /// Something noticed while a table was prepared; `Display` is the sentence to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// An input column with one value on all training rows; it is not used.
+    /// An input column with one value, or none, on all training rows; it is not used.
     ConstantColumn {
         /// Name of the column.
         column: String,
-        /// Its value.
+        /// Its value; empty if it has none.
         text: String,
+    },
+    /// Rows without a target; they are left out.
+    MissingTarget {
+        /// Name of the target.
+        column: String,
+        /// Line of the first.
+        line: u64,
+        /// How many there are.
+        rows: usize,
+    },
+    /// Cells without a value where every training row had one; they are taken as the mean.
+    NewlyMissing {
+        /// Name of the column.
+        column: String,
+        /// Line of the first.
+        line: u64,
+        /// How many there are.
+        rows: usize,
     },
     /// Categories that were not in the training rows; they get the all-zero code.
     UnseenCategory {
@@ -64,14 +83,28 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ConstantColumn { column, text } if text.is_empty() => {
+                write!(f, "column `{column}` has no value on any training row: dropped")
+            }
             Self::ConstantColumn { column, text } => {
                 write!(f, "column `{column}` is `{}` on all training rows: dropped", excerpt(text))
             }
+            Self::MissingTarget { column, line, rows } => write!(
+                f,
+                "target `{column}`, line {line}: no value (the cell is empty or one of {}); \
+                 such rows, here {rows}, are left out",
+                MISSING.join(", ")
+            ),
+            Self::NewlyMissing { column, line, rows } => write!(
+                f,
+                "column `{column}`, line {line}: no value, and all training rows had one; \
+                 such cells, here {rows}, are taken as the mean"
+            ),
             Self::UnseenCategory { column, text, line, rows } => write!(
                 f,
-                "column `{column}`, line {line}: `{}` is not among the training rows; \
+                "column `{column}`, line {line}: {} among the training rows; \
                  such cells, here {rows}, get the all-zero code",
-                excerpt(text)
+                unseen(text)
             ),
             Self::UnseenClass { column, text, line, rows } => write!(
                 f,
@@ -91,5 +124,13 @@ impl fmt::Display for Warning {
                  is it an identifier or a number?"
             ),
         }
+    }
+}
+
+/// `text` and its absence, in words.
+fn unseen(text: &str) -> String {
+    match text {
+        "" => "no value, which is not".into(),
+        _ => format!("`{}` is not", excerpt(text)),
     }
 }

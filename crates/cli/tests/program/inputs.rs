@@ -4,8 +4,10 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nearlin_cli::table::{Options, Problem, Table, Truth};
+use serde_json::Value;
 
-use super::{Folder, Predicted, smooth};
+use super::{Folder, Predicted, noise, smooth};
 
 const FIT: &str = "--width 64 --ridge 0.01 --quiet --model m.safetensors";
 
@@ -59,4 +61,56 @@ fn standard_input_that_is_no_table() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
+}
+
+/// Missing inputs are trained and predicted on, missing targets left out; the report's test error
+/// is that of the predictions.
+#[test]
+fn missing_values() {
+    let mut table = String::from("a,b,c,void,y\n");
+    for i in 0..60 {
+        let (a, b) = (noise(2 * i), noise(2 * i + 1));
+        let y = if i % 11 == 4 { "?".into() } else { format!("{}", (3.0 * a).sin() + b) };
+        let a = if i % 5 == 1 { "NA".into() } else { a.to_string() };
+        let c = ["u", "v", ""][i % 3];
+        table += &format!("{a},{b},{c},,{y}\n");
+    }
+    let folder = Folder::with(&table);
+    let ran = folder.fit(&FIT.replace("--quiet", "--report r.json")).succeeded();
+    for part in [
+        "target `y`, line 6: no value",
+        "such rows, here 6, are left out",
+        "column `void` has no value on any training row: dropped",
+    ] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    let report = folder.json("r.json");
+    // `a` and where it is missing, `b`, three texts, the bias.
+    assert_eq!((&report["data"]["rows"], &report["data"]["inputs"]), (&54.into(), &7.into()));
+    let ran = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded();
+    assert_eq!(ran.stderr, "");
+    let predicted = Predicted::parse(&ran.stdout);
+    assert_eq!(predicted.rows(), 60);
+    assert_test_error(&folder, &predicted, &report);
+
+    folder.write("new.csv", "a,b,c\n0.5,,u\n,0.5,w\n");
+    let ran = folder.run(["predict", "m.safetensors", "new.csv"]).succeeded();
+    for part in ["column `b`, line 2: no value, and all training rows had one", "`w` is not"] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    assert_eq!(ran.stderr.matches("warning").count(), 2, "{}", ran.stderr);
+}
+
+/// The report's error on test rows is that of the predictions for `data.csv`. Predictions and
+/// targets are a few units at most, and forward passes of this width agree to far below 1e-9.
+#[track_caller]
+fn assert_test_error(folder: &Folder, predicted: &Predicted, report: &Value) {
+    let table = Table::read(&folder.path("data.csv")).unwrap();
+    let options = Options { target: "y".into(), ..Options::default() };
+    let test = Problem::prepare(&table, &options).unwrap().test;
+    let Truth::Numbers(truth) = &test.truth else { panic!("numbers") };
+    let squares =
+        test.rows.iter().zip(truth).map(|(&row, y)| (predicted.scores[row][0] - y).powi(2));
+    let rmse = (squares.sum::<f64>() / truth.len() as f64).sqrt();
+    assert!((rmse - report["result"]["test_rmse"].as_f64().unwrap()).abs() < 1e-9);
 }

@@ -118,7 +118,7 @@ fn categories_that_look_like_numbers() {
 fn odd_columns_are_pointed_out() {
     let mut text = String::from("id,size,target\n");
     for i in 0..40 {
-        let size = if i == 17 { "?".into() } else { i.to_string() };
+        let size = if i == 17 { "~".into() } else { i.to_string() };
         writeln!(text, "row{i},{size},{i}").unwrap();
     }
     let table = table(&text);
@@ -126,13 +126,13 @@ fn odd_columns_are_pointed_out() {
     let many = |column: &str| Warning::ManyLevels { column: column.into(), levels: 40, rows: 40 };
     let mostly = Warning::MostlyNumeric {
         column: "size".into(),
-        text: "?".into(),
+        text: "~".into(),
         line: 19,
         numbers: 39,
         rows: 40,
     };
     assert_eq!(warnings, [many("id"), mostly, many("size")]);
-    let unread = "column `size` is read as categories because of `?` on line 19, \
+    let unread = "column `size` is read as categories because of `~` on line 19, \
                   though 39 of its 40 cells are numbers";
     assert_eq!(warnings[1].to_string(), unread);
 }
@@ -310,7 +310,10 @@ fn standard_is_what_numeric_columns_use() {
     let table = numeric_table(&[vec![1.0, 2.0, 4.0]]);
     let (encoder, _) = Encoder::fit(&table, "target", &all(&table));
     let standard = Standard::fit(&[1.0, 2.0, 4.0]).unwrap();
-    assert_eq!(encoder.features(), [Feature::Number { column: "c0".into(), standard }]);
+    assert_eq!(
+        encoder.features(),
+        [Feature::Number { column: "c0".into(), standard, missing: None }]
+    );
 }
 
 /// Deviations of 1 and 100; with a category there is no unit that columns share.
@@ -323,4 +326,5 @@ fn spreads_are_in_the_columns_units() {
     let spreads = fitted("a,b,y\n1,100,0\n3,300,1\n").spreads().unwrap();
     assert!((spreads[0] - 1.0).abs() < 1e-14 && (spreads[1] - 100.0).abs() < 1e-12, "{spreads:?}");
     assert_eq!(fitted("a,b,y\n1,p,0\n3,q,1\n").spreads(), None);
+    assert_eq!(fitted("a,b,y\n1,2,0\n3,,1\n5,3,1\n").spreads(), None);
 }

@@ -4,6 +4,7 @@
 
 mod encode;
 mod merge;
+mod missing;
 mod predictions;
 mod problem;
 mod read;

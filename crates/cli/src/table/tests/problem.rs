@@ -53,7 +53,7 @@ fn test_rows_do_not_leak() {
         if problem.test.rows.contains(&row) {
             text += "1000,-1000,unheard,1e6,k9\n";
         } else {
-            let cells: Vec<&str> = table.columns().iter().map(|c| c.cell(row)).collect();
+            let cells: Vec<_> = table.columns().iter().map(|c| c.cell(row)).collect();
             writeln!(text, "{}", cells.join(",")).unwrap();
         }
     }
@@ -167,7 +167,7 @@ fn requests_that_do_not_fit() {
     says(with(&|o| o.rows = Some(1)), "`--rows` is 1, expected at least 2");
     says(
         Problem::prepare(&super::table("x,y\n1,2\n"), &options("y")),
-        "the table has 1 row, expected at least 2",
+        "the table has 1 row with a target, expected at least 2",
     );
     says(
         Problem::prepare(&super::table("x,y\n1,2\n2,2\n"), &options("y")),

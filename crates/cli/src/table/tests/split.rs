@@ -126,7 +126,10 @@ fn options_that_do_not_fit() {
         split(10, None, None, Holdout::Fraction(0.95), 0),
         "`--test-fraction` is 0.95, expected one that leaves at least 2 of the 10 rows for training",
     );
-    says(split(1, None, None, Holdout::default(), 0), "the table has 1 row, expected at least 2");
+    says(
+        split(1, None, None, Holdout::default(), 0),
+        "the table has 1 row with a target, expected at least 2",
+    );
 }
 
 prop_compose! {

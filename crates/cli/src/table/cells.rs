@@ -1,0 +1,111 @@
+//! The cells of one column, written into the coordinates of encoded rows.
+
+use super::column::{Column, Table};
+use super::error::{TableError, excerpt};
+use super::feature::{Feature, Level};
+use super::standard::Standard;
+use super::warning::Warning;
+
+/// The cells of `column` in `rows`, which become coordinates `start..` of rows of `inputs`.
+pub(super) struct Cells<'a> {
+    pub(super) table: &'a Table,
+    pub(super) column: &'a Column,
+    pub(super) rows: &'a [usize],
+    pub(super) start: usize,
+    pub(super) inputs: usize,
+}
+
+/// Cells that the training rows did not prepare for: the first one's row, and how many.
+type Unprepared = Option<(usize, usize)>;
+
+impl Cells<'_> {
+    /// Writes the coordinates of `feature` into `x`, before rows are normalised.
+    ///
+    /// # Errors
+    /// [`TableError`] for a text where a number is due.
+    pub(super) fn encode(
+        &self,
+        feature: &Feature,
+        x: &mut [f64],
+    ) -> Result<Option<Warning>, TableError> {
+        match feature {
+            Feature::Number { standard, missing, .. } => self.numbers(standard, *missing, x),
+            Feature::Category { levels, .. } => Ok(self.one_hot(levels, x)),
+        }
+    }
+
+    fn numbers(
+        &self,
+        standard: &Standard,
+        missing: Option<f64>,
+        x: &mut [f64],
+    ) -> Result<Option<Warning>, TableError> {
+        let mut number = |row| self.column.number(row).map(|number| standard.apply(number));
+        let not = |line, column, text| TableError::NotNumeric { line, column, text };
+        self.values(&mut number, &not, missing, x)
+    }
+
+    /// One coordinate by `value`, 0 where there is no value, and one that says so if training rows
+    /// lacked it.
+    fn values(
+        &self,
+        value: &mut dyn FnMut(usize) -> Option<f64>,
+        not: &dyn Fn(u64, String, String) -> TableError,
+        missing: Option<f64>,
+        x: &mut [f64],
+    ) -> Result<Option<Warning>, TableError> {
+        let code = missing.map(one_hot);
+        let mut new = None;
+        for (out, &row) in x.chunks_exact_mut(self.inputs).zip(self.rows) {
+            let out = &mut out[self.start..];
+            let lacks = self.column.is_missing(row);
+            if !lacks {
+                out[0] = value(row).ok_or_else(|| {
+                    let column = self.column.name().to_owned();
+                    not(self.table.line(row), column, excerpt(&self.column.cell(row)))
+                })?;
+            }
+            match code {
+                Some((off, on)) => out[1] = if lacks { on } else { off },
+                None if lacks => count(&mut new, row),
+                None => {}
+            }
+        }
+        Ok(new.map(|(row, rows)| Warning::NewlyMissing {
+            column: self.column.name().to_owned(),
+            line: self.table.line(row),
+            rows,
+        }))
+    }
+
+    fn one_hot(&self, levels: &[Level], x: &mut [f64]) -> Option<Warning> {
+        let (off, on): (Vec<f64>, Vec<f64>) =
+            levels.iter().map(|level| one_hot(level.share)).unzip();
+        let mut unseen = None;
+        for (out, &row) in x.chunks_exact_mut(self.inputs).zip(self.rows) {
+            let out = &mut out[self.start..self.start + levels.len()];
+            out.copy_from_slice(&off);
+            let cell = self.column.cell(row);
+            match levels.binary_search_by(|level| level.text.as_str().cmp(&cell)) {
+                Ok(level) => out[level] = on[level],
+                Err(_) => count(&mut unseen, row),
+            }
+        }
+        unseen.map(|(row, rows)| Warning::UnseenCategory {
+            column: self.column.name().to_owned(),
+            text: self.column.cell(row).into_owned(),
+            line: self.table.line(row),
+            rows,
+        })
+    }
+}
+
+/// 0 and 1, standardised where a part `share` of the training rows has the 1.
+fn one_hot(share: f64) -> (f64, f64) {
+    let spread = (share * (1.0 - share)).sqrt();
+    (-share / spread, (1.0 - share) / spread)
+}
+
+fn count(cells: &mut Unprepared, row: usize) {
+    cells.get_or_insert((row, 0)).1 += 1;
+}

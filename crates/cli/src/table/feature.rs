@@ -1,0 +1,145 @@
+//! How one column of a table becomes coordinates, fitted on training rows.
+
+use serde::{Deserialize, Serialize};
+
+use super::column::{Categories, Column, Table, Values};
+use super::standard::Standard;
+use super::warning::Warning;
+
+/// No table has so many rows that a level in it could have a smaller share.
+const SMALLEST_SHARE: f64 = 1e-20;
+
+/// How one column of the table becomes coordinates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Feature {
+    /// One coordinate, and one that says where there is no value, if training rows lack it.
+    Number {
+        /// Name of the column.
+        column: String,
+        /// Its mean and spread on the training rows, those without a value at the mean.
+        standard: Standard,
+        /// The part of the training rows without a value, in (0, 1): the mean of the second
+        /// coordinate before it is standardised.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missing: Option<f64>,
+    },
+    /// One coordinate for each level.
+    Category {
+        /// Name of the column.
+        column: String,
+        /// The texts in the training rows, at least two, in order of their bytes.
+        levels: Vec<Level>,
+    },
+}
+
+/// One text of a categorical column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// The text; empty for cells without a value.
+    pub text: String,
+    /// Its part of the training rows, in (0, 1): the mean of its one-hot column.
+    pub share: f64,
+}
+
+impl Feature {
+    /// The feature of `column` over the training rows `rows`, or `None` if it is constant.
+    pub(super) fn fit(column: &Column, rows: &[usize]) -> Option<Self> {
+        let categories = match column.values() {
+            Values::Numeric(values) => {
+                let values: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
+                if let Some((standard, missing)) = number(&values) {
+                    let column = column.name().to_owned();
+                    return Some(Self::Number { column, standard, missing });
+                }
+                // One number, but not in each row: that is a category with two levels.
+                column.categories()
+            }
+            Values::Categorical(categories) => categories,
+        };
+        let levels = shares(categories, rows);
+        let column = column.name().to_owned();
+        (levels.len() >= 2).then_some(Self::Category { column, levels })
+    }
+
+    /// Name of the column.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Number { column, .. } | Self::Category { column, .. } => column,
+        }
+    }
+
+    /// Coordinates that the column becomes.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Number { missing, .. } => 1 + usize::from(missing.is_some()),
+            Self::Category { levels, .. } => levels.len(),
+        }
+    }
+
+    /// Whether the numbers can be what [`fit`](Self::fit) returns.
+    pub(super) fn is_valid(&self) -> bool {
+        let part = |share: f64| share > SMALLEST_SHARE && share < 1.0;
+        match self {
+            Self::Number { standard, missing, .. } => {
+                standard.is_valid() && missing.is_none_or(part)
+            }
+            Self::Category { levels, .. } => {
+                levels.len() >= 2
+                    && levels.iter().all(|level| part(level.share))
+                    && levels.windows(2).all(|pair| pair[0].text < pair[1].text)
+            }
+        }
+    }
+}
+
+/// Standardises numbers of which those that are missing (NaN) are taken as the mean of the others;
+/// also the part that is missing, if any is. `None` if they are constant.
+fn number(values: &[f64]) -> Option<(Standard, Option<f64>)> {
+    let present: Vec<f64> = values.iter().copied().filter(|x| !x.is_nan()).collect();
+    let standard = Standard::fit(&present)?;
+    let missing = values.len() - present.len();
+    if missing == 0 {
+        return Some((standard, None));
+    }
+    let mean = standard.invert(0.0);
+    let filled: Vec<f64> = values.iter().map(|&x| if x.is_nan() { mean } else { x }).collect();
+    Some((Standard::fit(&filled)?, Some(missing as f64 / values.len() as f64)))
+}
+
+/// The levels among `rows` and the part of the rows that each has.
+fn shares(categories: Categories, rows: &[usize]) -> Vec<Level> {
+    let mut counts = vec![0_usize; categories.levels.len()];
+    for &row in rows {
+        counts[categories.codes[row] as usize] += 1;
+    }
+    (categories.levels.into_iter().zip(counts))
+        .filter(|&(_, count)| count > 0)
+        .map(|(text, count)| Level { text, share: count as f64 / rows.len() as f64 })
+        .collect()
+}
+
+/// What looks odd about a column that is read as `levels` categories in `rows` training rows.
+pub(super) fn doubts(table: &Table, column: &Column, levels: usize, rows: usize) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let values = table.rows() - column.missing();
+    if let Some(row) = column.first_text()
+        && column.numbers() * 10 >= values * 9
+    {
+        warnings.push(Warning::MostlyNumeric {
+            column: column.name().to_owned(),
+            text: column.cell(row).into_owned(),
+            line: table.line(row),
+            numbers: column.numbers(),
+            rows: values,
+        });
+    }
+    if levels > 20 && levels * 10 > rows {
+        warnings.push(Warning::ManyLevels { column: column.name().to_owned(), levels, rows });
+    }
+    warnings
+}
