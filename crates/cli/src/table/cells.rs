@@ -2,7 +2,7 @@
 
 use super::column::{Column, Table};
 use super::error::{TableError, excerpt};
-use super::feature::{Feature, Level};
+use super::feature::{DatePart, Feature, Level};
 use super::standard::Standard;
 use super::warning::Warning;
 
@@ -30,6 +30,7 @@ impl Cells<'_> {
     ) -> Result<Option<Warning>, TableError> {
         match feature {
             Feature::Number { standard, missing, .. } => self.numbers(standard, *missing, x),
+            Feature::Date { parts, missing, .. } => self.dates(parts, *missing, x),
             Feature::Category { levels, .. } => Ok(self.one_hot(levels, x)),
         }
     }
@@ -40,16 +41,37 @@ impl Cells<'_> {
         missing: Option<f64>,
         x: &mut [f64],
     ) -> Result<Option<Warning>, TableError> {
-        let mut number = |row| self.column.number(row).map(|number| standard.apply(number));
+        let fill = |row, out: &mut [f64]| {
+            out[0] = standard.apply(self.column.number(row)?);
+            Some(())
+        };
         let not = |line, column, text| TableError::NotNumeric { line, column, text };
-        self.values(&mut number, &not, missing, x)
+        self.values(1, &fill, &not, missing, x)
     }
 
-    /// One coordinate by `value`, 0 where there is no value, and one that says so if training rows
-    /// lacked it.
+    fn dates(
+        &self,
+        parts: &[DatePart],
+        missing: Option<f64>,
+        x: &mut [f64],
+    ) -> Result<Option<Warning>, TableError> {
+        let fill = |row, out: &mut [f64]| {
+            let days = self.column.date(row)?;
+            for (out, part) in out.iter_mut().zip(parts) {
+                *out = part.standard.apply(part.clock.read(days));
+            }
+            Some(())
+        };
+        let not = |line, column, text| TableError::NotDate { line, column, text };
+        self.values(parts.len(), &fill, &not, missing, x)
+    }
+
+    /// `width` coordinates by `fill`, 0 where there is no value, and one that says so if training rows
+    /// lacked it; `not` is the error for a cell that `fill` does not take.
     fn values(
         &self,
-        value: &mut dyn FnMut(usize) -> Option<f64>,
+        width: usize,
+        fill: &dyn Fn(usize, &mut [f64]) -> Option<()>,
         not: &dyn Fn(u64, String, String) -> TableError,
         missing: Option<f64>,
         x: &mut [f64],
@@ -60,13 +82,13 @@ impl Cells<'_> {
             let out = &mut out[self.start..];
             let lacks = self.column.is_missing(row);
             if !lacks {
-                out[0] = value(row).ok_or_else(|| {
+                fill(row, &mut out[..width]).ok_or_else(|| {
                     let column = self.column.name().to_owned();
                     not(self.table.line(row), column, excerpt(&self.column.cell(row)))
                 })?;
             }
             match code {
-                Some((off, on)) => out[1] = if lacks { on } else { off },
+                Some((off, on)) => out[width] = if lacks { on } else { off },
                 None if lacks => count(&mut new, row),
                 None => {}
             }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::date;
 use super::error::{TableError, nearest};
 use super::missing::is_missing;
 use super::source;
@@ -23,8 +24,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads a text file (RFC 4180, header first), gzipped or not, whatever its name; `-` is standard
-    /// input.
+    /// Reads a text file (RFC 4180, header first) or arrays (NPY, NPZ), gzipped or not, told by the first
+    /// bytes, whatever its name; `-` is standard input.
+    ///
+    /// An array of two dimensions is a table without names: its columns are `x0`, `x1`, .., or `A0`, `A1`, ..
+    /// where it is called `A` in an NPZ; one of one dimension is the column `x0` or `A`. Floats (`f4`, `f8`),
+    /// integers and bool of either byte order are read; integers past 2^53 as the nearest `f64`. Memory: 8
+    /// bytes a cell.
     ///
     /// Fields are divided by commas, or else by tabs, or else by semicolons: by the first of these
     /// that the header has outside quotes.
@@ -36,7 +42,7 @@ impl Table {
     /// # Errors
     /// [`TableError`] for a file that cannot be read, decompressed or decoded, that has no rows,
     /// a ragged row, an empty or repeated column name, or a cell that reads as an infinite number
-    /// (`inf`, `1e999`).
+    /// (`inf`, `1e999`); for arrays of other types, of more dimensions, or of different lengths.
     pub fn read(path: &Path) -> Result<Self, TableError> {
         source::read(path, &|_| true)
     }
@@ -91,7 +97,8 @@ impl Table {
         })
     }
 
-    /// Line of the file that row `row` starts on (the header is line 1).
+    /// Line of the file that row `row` starts on (the header is line 1); of arrays, the row's number
+    /// from 1.
     ///
     /// # Panics
     /// If there is no such row.
@@ -105,11 +112,19 @@ impl Table {
 #[derive(Clone, Debug)]
 pub struct Column {
     name: String,
-    text: String,
-    ends: Vec<u32>,
+    cells: Cells,
     numbers: usize,
+    dates: usize,
     missing: usize,
     first_text: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Cells {
+    /// All texts, one after the other, and where each ends.
+    Text { text: String, ends: Vec<u32> },
+    /// NaN where there is no value.
+    Numbers(Vec<f64>),
 }
 
 /// A column's cells, typed.
@@ -117,7 +132,10 @@ pub struct Column {
 pub enum Values {
     /// Every cell that has a value is a finite number; the others are NaN.
     Numeric(Vec<f64>),
-    /// Some cell is not, or none has a value.
+    /// Every cell that has a value is a date, here in days since the beginning of 1970; the others are
+    /// NaN.
+    Dates(Vec<f64>),
+    /// Some cell is neither, or none has a value.
     Categorical(Categories),
 }
 
@@ -138,9 +156,15 @@ pub(super) enum CellFault {
 }
 
 impl Column {
+    /// A column for cells of text.
     pub(super) fn new(name: String) -> Self {
-        let (text, ends) = (String::new(), Vec::new());
-        Self { name, text, ends, numbers: 0, missing: 0, first_text: None }
+        let cells = Cells::Text { text: String::new(), ends: Vec::new() };
+        Self { name, cells, numbers: 0, dates: 0, missing: 0, first_text: None }
+    }
+
+    /// A column for numbers.
+    pub(super) fn numeric(name: String) -> Self {
+        Self { cells: Cells::Numbers(Vec::new()), ..Self::new(name) }
     }
 
     /// Appends a cell that is trimmed already.
@@ -151,17 +175,42 @@ impl Column {
             Ok(number) if number.is_finite() => self.numbers += 1,
             Ok(_) => return Err(CellFault::Infinite),
             Err(_) => {
-                self.first_text.get_or_insert(self.ends.len());
+                // One text that is no date is enough to look no further.
+                let so_far = self.numbers == 0 && self.dates == self.rows() - self.missing;
+                self.dates += usize::from(so_far && date::days(cell).is_some());
+                self.first_text.get_or_insert(self.rows());
             }
         }
-        self.text.push_str(if missing { "" } else { cell });
-        self.ends.push(u32::try_from(self.text.len()).map_err(|_| CellFault::TooLong)?);
+        match &mut self.cells {
+            Cells::Text { text, ends } => {
+                text.push_str(if missing { "" } else { cell });
+                ends.push(u32::try_from(text.len()).map_err(|_| CellFault::TooLong)?);
+            }
+            Cells::Numbers(numbers) => numbers.push(cell.parse().unwrap_or(f64::NAN)),
+        }
+        Ok(())
+    }
+
+    /// Appends a number to a column for numbers; NaN is no value.
+    pub(super) fn push_number(&mut self, number: f64) -> Result<(), CellFault> {
+        let Cells::Numbers(numbers) = &mut self.cells else { return self.push(&text(number)) };
+        if number.is_infinite() {
+            return Err(CellFault::Infinite);
+        }
+        numbers.push(number);
+        let count = if number.is_nan() { &mut self.missing } else { &mut self.numbers };
+        *count += 1;
         Ok(())
     }
 
     pub(super) fn shrink(&mut self) {
-        self.text.shrink_to_fit();
-        self.ends.shrink_to_fit();
+        match &mut self.cells {
+            Cells::Text { text, ends } => {
+                text.shrink_to_fit();
+                ends.shrink_to_fit();
+            }
+            Cells::Numbers(numbers) => numbers.shrink_to_fit(),
+        }
     }
 
     /// The column's name.
@@ -171,17 +220,26 @@ impl Column {
     }
 
     fn rows(&self) -> usize {
-        self.ends.len()
+        match &self.cells {
+            Cells::Text { ends, .. } => ends.len(),
+            Cells::Numbers(numbers) => numbers.len(),
+        }
     }
 
-    /// The text of row `row`, empty if it has no value.
+    /// The text of row `row`, empty if it has no value; the shortest one of a number that was no text.
     ///
     /// # Panics
     /// If there is no such row.
     #[must_use]
     pub fn cell(&self, row: usize) -> Cow<'_, str> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        Cow::Borrowed(&self.text[start..self.ends[row] as usize])
+        match &self.cells {
+            Cells::Text { text, ends } => {
+                let start = if row == 0 { 0 } else { ends[row - 1] as usize };
+                Cow::Borrowed(&text[start..ends[row] as usize])
+            }
+            Cells::Numbers(numbers) if numbers[row].is_nan() => Cow::Borrowed(""),
+            Cells::Numbers(numbers) => Cow::Owned(text(numbers[row])),
+        }
     }
 
     /// Row `row` as a number, if it is one.
@@ -190,7 +248,20 @@ impl Column {
     /// If there is no such row.
     #[must_use]
     pub fn number(&self, row: usize) -> Option<f64> {
-        self.cell(row).parse().ok()
+        match &self.cells {
+            Cells::Text { .. } => self.cell(row).parse().ok(),
+            Cells::Numbers(numbers) => Some(numbers[row]).filter(|number| !number.is_nan()),
+        }
+    }
+
+    /// Row `row` as days since the beginning of 1970, if it is a date: `YYYY-MM-DD` or `YYYY/MM/DD`, with
+    /// a time as in ISO 8601 or without, in UTC where it has an offset.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn date(&self, row: usize) -> Option<f64> {
+        date::days(&self.cell(row))
     }
 
     /// Whether row `row` has no value.
@@ -199,13 +270,22 @@ impl Column {
     /// If there is no such row.
     #[must_use]
     pub fn is_missing(&self, row: usize) -> bool {
-        self.cell(row).is_empty()
+        match &self.cells {
+            Cells::Text { .. } => self.cell(row).is_empty(),
+            Cells::Numbers(numbers) => numbers[row].is_nan(),
+        }
     }
 
     /// Whether some cell has a value and every such cell is a finite number.
     #[must_use]
     pub fn is_numeric(&self) -> bool {
         self.first_text.is_none() && self.numbers > 0
+    }
+
+    /// Whether some cell has a value and every such cell is a date.
+    #[must_use]
+    pub fn is_date(&self) -> bool {
+        self.dates > 0 && self.dates == self.rows() - self.missing
     }
 
     /// How many cells are numbers.
@@ -226,14 +306,19 @@ impl Column {
         self.first_text
     }
 
-    /// The cells as numbers if the column is numeric, else as categories.
+    /// The cells as numbers or dates if all that have a value are, else as categories.
     #[must_use]
     pub fn values(&self) -> Values {
-        if !self.is_numeric() {
-            return Values::Categorical(self.categories());
+        let each = |read: &dyn Fn(usize) -> Option<f64>| {
+            (0..self.rows()).map(|row| read(row).unwrap_or(f64::NAN)).collect()
+        };
+        if self.is_numeric() {
+            Values::Numeric(each(&|row| self.number(row)))
+        } else if self.is_date() {
+            Values::Dates(each(&|row| self.date(row)))
+        } else {
+            Values::Categorical(self.categories())
         }
-        let numbers = (0..self.rows()).map(|row| self.number(row).unwrap_or(f64::NAN));
-        Values::Numeric(numbers.collect())
     }
 
     /// The cells as categories by their text, numbers or not (`1` and `1.0` are two).
@@ -248,5 +333,13 @@ impl Column {
         }
         let codes = (0..self.rows()).map(|row| index[&self.cell(row)]).collect();
         Categories { levels: index.into_keys().map(Cow::into_owned).collect(), codes }
+    }
+}
+
+/// The shortest text that reads as `number`: `3`, `0.1`, `1e300`.
+pub(super) fn text(number: f64) -> String {
+    match number.abs() {
+        0.0 | 1e-5..1e16 => number.to_string(),
+        _ => format!("{number:?}"),
     }
 }

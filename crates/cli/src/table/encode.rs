@@ -2,7 +2,8 @@
 //!
 //! Every column, one-hot columns included, is standardised on the training rows; constant ones
 //! are dropped; a missing number is the mean of the others, and one more column says where, if it is
-//! missing in a training row; among categories, no value is one like others; what is left is divided by the square root of its number, a bias coordinate 1 is
+//! missing in a training row; among categories, no value is one like others; dates are numbers of
+//! days, with the times of the day, the week and the year on circles; what is left is divided by the square root of its number, a bias coordinate 1 is
 //! appended, and the row is normalised. So a row is `(z / sqrt(c), 1) / |..|` with `z` of mean 0
 //! and variance 1 in each of `c` coordinates: its two parts weigh about the same on average.
 
@@ -46,9 +47,8 @@ impl Encoder {
         let mut warnings = Vec::new();
         for column in table.columns().iter().filter(|column| column.name() != target) {
             let feature = Feature::fit(column, rows);
-            if !column.is_numeric() {
-                let levels = feature.as_ref().map_or(1, Feature::width);
-                warnings.extend(doubts(table, column, levels, rows.len()));
+            if let Some(Feature::Category { levels, .. }) = &feature {
+                warnings.extend(doubts(table, column, levels.len(), rows.len()));
             }
             match (feature, rows.first()) {
                 (Some(feature), _) => features.push(feature),

@@ -27,6 +27,30 @@ pub enum TableError {
         /// What the decoder says.
         source: io::Error,
     },
+    /// The file starts like a zip archive and is none, or one of its members cannot be decompressed.
+    #[error("cannot unpack `{path}`, which starts like a zip archive: {source}")]
+    Zip {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        source: io::Error,
+    },
+    /// An NPZ archive holds something else than arrays.
+    #[error("`{path}` is a zip archive with `{member}`, expected nothing but arrays (NPZ)")]
+    Member {
+        /// The file.
+        path: PathBuf,
+        /// The first such member.
+        member: String,
+    },
+    /// An array that cannot be read as columns.
+    #[error("array `{array}` {fault}")]
+    Array {
+        /// Its name in the archive, or the file.
+        array: String,
+        /// What is wrong with it.
+        fault: ArrayFault,
+    },
     /// No byte, or nothing but blank lines.
     #[error("`{path}` is empty, expected a header and rows")]
     EmptyFile {
@@ -75,7 +99,7 @@ pub enum TableError {
         position: usize,
     },
     /// Two columns with one name.
-    #[error("columns {first} and {second} of the header are both called `{name}`")]
+    #[error("columns {first} and {second} of the table are both called `{name}`")]
     DuplicateName {
         /// The name.
         name: String,
@@ -146,6 +170,19 @@ pub enum TableError {
         /// The cell.
         text: String,
     },
+    /// A text where a model expects a date.
+    #[error(
+        "line {line}, column `{column}`: `{text}` is not a date (YYYY-MM-DD, perhaps with a time), \
+         as the model expects"
+    )]
+    NotDate {
+        /// Line of the row.
+        line: u64,
+        /// Name of the column.
+        column: String,
+        /// The cell.
+        text: String,
+    },
     /// Regression on a target that is not numeric.
     #[error(
         "line {line}, column `{column}`: `{text}` is not a number, as `--task regression` expects"
@@ -199,6 +236,68 @@ pub enum TableError {
         value: String,
         /// What it should be.
         expected: String,
+    },
+}
+
+/// Why an array cannot be read as columns.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArrayFault {
+    /// The header is no header of an NPY file.
+    #[error(
+        "has the header `{found}`, expected versions 1 to 3 of NPY with descr, fortran_order and shape"
+    )]
+    Header {
+        /// Its beginning.
+        found: String,
+    },
+    /// The elements are no numbers, or of a type that is not read.
+    #[error("has elements `{found}`, expected floats (f4, f8), integers (i1 to u8) or bool (b1)")]
+    Type {
+        /// Their type as the header has it.
+        found: String,
+    },
+    /// Neither a column nor a table.
+    #[error("has {found} dimensions, expected 1 or 2")]
+    Dimensions {
+        /// Dimensions it has.
+        found: usize,
+    },
+    /// No elements.
+    #[error("is empty: its shape is {rows} x {columns}")]
+    Empty {
+        /// Rows it has.
+        rows: usize,
+        /// Columns it has.
+        columns: usize,
+    },
+    /// Fewer elements than the header says.
+    #[error("ends too early: its header says {rows} x {columns} elements of {size} bytes")]
+    Truncated {
+        /// Rows that the header says.
+        rows: usize,
+        /// Columns that the header says.
+        columns: usize,
+        /// Bytes of an element.
+        size: usize,
+    },
+    /// Bytes after the last element.
+    #[error("goes on after the {rows} x {columns} elements that its header says")]
+    Longer {
+        /// Rows that the header says.
+        rows: usize,
+        /// Columns that the header says.
+        columns: usize,
+    },
+    /// Another number of rows than the arrays before.
+    #[error("has {}, and `{first}` has {expected}", counted(*found, "row"))]
+    Rows {
+        /// Rows it has.
+        found: usize,
+        /// Rows of the first array.
+        expected: usize,
+        /// Name of the first array.
+        first: String,
     },
 }
 

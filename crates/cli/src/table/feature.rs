@@ -3,11 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::column::{Categories, Column, Table, Values};
+use super::date::Clock;
 use super::standard::Standard;
 use super::warning::Warning;
 
 /// No table has so many rows that a level in it could have a smaller share.
 const SMALLEST_SHARE: f64 = 1e-20;
+
+/// Sines and cosines of dates that vary less than this, a seventieth of what a second of a day makes,
+/// vary by rounding.
+const SMALLEST_SPREAD: f64 = 1e-6;
 
 /// How one column of the table becomes coordinates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +30,16 @@ pub enum Feature {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         missing: Option<f64>,
     },
+    /// A coordinate for each part, and one that says where there is no value, if training rows lack it.
+    Date {
+        /// Name of the column.
+        column: String,
+        /// What is taken from the dates, at least one thing, each once.
+        parts: Vec<DatePart>,
+        /// As for a number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missing: Option<f64>,
+    },
     /// One coordinate for each level.
     Category {
         /// Name of the column.
@@ -32,6 +47,16 @@ pub enum Feature {
         /// The texts in the training rows, at least two, in order of their bytes.
         levels: Vec<Level>,
     },
+}
+
+/// One coordinate of a date.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatePart {
+    /// What it says of the date.
+    pub clock: Clock,
+    /// Its mean and spread on the training rows, those without a value at the mean.
+    pub standard: Standard,
 }
 
 /// One text of a categorical column.
@@ -47,28 +72,35 @@ pub struct Level {
 impl Feature {
     /// The feature of `column` over the training rows `rows`, or `None` if it is constant.
     pub(super) fn fit(column: &Column, rows: &[usize]) -> Option<Self> {
+        let of_rows = |all: &[f64]| rows.iter().map(|&row| all[row]).collect::<Vec<f64>>();
+        let name = || column.name().to_owned();
         let categories = match column.values() {
-            Values::Numeric(values) => {
-                let values: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
-                if let Some((standard, missing)) = number(&values) {
-                    let column = column.name().to_owned();
-                    return Some(Self::Number { column, standard, missing });
+            Values::Numeric(all) => {
+                if let Some((standard, missing)) = number(&of_rows(&all)) {
+                    return Some(Self::Number { column: name(), standard, missing });
                 }
                 // One number, but not in each row: that is a category with two levels.
+                column.categories()
+            }
+            Values::Dates(all) => {
+                if let Some((parts, missing)) = dates(&of_rows(&all)) {
+                    return Some(Self::Date { column: name(), parts, missing });
+                }
                 column.categories()
             }
             Values::Categorical(categories) => categories,
         };
         let levels = shares(categories, rows);
-        let column = column.name().to_owned();
-        (levels.len() >= 2).then_some(Self::Category { column, levels })
+        (levels.len() >= 2).then(|| Self::Category { column: name(), levels })
     }
 
     /// Name of the column.
     #[must_use]
     pub fn column(&self) -> &str {
         match self {
-            Self::Number { column, .. } | Self::Category { column, .. } => column,
+            Self::Number { column, .. }
+            | Self::Date { column, .. }
+            | Self::Category { column, .. } => column,
         }
     }
 
@@ -77,6 +109,7 @@ impl Feature {
     pub fn width(&self) -> usize {
         match self {
             Self::Number { missing, .. } => 1 + usize::from(missing.is_some()),
+            Self::Date { parts, missing, .. } => parts.len() + usize::from(missing.is_some()),
             Self::Category { levels, .. } => levels.len(),
         }
     }
@@ -87,6 +120,12 @@ impl Feature {
         match self {
             Self::Number { standard, missing, .. } => {
                 standard.is_valid() && missing.is_none_or(part)
+            }
+            Self::Date { parts, missing, .. } => {
+                !parts.is_empty()
+                    && parts.iter().all(|part| part.standard.is_valid())
+                    && parts.windows(2).all(|pair| pair[0].clock < pair[1].clock)
+                    && missing.is_none_or(part)
             }
             Self::Category { levels, .. } => {
                 levels.len() >= 2
@@ -109,6 +148,29 @@ fn number(values: &[f64]) -> Option<(Standard, Option<f64>)> {
     let mean = standard.invert(0.0);
     let filled: Vec<f64> = values.iter().map(|&x| if x.is_nan() { mean } else { x }).collect();
     Some((Standard::fit(&filled)?, Some(missing as f64 / values.len() as f64)))
+}
+
+/// What days say, those that are missing (NaN) being taken as the mean of each part; also the part that
+/// is missing, if any is. `None` if nothing varies.
+///
+/// Something that comes round is used where the days span more than one round of it.
+fn dates(days: &[f64]) -> Option<(Vec<DatePart>, Option<f64>)> {
+    let least = days.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = days.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut share = None;
+    let mut parts = Vec::new();
+    for clock in Clock::ALL {
+        if clock.period().is_some_and(|period| most - least <= period) {
+            continue;
+        }
+        let values: Vec<f64> = days.iter().map(|&days| clock.read(days)).collect();
+        let Some((standard, missing)) = number(&values) else { continue };
+        if clock.period().is_none() || standard.spread() > SMALLEST_SPREAD {
+            share = missing;
+            parts.push(DatePart { clock, standard });
+        }
+    }
+    (!parts.is_empty()).then_some((parts, share))
 }
 
 /// The levels among `rows` and the part of the rows that each has.

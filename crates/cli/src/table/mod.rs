@@ -9,11 +9,14 @@
 
 mod cells;
 mod column;
+mod date;
 mod delimiter;
 mod encode;
 mod error;
 mod feature;
 mod missing;
+mod npy;
+mod npz;
 mod predictions;
 mod problem;
 mod read;
@@ -28,11 +31,14 @@ mod weights;
 mod tests;
 
 pub use column::{Categories, Column, Table, Values};
+pub use date::Clock;
 pub use delimiter::Delimiter;
 pub use encode::{Encoded, Encoder};
 pub use error::TableError;
 pub(crate) use error::excerpt;
 pub use feature::{Feature, Level};
+pub use error::{ArrayFault, TableError};
+pub use feature::{DatePart, Feature, Level};
 pub use missing::MISSING;
 pub use nearlin::{Contradiction, Merged, merge};
 pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};

@@ -93,12 +93,7 @@ impl Header {
             }
             names.push(name);
         }
-        let mut order: Vec<usize> = (0..names.len()).collect();
-        order.sort_by_key(|&i| (names[i], i));
-        if let Some(pair) = order.windows(2).find(|pair| names[pair[0]] == names[pair[1]]) {
-            let (first, second) = (pair[0] + 1, pair[1] + 1);
-            return Err(TableError::DuplicateName { name: names[pair[0]].into(), first, second });
-        }
+        unique(&names)?;
         let column = |&name: &&str| keep(name).then(|| Column::new(name.to_owned()));
         Ok(Self { columns: names.iter().map(column).collect(), delimiter })
     }
@@ -130,6 +125,17 @@ impl Header {
         columns.iter_mut().for_each(Column::shrink);
         columns
     }
+}
+
+/// Refuses names that occur twice.
+pub(super) fn unique(names: &[&str]) -> Result<(), TableError> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by_key(|&i| (names[i], i));
+    let twice = order.windows(2).find(|pair| names[pair[0]] == names[pair[1]]);
+    twice.map_or(Ok(()), |pair| {
+        let (first, second) = (pair[0] + 1, pair[1] + 1);
+        Err(TableError::DuplicateName { name: names[pair[0]].into(), first, second })
+    })
 }
 
 fn text(field: &[u8], line: u64, i: usize) -> Result<&str, TableError> {

@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::column::Table;
 use super::error::TableError;
-use super::read;
+use super::{npy, npz, read};
 
 /// As a path: standard input. A file of this name is `./-`.
 pub const STDIN: &str = "-";
@@ -25,7 +25,12 @@ pub(super) fn read(path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Table, Ta
     }
     let failed = |source| TableError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    from(BufReader::with_capacity(BUFFER, file), path, keep)
+    let seekable = file.metadata().is_ok_and(|data| data.is_file());
+    let mut input = BufReader::with_capacity(BUFFER, file);
+    if seekable && is_zip(input.fill_buf().map_err(failed)?) {
+        return npz::read(input, path, keep);
+    }
+    from(input, path, keep)
 }
 
 /// Reads `input`; `path` is for messages only.
@@ -36,13 +41,38 @@ pub(super) fn from(
 ) -> Result<Table, TableError> {
     let failed = |source| TableError::Read { path: path.to_owned(), source };
     let (head, input) = peek(input).map_err(failed)?;
-    if head.starts_with(GZIP_MAGIC) {
-        let broken = |source| TableError::Gzip { path: path.to_owned(), source };
-        let input = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input));
-        read::parse(input, path, keep, &broken)
-    } else {
-        read::parse(input, path, keep, &failed)
+    if !head.starts_with(GZIP_MAGIC) {
+        return plain(&head, input, path, keep, &failed);
     }
+    let broken = |source| TableError::Gzip { path: path.to_owned(), source };
+    let input = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input));
+    let (head, input) = peek(input).map_err(broken)?;
+    plain(&head, input, path, keep, &broken)
+}
+
+/// Reads what is not compressed as a whole.
+fn plain(
+    head: &[u8],
+    mut input: impl BufRead,
+    path: &Path,
+    keep: &dyn Fn(&str) -> bool,
+    failed: &dyn Fn(io::Error) -> TableError,
+) -> Result<Table, TableError> {
+    if head.starts_with(npy::MAGIC) {
+        return npy::read(input, path, keep, failed);
+    }
+    if is_zip(head) {
+        // The directory of an archive stands at its end.
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map_err(failed)?;
+        return npz::read(Cursor::new(bytes), path, keep);
+    }
+    read::parse(input, path, keep, failed)
+}
+
+/// Whether a file begins like a zip archive, be it an empty one.
+fn is_zip(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
 }
 
 /// The first bytes of `input`, as many as there are up to [`HEAD`], and all of it. (A pipe may give

@@ -1,11 +1,12 @@
 //! Tables in every form that the program reads, each from the fit to predictions.
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nearlin_cli::table::{Options, Problem, Table, Truth};
 use serde_json::Value;
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::{Folder, Predicted, noise, smooth};
 
@@ -113,4 +114,87 @@ fn assert_test_error(folder: &Folder, predicted: &Predicted, report: &Value) {
         test.rows.iter().zip(truth).map(|(&row, y)| (predicted.scores[row][0] - y).powi(2));
     let rmse = (squares.sum::<f64>() / truth.len() as f64).sqrt();
     assert!((rmse - report["result"]["test_rmse"].as_f64().unwrap()).abs() < 1e-9);
+}
+
+/// Arrays train the model that the same numbers as text do.
+#[test]
+fn arrays() {
+    let numbers: Vec<f64> = (0..120).map(noise).collect();
+    let y: Vec<f64> = numbers.chunks(2).map(|x| (3.0 * x[0]).sin() + x[1]).collect();
+    let folder = Folder::new();
+    folder.write("data.npz", zip(&[("X.npy", npy(&[60, 2], &numbers)), ("y.npy", npy(&[60], &y))]));
+    folder.write("new.npz", zip(&[("X.npy", npy(&[60, 2], &numbers))]));
+    folder.write("X.npy", npy(&[60, 2], &numbers));
+    let text = numbers.chunks(2).zip(&y).fold(String::from("X0,X1,y\n"), |text, (x, y)| {
+        text + &format!("{:?},{:?},{y:?}\n", x[0], x[1])
+    });
+    folder.write("data.csv", text);
+    let fit = |data: &str| {
+        folder.run(["fit", data, "--target", "y"].into_iter().chain(FIT.split(' '))).succeeded();
+        folder.bytes("m.safetensors")
+    };
+    assert!(fit("data.csv") == fit("data.npz"));
+    let predict = |data: &str| folder.run(["predict", "m.safetensors", data]);
+    let predicted = predict("data.csv").succeeded().stdout;
+    assert_eq!(predict("data.npz").succeeded().stdout, predicted);
+    assert_eq!(predict("new.npz").succeeded().stdout, predicted);
+    let piped = folder.pipe(["predict", "m.safetensors", "-"], &folder.bytes("new.npz"));
+    assert_eq!(piped.succeeded().stdout, predicted);
+    let ran = predict("X.npy");
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.contains("lacks columns that the model needs: `X0`, `X1`"),
+        "{}",
+        ran.stderr
+    );
+    // A target without a name.
+    let call = ["fit", "X.npy", "--target", "x1"].into_iter().chain(FIT.split(' '));
+    folder.run(call).succeeded();
+    assert_eq!(Predicted::parse(&predict("X.npy").succeeded().stdout).rows(), 60);
+}
+
+fn npy(shape: &[usize], numbers: &[f64]) -> Vec<u8> {
+    let shape: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    let data: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat()
+}
+
+fn zip(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// A year and a half of dates with a season and a trend, some of them missing.
+#[test]
+fn dates() {
+    let mut table = String::from("day,y\n");
+    for i in 0..140 {
+        let (month, day) = (i % 18, 1 + i * 7 % 28);
+        let season = f64::from(month % 12) / 12.0 * std::f64::consts::TAU;
+        let date = format!("{}-{:02}-{day:02}", 2023 + month / 12, month % 12 + 1);
+        let date = if i % 20 == 3 { "" } else { &date };
+        table += &format!("{date},{}\n", season.sin() + 0.01 * f64::from(i));
+    }
+    let folder = Folder::with(&table);
+    folder.fit(&format!("{FIT} --report r.json")).succeeded();
+    let report = folder.json("r.json");
+    // The day, week and year by sine and cosine, where it is missing, the bias.
+    assert_eq!(report["data"]["inputs"], 7);
+    let ran = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded();
+    assert_eq!(ran.stderr, "");
+    assert_test_error(&folder, &Predicted::parse(&ran.stdout), &report);
+    folder.write("new.csv", "day\nyesterday\n");
+    let ran = folder.run(["predict", "m.safetensors", "new.csv"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.contains("line 2, column `day`: `yesterday` is not a date"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -94,7 +94,7 @@ fn encoders_without_missing_values_are_written_as_before() {
     assert!(encoder.is_valid());
     assert_eq!(serde_json::to_string(&encoder).unwrap(), old);
     for share in ["0.0", "1.0", "-0.5"] {
-        let text = old.replace(r#"0.5}}"#, &format!(r#"0.5}},"missing":{share}}}"#));
+        let text = old.replace("0.5}}", &format!(r#"0.5}},"missing":{share}}}"#));
         assert!(!serde_json::from_str::<Encoder>(&text).unwrap().is_valid(), "{share}");
     }
 }

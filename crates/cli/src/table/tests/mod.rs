@@ -2,6 +2,8 @@
 
 #![allow(clippy::float_cmp, reason = "equality is meant where it is asserted")]
 
+mod arrays;
+mod dates;
 mod encode;
 mod merge;
 mod missing;
