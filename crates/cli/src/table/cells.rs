@@ -3,6 +3,7 @@
 use super::column::{Column, Table};
 use super::error::{TableError, excerpt};
 use super::feature::{DatePart, Feature, Level};
+use super::means::LevelMeans;
 use super::standard::Standard;
 use super::warning::Warning;
 
@@ -32,6 +33,7 @@ impl Cells<'_> {
             Feature::Number { standard, missing, .. } => self.numbers(standard, *missing, x),
             Feature::Date { parts, missing, .. } => self.dates(parts, *missing, x),
             Feature::Category { levels, .. } => Ok(self.one_hot(levels, x)),
+            Feature::Means { levels, parts, .. } => Ok(self.means(levels, parts, x)),
         }
     }
 
@@ -114,6 +116,29 @@ impl Cells<'_> {
             }
         }
         unseen.map(|(row, rows)| Warning::UnseenCategory {
+            column: self.column.name().to_owned(),
+            text: self.column.cell(row).into_owned(),
+            line: self.table.line(row),
+            rows,
+        })
+    }
+
+    fn means(&self, levels: &[LevelMeans], parts: &[Standard], x: &mut [f64]) -> Option<Warning> {
+        let mut unseen = None;
+        for (out, &row) in x.chunks_exact_mut(self.inputs).zip(self.rows) {
+            let out = &mut out[self.start..self.start + parts.len()];
+            let cell = self.column.cell(row);
+            let level = levels.binary_search_by(|level| level.text.as_str().cmp(&cell)).ok();
+            let means = level.map(|level| &levels[level].means);
+            for (i, (out, part)) in out.iter_mut().zip(parts).enumerate() {
+                // Targets have mean 0.
+                *out = part.apply(means.map_or(0.0, |means| means[i]));
+            }
+            if level.is_none() {
+                count(&mut unseen, row);
+            }
+        }
+        unseen.map(|(row, rows)| Warning::UnseenLevel {
             column: self.column.name().to_owned(),
             text: self.column.cell(row).into_owned(),
             line: self.table.line(row),

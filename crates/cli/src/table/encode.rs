@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::cells::Cells;
 use super::column::{Column, Table};
 use super::error::TableError;
-use super::feature::{Feature, doubts};
+use super::feature::{Feature, doubts, mostly_numeric};
+use super::means::{self, Lesson};
 use super::warning::Warning;
 
 /// How raw rows become inputs of the network, fitted on training rows.
@@ -40,26 +41,50 @@ impl Encoder {
     /// Fits an encoder to the training rows `rows`, using every column but `target`.
     ///
     /// Columns that are constant over `rows` are left out, with a warning each. If all are, only
-    /// the bias remains, which is valid.
+    /// the bias remains, which is valid. Without targets to learn from, all categories have a
+    /// coordinate each.
     #[must_use]
     pub fn fit(table: &Table, target: &str, rows: &[usize]) -> (Self, Vec<Warning>) {
-        let mut features = Vec::new();
-        let mut warnings = Vec::new();
-        for column in table.columns().iter().filter(|column| column.name() != target) {
-            let feature = Feature::fit(column, rows);
-            if let Some(Feature::Category { levels, .. }) = &feature {
-                warnings.extend(doubts(table, column, levels.len(), rows.len()));
+        let (features, warnings) = fit(table, target, rows, None);
+        (Self { features: features.into_iter().map(|(feature, _)| feature).collect() }, warnings)
+    }
+
+    /// As [`fit`](Self::fit), and encodes the training rows; columns of many categories are coded by
+    /// the mean target of their rows.
+    ///
+    /// More than 20 categories are many if they are also more than one for every ten rows, or more than
+    /// 100. [`encode`](Self::encode) uses the means of all training rows; for the training rows
+    /// themselves they would hold their own targets, so here each gets the means of others (five folds).
+    /// So rows with the same cells can differ in such columns.
+    ///
+    /// # Errors
+    /// [`TableError::TooLarge`] if the encoded rows do not fit in memory.
+    ///
+    /// # Panics
+    /// If `lesson` does not have the targets of `rows`.
+    pub fn fit_training(
+        table: &Table,
+        target: &str,
+        rows: &[usize],
+        lesson: &Lesson<'_>,
+    ) -> Result<(Self, Encoded), TableError> {
+        assert_eq!(lesson.y.len(), rows.len() * lesson.outputs, "targets of all training rows");
+        let (features, mut warnings) = fit(table, target, rows, Some(lesson));
+        let (features, held): (Vec<Feature>, Vec<Vec<f64>>) = features.into_iter().unzip();
+        let encoder = Self { features };
+        let mut encoded = encoder.coordinates(table, rows)?;
+        let mut start = 0;
+        for (feature, held) in encoder.features.iter().zip(held) {
+            let width = feature.width();
+            let of_rows = encoded.x.chunks_exact_mut(encoded.inputs).zip(held.chunks_exact(width));
+            for (out, told) in of_rows {
+                out[start..start + width].copy_from_slice(told);
             }
-            match (feature, rows.first()) {
-                (Some(feature), _) => features.push(feature),
-                (None, None) => {}
-                (None, Some(&row)) => {
-                    let (column, text) = (column.name().to_owned(), column.cell(row).into_owned());
-                    warnings.push(Warning::ConstantColumn { column, text });
-                }
-            }
+            start += width;
         }
-        (Self { features }, warnings)
+        encoded.x.chunks_exact_mut(encoded.inputs).for_each(to_sphere);
+        warnings.append(&mut encoded.warnings);
+        Ok((encoder, Encoded { warnings, ..encoded }))
     }
 
     /// The columns that are used and how.
@@ -90,12 +115,20 @@ impl Encoder {
     /// Encodes `rows` of `table`, whose columns are found by name.
     ///
     /// Columns that are not needed are ignored, the target among them. A category that the
-    /// training rows did not have is all zeros before standardising; a missing number is the mean.
+    /// training rows did not have is all zeros before standardising, or the mean of all rows where the
+    /// column is coded by mean targets; a missing number is the mean.
     ///
     /// # Errors
     /// [`TableError`] for missing columns (all are named), a text where a number is due, or more
     /// rows than fit in memory.
     pub fn encode(&self, table: &Table, rows: &[usize]) -> Result<Encoded, TableError> {
+        let mut encoded = self.coordinates(table, rows)?;
+        encoded.x.chunks_exact_mut(encoded.inputs).for_each(to_sphere);
+        Ok(encoded)
+    }
+
+    /// The rows before they are normalised, the place of the bias still 0.
+    fn coordinates(&self, table: &Table, rows: &[usize]) -> Result<Encoded, TableError> {
         let columns: Vec<Option<&Column>> =
             self.features.iter().map(|feature| table.column(feature.column())).collect();
         let missing: Vec<String> = (self.features.iter().zip(&columns))
@@ -120,7 +153,6 @@ impl Encoder {
             warnings.extend(cells.encode(feature, &mut x)?);
             start += feature.width();
         }
-        x.chunks_exact_mut(inputs).for_each(to_sphere);
         Ok(Encoded { x, inputs, warnings })
     }
 
@@ -159,6 +191,43 @@ impl Feature {
             Self::Category { levels, .. } => levels.len(),
         }
     }
+/// The features of all columns but `target`, and for those that are coded by means what the training
+/// rows are; what is doubtful about them.
+fn fit(
+    table: &Table,
+    target: &str,
+    rows: &[usize],
+    lesson: Option<&Lesson<'_>>,
+) -> (Vec<(Feature, Vec<f64>)>, Vec<Warning>) {
+    let mut features = Vec::new();
+    let mut warnings = Vec::new();
+    for column in table.columns().iter().filter(|column| column.name() != target) {
+        let (name, training) = (|| column.name().to_owned(), rows.len());
+        match (Feature::fit(column, rows), lesson) {
+            (Some(Feature::Category { levels, .. }), Some(lesson))
+                if means::are_many(levels.len(), training) =>
+            {
+                warnings.extend(mostly_numeric(table, column));
+                let (fitted, levels) = (means::fit(column, &levels, rows, lesson), levels.len());
+                warnings.push(match fitted {
+                    Some(_) => Warning::CodedByMeans { column: name(), levels, rows: training },
+                    None => Warning::Identifier { column: name(), levels, rows: training },
+                });
+                features.extend(fitted);
+            }
+            (Some(feature), _) => {
+                if let Feature::Category { levels, .. } = &feature {
+                    warnings.extend(doubts(table, column, levels.len(), training));
+                }
+                features.push((feature, Vec::new()));
+            }
+            (None, _) => warnings.extend(rows.first().map(|&row| {
+                let text = column.cell(row).into_owned();
+                Warning::ConstantColumn { column: name(), text }
+            })),
+        }
+    }
+    (features, warnings)
 }
 
 /// Turns `c` standardised values and a place for the bias into a unit vector.

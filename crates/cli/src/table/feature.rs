@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::column::{Categories, Column, Table, Values};
 use super::date::Clock;
+use super::means::LevelMeans;
 use super::standard::Standard;
 use super::warning::Warning;
 
@@ -46,6 +47,15 @@ pub enum Feature {
         column: String,
         /// The texts in the training rows, at least two, in order of their bytes.
         levels: Vec<Level>,
+    },
+    /// The mean target of a category's rows, one coordinate for each output in which it varies.
+    Means {
+        /// Name of the column.
+        column: String,
+        /// The texts in the training rows, at least two, in order of their bytes.
+        levels: Vec<LevelMeans>,
+        /// For each coordinate mean and spread of what the training rows were coded as.
+        parts: Vec<Standard>,
     },
 }
 
@@ -100,7 +110,8 @@ impl Feature {
         match self {
             Self::Number { column, .. }
             | Self::Date { column, .. }
-            | Self::Category { column, .. } => column,
+            | Self::Category { column, .. }
+            | Self::Means { column, .. } => column,
         }
     }
 
@@ -111,6 +122,7 @@ impl Feature {
             Self::Number { missing, .. } => 1 + usize::from(missing.is_some()),
             Self::Date { parts, missing, .. } => parts.len() + usize::from(missing.is_some()),
             Self::Category { levels, .. } => levels.len(),
+            Self::Means { parts, .. } => parts.len(),
         }
     }
 
@@ -130,6 +142,16 @@ impl Feature {
             Self::Category { levels, .. } => {
                 levels.len() >= 2
                     && levels.iter().all(|level| part(level.share))
+                    && levels.windows(2).all(|pair| pair[0].text < pair[1].text)
+            }
+            Self::Means { levels, parts, .. } => {
+                let sound = |level: &LevelMeans| {
+                    level.means.len() == parts.len() && level.means.iter().all(|x| x.is_finite())
+                };
+                levels.len() >= 2
+                    && !parts.is_empty()
+                    && parts.iter().all(Standard::is_valid)
+                    && levels.iter().all(sound)
                     && levels.windows(2).all(|pair| pair[0].text < pair[1].text)
             }
         }
@@ -187,21 +209,22 @@ fn shares(categories: Categories, rows: &[usize]) -> Vec<Level> {
 
 /// What looks odd about a column that is read as `levels` categories in `rows` training rows.
 pub(super) fn doubts(table: &Table, column: &Column, levels: usize, rows: usize) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let values = table.rows() - column.missing();
-    if let Some(row) = column.first_text()
-        && column.numbers() * 10 >= values * 9
-    {
-        warnings.push(Warning::MostlyNumeric {
-            column: column.name().to_owned(),
-            text: column.cell(row).into_owned(),
-            line: table.line(row),
-            numbers: column.numbers(),
-            rows: values,
-        });
-    }
+    let mut warnings: Vec<Warning> = mostly_numeric(table, column).into_iter().collect();
     if levels > 20 && levels * 10 > rows {
         warnings.push(Warning::ManyLevels { column: column.name().to_owned(), levels, rows });
     }
     warnings
+}
+
+/// Whether few cells keep a column from being numeric.
+pub(super) fn mostly_numeric(table: &Table, column: &Column) -> Option<Warning> {
+    let values = table.rows() - column.missing();
+    let row = column.first_text().filter(|_| column.numbers() * 10 >= values * 9)?;
+    Some(Warning::MostlyNumeric {
+        column: column.name().to_owned(),
+        text: column.cell(row).into_owned(),
+        line: table.line(row),
+        numbers: column.numbers(),
+        rows: values,
+    })
 }

@@ -4,6 +4,7 @@ use super::column::{Column, Table};
 use super::encode::Encoder;
 use super::error::TableError;
 use super::feature::doubts;
+use super::means::Lesson;
 use super::split::{Holdout, split};
 use super::target::{Target, Task, Truth};
 use super::warning::Warning;
@@ -131,10 +132,13 @@ impl Problem {
         }
         let (encoder, mut warnings) = Encoder::fit(table, &options.target, &parts.train);
         let target = Target::fit(table, &options.target, task, &parts.train)?;
-        let (encoder, doubtful) = Encoder::fit(table, &options.target, &parts.train);
-        let mut warnings: Vec<Warning> = without.into_iter().chain(doubtful).collect();
         let train = Part::new(table, &target, parts.train)?;
         let test = Part::new(table, &target, parts.test)?;
+        let y = target.encode(&train.truth);
+        let lesson = Lesson { y: &y, outputs: target.outputs(), seed: options.seed };
+        let (encoder, encoded) =
+            Encoder::fit_training(table, &options.target, &train.rows, &lesson)?;
+        let mut warnings: Vec<Warning> = without.into_iter().chain(encoded.warnings).collect();
         if task == Task::Classification {
             warnings.extend(doubts(table, column, target.outputs(), train.rows.len()));
             warnings.extend(test.unseen_class(table, &target));
@@ -149,6 +153,7 @@ impl Problem {
             None => merge(encoded.x, &y, inputs, outputs),
             Some(weights) => merge_weighted(encoded.x, &y, weights, inputs, outputs),
         };
+        let equations = merge(encoded.x, &y, encoded.inputs, target.outputs());
         let encoded = encoder.encode(table, &test.rows)?;
         warnings.extend(encoded.warnings);
         Ok(Self {

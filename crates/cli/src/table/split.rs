@@ -76,7 +76,7 @@ pub fn split(
     }
     let kept = check(rows, keep, holdout)?;
     let mut order: Vec<usize> = (0..rows).collect();
-    shuffle(&mut order, seed);
+    shuffle(&mut order, seed, STREAM);
     order.truncate(kept);
 
     let class_of = |row: usize| classes.map_or(0, |codes| codes[row] as usize);
@@ -128,9 +128,10 @@ fn check(rows: usize, keep: Option<usize>, holdout: Holdout) -> Result<usize, Ta
     }
 }
 
-fn shuffle(order: &mut [usize], seed: u64) {
+/// Shuffles by a stream of the generator.
+pub(super) fn shuffle(order: &mut [usize], seed: u64, stream: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(STREAM);
+    rng.set_stream(stream);
     for i in (1..order.len()).rev() {
         // A 64-bit fraction of i + 1, rounded down: its bias is below (i + 1) / 2^64.
         let j = (u128::from(rng.next_u64()) * (i as u128 + 1)) >> 64;

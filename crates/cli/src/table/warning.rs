@@ -45,6 +45,35 @@ pub enum Warning {
         /// How many rows hold such cells.
         rows: usize,
     },
+    /// The same in a column that is coded by mean targets; they get the mean of all rows.
+    UnseenLevel {
+        /// Name of the column.
+        column: String,
+        /// The first such cell.
+        text: String,
+        /// Its line.
+        line: u64,
+        /// How many rows hold such cells.
+        rows: usize,
+    },
+    /// A column with too many categories for a coordinate each; it is coded by mean targets.
+    CodedByMeans {
+        /// Name of the column.
+        column: String,
+        /// Different cells in the training rows.
+        levels: usize,
+        /// Training rows.
+        rows: usize,
+    },
+    /// A column with so many categories that mean targets tell nothing; it is not used.
+    Identifier {
+        /// Name of the column.
+        column: String,
+        /// Different cells in the training rows.
+        levels: usize,
+        /// Training rows.
+        rows: usize,
+    },
     /// Classes of the target that are only in test rows; they count as wrong.
     UnseenClass {
         /// Name of the target.
@@ -105,6 +134,22 @@ impl fmt::Display for Warning {
                 "column `{column}`, line {line}: {} among the training rows; \
                  such cells, here {rows}, get the all-zero code",
                 unseen(text)
+            ),
+            Self::UnseenLevel { column, text, line, rows } => write!(
+                f,
+                "column `{column}`, line {line}: {} among the training rows; \
+                 such cells, here {rows}, get the mean of all rows",
+                unseen(text)
+            ),
+            Self::CodedByMeans { column, levels, rows } => write!(
+                f,
+                "column `{column}` has {levels} categories in {rows} training rows: \
+                 each is coded by the mean target of its rows"
+            ),
+            Self::Identifier { column, levels, rows } => write!(
+                f,
+                "column `{column}` has {levels} categories in {rows} training rows, \
+                 too few rows each to tell of the target: dropped"
             ),
             Self::UnseenClass { column, text, line, rows } => write!(
                 f,

@@ -198,3 +198,34 @@ fn dates() {
         ran.stderr
     );
 }
+
+/// A column of 150 categories becomes one coordinate that new rows share with training rows, and a
+/// column with another text in each row is dropped.
+#[test]
+fn many_levels() {
+    let table = (0..900).fold(String::from("id,city,n,y\n"), |table, i| {
+        let city = (noise(i) * 150.0) as usize;
+        let y = noise(1000 + city) + 0.1 * noise(5000 + i);
+        table + &format!("id{i},city {city},{},{y}\n", noise(9000 + i))
+    });
+    let folder = Folder::with(&table);
+    let ran = folder.fit(&FIT.replace("--quiet", "--report r.json")).succeeded();
+    for part in [
+        "column `id` has 720 categories in 720 training rows, too few rows each",
+        "categories in 720 training rows: each is coded by the mean target",
+    ] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    let report = folder.json("r.json");
+    assert_eq!(report["data"]["inputs"], 3);
+    // The cities explain all but a hundredth of the variance; about six rows tell each of them.
+    assert!(report["result"]["test_r2"].as_f64().unwrap() > 0.7, "{}", report["result"]);
+    let predicted = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded();
+    assert_test_error(&folder, &Predicted::parse(&predicted.stdout), &report);
+    folder.write("new.csv", "city,n\ncity 3,0.5\nnowhere,0.5\n,0.5\n");
+    let ran = folder.run(["predict", "m.safetensors", "new.csv"]).succeeded();
+    assert_eq!(ran.stderr.matches("warning").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 3: `nowhere` is not among"), "{}", ran.stderr);
+    let new = Predicted::parse(&ran.stdout);
+    assert!(new.scores[1] == new.scores[2] && new.scores[0] != new.scores[1]);
+}

@@ -5,6 +5,7 @@
 mod arrays;
 mod dates;
 mod encode;
+mod levels;
 mod merge;
 mod missing;
 mod predictions;
@@ -28,7 +29,7 @@ fn parse(input: impl Read) -> Result<Table, TableError> {
     reading::parse(BufReader::new(input), path, &|_| true, &failed)
 }
 
-fn table(text: &str) -> Table {
+pub(super) fn table(text: &str) -> Table {
     parse(text.as_bytes()).unwrap()
 }
 
@@ -44,7 +45,7 @@ fn numeric_table(columns: &[Vec<f64>]) -> Table {
     table(&text)
 }
 
-fn all(table: &Table) -> Vec<usize> {
+pub(super) fn all(table: &Table) -> Vec<usize> {
     (0..table.rows()).collect()
 }
 
