@@ -3,10 +3,6 @@
 //! Squares of 1e150 overflow and squares of 1e-170 vanish, so everything is computed in multiples
 //! of a power of two near the largest magnitude; dividing by it is exact.
 
-/// Standardised values are cut off here. A value this far out is the whole of its row once the
-/// row is normalised, and its square is still finite.
-const FARTHEST: f64 = 1e150;
-
 /// The affine map `x -> (x / unit - mean) / std` that gives a column mean 0 and variance 1.
 ///
 /// `std` divides by the number of values, not one less.
@@ -20,6 +16,10 @@ pub struct Standard {
 }
 
 impl Standard {
+    /// Standardised values are cut off here. A value this far out is the whole of its row once the
+    /// row is normalised, and its square is still finite.
+    pub const FARTHEST: f64 = 1e150;
+
     /// The map for `values`, or `None` if they are all the same (or none).
     ///
     /// # Accuracy
@@ -50,7 +50,7 @@ impl Standard {
     /// `x` standardised; finite for every finite `x`.
     #[must_use]
     pub fn apply(&self, x: f64) -> f64 {
-        ((x / self.unit - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
+        ((x / self.unit - self.mean) / self.std).clamp(-Self::FARTHEST, Self::FARTHEST)
     }
 
     /// The value whose standardised form is `z`, as near as `f64` has one.

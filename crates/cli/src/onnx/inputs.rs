@@ -4,14 +4,15 @@ use nearlin::{Metric, MetricForm};
 
 use super::OnnxError;
 use super::graph::{Graph, number};
-use super::proto::{AttributeProto, DOUBLE, STRING};
-use crate::table::{Encoder, FARTHEST, Feature, Level, Standard};
+use super::numbers::{Number, numbers};
+use super::proto::{AttributeProto, STRING};
+use crate::table::{Encoder, Feature, Level};
 
 /// The columns that a model takes, by kind.
 #[derive(Debug)]
 pub(super) struct Columns<'a> {
-    /// Name, code, and the first of the inputs that it becomes.
-    numbers: Vec<(&'a str, &'a Standard, usize)>,
+    numbers: Vec<Number<'a>>,
+    /// Name, levels, and the first of the inputs that it becomes.
     categories: Vec<(&'a str, &'a [Level], usize)>,
     /// Without the bias.
     inputs: usize,
@@ -31,13 +32,22 @@ impl<'a> Columns<'a> {
         let mut columns = Self { numbers: Vec::new(), categories: Vec::new(), inputs: 0 };
         for feature in encoder.features() {
             let first = columns.inputs;
-            if let Feature::Number { column, standard } = feature {
-                columns.numbers.push((column, standard, first));
-            } else if let Feature::Category { column, levels } = feature {
-                columns.categories.push((column, levels, first));
-            } else {
-                let reason = "only plain numbers and categories have operators";
-                return Err(OnnxError::Column { column: feature.column().to_owned(), reason });
+            let fail =
+                |reason| Err(OnnxError::Column { column: feature.column().to_owned(), reason });
+            match feature {
+                Feature::Number { column, standard, scores, missing } => {
+                    let (scores, missing) = (scores.as_ref(), *missing);
+                    columns.numbers.push(Number { column, standard, scores, missing, first });
+                }
+                Feature::Category { column, levels } => {
+                    columns.categories.push((column, levels, first));
+                }
+                Feature::Date { .. } => return fail("dates are texts that no operator reads"),
+                Feature::Means { .. } => {
+                    return fail(
+                        "categories that are coded by means of the target are not exported",
+                    );
+                }
             }
             columns.inputs += feature.width();
         }
@@ -46,7 +56,7 @@ impl<'a> Columns<'a> {
 
     /// Names of the numeric columns, in the encoder's order.
     pub(super) fn numbers(&self) -> Vec<&'a str> {
-        self.numbers.iter().map(|(name, ..)| *name).collect()
+        self.numbers.iter().map(|number| number.column).collect()
     }
 
     /// Names of the categorical columns, in the encoder's order.
@@ -64,8 +74,7 @@ impl<'a> Columns<'a> {
         let mut order: Vec<usize> = Vec::new();
         // Without any column this says how many rows there are.
         if !self.numbers.is_empty() || self.categories.is_empty() {
-            parts.push(self.standardised(graph));
-            order.extend(self.numbers.iter().map(|&(.., first)| first));
+            numbers(graph, &self.numbers, &mut parts, &mut order);
         }
         if self.has_categories() {
             graph.input("categories", STRING, self.categories.len());
@@ -76,24 +85,6 @@ impl<'a> Columns<'a> {
         }
         let columns = Self::in_order(graph, &parts, &order);
         self.on_sphere(graph, columns)
-    }
-
-    /// Numbers less their means, in multiples of their spreads.
-    fn standardised(&self, graph: &mut Graph) -> String {
-        let p = self.numbers.len();
-        let mut z = graph.input("numbers", DOUBLE, p);
-        for (part, (op, name, value)) in
-            [("Div", "unit", "in_units"), ("Sub", "mean", "centred"), ("Div", "std", "spread")]
-                .into_iter()
-                .enumerate()
-        {
-            let parts = self.numbers.iter().map(|(_, standard, _)| standard.parts()[part]);
-            let by = graph.doubles(name, &[p], parts);
-            z = graph.op(op, &[&z, &by], value);
-        }
-        let least = graph.doubles("nearest", &[], [-FARTHEST]);
-        let most = graph.doubles("farthest", &[], [FARTHEST]);
-        graph.op("Clip", &[&z, &least, &most], "standardised")
     }
 
     /// The parts side by side, then in the encoder's order.

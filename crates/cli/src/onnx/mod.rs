@@ -6,6 +6,7 @@
 mod error;
 mod graph;
 mod inputs;
+mod numbers;
 mod outputs;
 mod proto;
 

@@ -1,16 +1,13 @@
 //! The command line.
 
+mod export;
+mod inspect;
 #[cfg(test)]
 mod tests;
 mod values;
 
-mod export;
-mod inspect;
-
-use std::path::PathBuf;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use nearlin::{MetricForm, Options, Precision, Scale, Signs};

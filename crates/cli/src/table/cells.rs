@@ -4,8 +4,8 @@ use super::column::{Column, Table};
 use super::error::{TableError, excerpt};
 use super::feature::{DatePart, Feature, Level};
 use super::means::LevelMeans;
-use super::standard::Standard;
 use super::warning::Warning;
+use super::{NormalScores, Standard};
 
 /// The cells of `column` in `rows`, which become coordinates `start..` of rows of `inputs`.
 pub(super) struct Cells<'a> {
@@ -30,7 +30,9 @@ impl Cells<'_> {
         x: &mut [f64],
     ) -> Result<Option<Warning>, TableError> {
         match feature {
-            Feature::Number { standard, missing, .. } => self.numbers(standard, *missing, x),
+            Feature::Number { standard, scores, missing, .. } => {
+                self.numbers(standard, scores.as_ref(), *missing, x)
+            }
             Feature::Date { parts, missing, .. } => self.dates(parts, *missing, x),
             Feature::Category { levels, .. } => Ok(self.one_hot(levels, x)),
             Feature::Means { levels, parts, .. } => Ok(self.means(levels, parts, x)),
@@ -40,15 +42,21 @@ impl Cells<'_> {
     fn numbers(
         &self,
         standard: &Standard,
+        scores: Option<&NormalScores>,
         missing: Option<f64>,
         x: &mut [f64],
     ) -> Result<Option<Warning>, TableError> {
         let fill = |row, out: &mut [f64]| {
-            out[0] = standard.apply(self.column.number(row)?);
+            let number = self.column.number(row)?;
+            out[0] = standard.apply(number);
+            if let Some(scores) = scores {
+                out[1] = scores.apply(number);
+            }
             Some(())
         };
+        let width = 1 + usize::from(scores.is_some());
         let not = |line, column, text| TableError::NotNumeric { line, column, text };
-        self.values(1, &fill, &not, missing, x)
+        self.values(width, &fill, &not, missing, x)
     }
 
     fn dates(
@@ -103,8 +111,7 @@ impl Cells<'_> {
     }
 
     fn one_hot(&self, levels: &[Level], x: &mut [f64]) -> Option<Warning> {
-        let (off, on): (Vec<f64>, Vec<f64>) =
-            levels.iter().map(|level| one_hot(level.share)).unzip();
+        let (off, on): (Vec<f64>, Vec<f64>) = levels.iter().map(Level::codes).unzip();
         let mut unseen = None;
         for (out, &row) in x.chunks_exact_mut(self.inputs).zip(self.rows) {
             let out = &mut out[self.start..self.start + levels.len()];
@@ -148,7 +155,7 @@ impl Cells<'_> {
 }
 
 /// 0 and 1, standardised where a part `share` of the training rows has the 1.
-fn one_hot(share: f64) -> (f64, f64) {
+pub(super) fn one_hot(share: f64) -> (f64, f64) {
     let spread = (share * (1.0 - share)).sqrt();
     (-share / spread, (1.0 - share) / spread)
 }

@@ -1,7 +1,7 @@
 //! Inputs as points on the unit sphere.
 //!
 //! Every column, one-hot columns included, is standardised on the training rows; constant ones
-//! are dropped; a missing number is the mean of the others, and one more column says where, if it is
+//! are dropped; numbers have their normal scores beside them, which outliers cannot stretch; a missing number is the mean of the others, and one more column says where, if it is
 //! missing in a training row; among categories, no value is one like others; dates are numbers of
 //! days, with the times of the day, the week and the year on circles; what is left is divided by the square root of its number, a bias coordinate 1 is
 //! appended, and the row is normalised. So a row is `(z / sqrt(c), 1) / |..|` with `z` of mean 0
@@ -97,13 +97,14 @@ impl Encoder {
     /// every training row has them; else there are no units that they could share.
     #[must_use]
     pub fn spreads(&self) -> Option<Vec<f64>> {
-        let spread = |feature: &Feature| match feature {
-            Feature::Number { standard, missing: None, .. } => {
-                Some(standard.invert(1.0) - standard.invert(0.0))
-            }
-            _ => None,
-        };
-        self.features.iter().map(spread).collect()
+        let mut spreads = Vec::new();
+        for feature in &self.features {
+            let Feature::Number { standard, missing: None, .. } = feature else { return None };
+            // Scores of a column weigh what its values do.
+            let spread = standard.invert(1.0) - standard.invert(0.0);
+            spreads.extend(std::iter::repeat_n(spread, feature.width()));
+        }
+        Some(spreads)
     }
 
     /// `d`, the number of coordinates, the bias included.
@@ -166,31 +167,6 @@ impl Encoder {
     }
 }
 
-impl Level {
-    /// The standardised one-hot column for other levels, and for this one.
-    pub(crate) fn codes(&self) -> (f64, f64) {
-        let spread = (self.share * (1.0 - self.share)).sqrt();
-        (-self.share / spread, (1.0 - self.share) / spread)
-    }
-}
-
-impl Feature {
-    /// Name of the column.
-    #[must_use]
-    pub fn column(&self) -> &str {
-        match self {
-            Self::Number { column, .. } | Self::Category { column, .. } => column,
-        }
-    }
-
-    /// Coordinates that the column becomes.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        match self {
-            Self::Number { .. } => 1,
-            Self::Category { levels, .. } => levels.len(),
-        }
-    }
 /// The features of all columns but `target`, and for those that are coded by means what the training
 /// rows are; what is doubtful about them.
 fn fit(
@@ -244,90 +220,5 @@ fn to_sphere(row: &mut [f64]) {
     let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
     for z in row {
         *z /= length;
-    }
-}
-
-/// The levels among `rows` and the part of the rows that each has.
-fn shares(categories: Categories, rows: &[usize]) -> Vec<Level> {
-    let mut counts = vec![0_usize; categories.levels.len()];
-    for &row in rows {
-        counts[categories.codes[row] as usize] += 1;
-    }
-    (categories.levels.into_iter().zip(counts))
-        .filter(|&(_, count)| count > 0)
-        .map(|(text, count)| Level { text, share: count as f64 / rows.len() as f64 })
-        .collect()
-}
-
-/// What looks odd about a column that is read as `levels` categories in `rows` training rows.
-pub(super) fn doubts(table: &Table, column: &Column, levels: usize, rows: usize) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if let Some(row) = column.first_text()
-        && column.numbers() * 10 >= table.rows() * 9
-    {
-        warnings.push(Warning::MostlyNumeric {
-            column: column.name().to_owned(),
-            text: column.cell(row).to_owned(),
-            line: table.line(row),
-            numbers: column.numbers(),
-            rows: table.rows(),
-        });
-    }
-    if levels > 20 && levels * 10 > rows {
-        warnings.push(Warning::ManyLevels { column: column.name().to_owned(), levels, rows });
-    }
-    warnings
-}
-
-/// The cells to encode, written into coordinates `start..` of rows of `inputs`.
-struct Cells<'a> {
-    table: &'a Table,
-    column: &'a Column,
-    rows: &'a [usize],
-}
-
-impl Cells<'_> {
-    fn numbers(
-        &self,
-        standard: &Standard,
-        start: usize,
-        inputs: usize,
-        x: &mut [f64],
-    ) -> Result<(), TableError> {
-        for (out, &row) in x.chunks_exact_mut(inputs).zip(self.rows) {
-            let number = self.column.number(row).ok_or_else(|| TableError::NotNumeric {
-                line: self.table.line(row),
-                column: self.column.name().to_owned(),
-                text: excerpt(self.column.cell(row)),
-            })?;
-            out[start] = standard.apply(number);
-        }
-        Ok(())
-    }
-
-    fn one_hot(
-        &self,
-        levels: &[Level],
-        start: usize,
-        inputs: usize,
-        x: &mut [f64],
-    ) -> Option<Warning> {
-        let (off, on): (Vec<f64>, Vec<f64>) = levels.iter().map(Level::codes).unzip();
-        let mut unseen: Option<(usize, usize)> = None;
-        for (out, &row) in x.chunks_exact_mut(inputs).zip(self.rows) {
-            let out = &mut out[start..start + levels.len()];
-            out.copy_from_slice(&off);
-            let cell = self.column.cell(row);
-            match levels.binary_search_by(|level| level.text.as_str().cmp(cell)) {
-                Ok(level) => out[level] = on[level],
-                Err(_) => unseen.get_or_insert((row, 0)).1 += 1,
-            }
-        }
-        unseen.map(|(row, rows)| Warning::UnseenCategory {
-            column: self.column.name().to_owned(),
-            text: self.column.cell(row).to_owned(),
-            line: self.table.line(row),
-            rows,
-        })
     }
 }

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cells::one_hot;
 use super::column::{Categories, Column, Table, Values};
 use super::date::Clock;
 use super::means::LevelMeans;
-use super::standard::Standard;
 use super::warning::Warning;
+use super::{NormalScores, Standard};
 
 /// No table has so many rows that a level in it could have a smaller share.
 const SMALLEST_SHARE: f64 = 1e-20;
@@ -20,13 +21,17 @@ const SMALLEST_SPREAD: f64 = 1e-6;
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Feature {
-    /// One coordinate, and one that says where there is no value, if training rows lack it.
+    /// One coordinate, one with normal scores, if values tell ranks, and one that says where there is no value, if
+    /// training rows lack it.
     Number {
         /// Name of the column.
         column: String,
         /// Its mean and spread on the training rows, those without a value at the mean.
         standard: Standard,
-        /// The part of the training rows without a value, in (0, 1): the mean of the second
+        /// Normal scores of the values.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scores: Option<NormalScores>,
+        /// The part of the training rows without a value, in (0, 1): the mean of the last
         /// coordinate before it is standardised.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         missing: Option<f64>,
@@ -79,6 +84,13 @@ pub struct Level {
     pub share: f64,
 }
 
+impl Level {
+    /// The standardised one-hot column for other levels, and for this one.
+    pub(crate) fn codes(&self) -> (f64, f64) {
+        one_hot(self.share)
+    }
+}
+
 impl Feature {
     /// The feature of `column` over the training rows `rows`, or `None` if it is constant.
     pub(super) fn fit(column: &Column, rows: &[usize]) -> Option<Self> {
@@ -86,8 +98,13 @@ impl Feature {
         let name = || column.name().to_owned();
         let categories = match column.values() {
             Values::Numeric(all) => {
-                if let Some((standard, missing)) = number(&of_rows(&all)) {
-                    return Some(Self::Number { column: name(), standard, missing });
+                let values = of_rows(&all);
+                if let Some((standard, missing)) = number(&values) {
+                    let present: Vec<f64> =
+                        values.into_iter().filter(|value| !value.is_nan()).collect();
+                    // Rows without a value are at 0, the mean of the scores of the others.
+                    let scores = NormalScores::fit(&present);
+                    return Some(Self::Number { column: name(), standard, scores, missing });
                 }
                 // One number, but not in each row: that is a category with two levels.
                 column.categories()
@@ -119,7 +136,9 @@ impl Feature {
     #[must_use]
     pub fn width(&self) -> usize {
         match self {
-            Self::Number { missing, .. } => 1 + usize::from(missing.is_some()),
+            Self::Number { scores, missing, .. } => {
+                1 + usize::from(scores.is_some()) + usize::from(missing.is_some())
+            }
             Self::Date { parts, missing, .. } => parts.len() + usize::from(missing.is_some()),
             Self::Category { levels, .. } => levels.len(),
             Self::Means { parts, .. } => parts.len(),
@@ -130,8 +149,10 @@ impl Feature {
     pub(super) fn is_valid(&self) -> bool {
         let part = |share: f64| share > SMALLEST_SHARE && share < 1.0;
         match self {
-            Self::Number { standard, missing, .. } => {
-                standard.is_valid() && missing.is_none_or(part)
+            Self::Number { standard, scores, missing, .. } => {
+                standard.is_valid()
+                    && scores.as_ref().is_none_or(NormalScores::is_valid)
+                    && missing.is_none_or(part)
             }
             Self::Date { parts, missing, .. } => {
                 !parts.is_empty()

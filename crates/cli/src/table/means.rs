@@ -8,10 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Standard;
 use super::column::Column;
 use super::feature::{Feature, Level};
 use super::split::shuffle;
-use super::standard::Standard;
 
 /// With more levels than these a column is coded by means, if they are also more than one for every
 /// ten training rows, or more than [`MOST_LEVELS`].

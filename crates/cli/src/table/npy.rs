@@ -40,7 +40,7 @@ pub(super) fn read(
 
 /// The table of these columns; its lines are the rows' numbers.
 pub(super) fn table(columns: Vec<Column>, rows: usize) -> Table {
-    Table { columns, lines: (1..=rows as u64).collect() }
+    Table { columns, lines: (1..=rows as u64).collect(), weights: None }
 }
 
 /// Reads one array to the end of `input`: its number of rows, and the columns that `keep` accepts.

@@ -130,8 +130,6 @@ impl Problem {
         if options.logits {
             target = target.with_logits()?;
         }
-        let (encoder, mut warnings) = Encoder::fit(table, &options.target, &parts.train);
-        let target = Target::fit(table, &options.target, task, &parts.train)?;
         let train = Part::new(table, &target, parts.train)?;
         let test = Part::new(table, &target, parts.test)?;
         let y = target.encode(&train.truth);
@@ -144,8 +142,6 @@ impl Problem {
             warnings.extend(test.unseen_class(table, &target));
         }
 
-        let encoded = encoder.encode(table, &train.rows)?;
-        let y = target.encode(&train.truth);
         let weights = weights(table, options, &train)?;
         let (inputs, outputs) = (encoded.inputs, target.outputs());
         let equations = match &weights {
@@ -153,7 +149,6 @@ impl Problem {
             None => merge(encoded.x, &y, inputs, outputs),
             Some(weights) => merge_weighted(encoded.x, &y, weights, inputs, outputs),
         };
-        let equations = merge(encoded.x, &y, encoded.inputs, target.outputs());
         let encoded = encoder.encode(table, &test.rows)?;
         warnings.extend(encoded.warnings);
         Ok(Self {

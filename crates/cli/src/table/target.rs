@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Standard;
 use super::column::{Column, Table};
 use super::error::{TableError, excerpt};
-use super::standard::Standard;
 
 /// What kind of answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

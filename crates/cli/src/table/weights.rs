@@ -21,7 +21,7 @@ pub(super) fn weights(
             *weight = number.ok_or_else(|| TableError::Weight {
                 line: table.line(row),
                 column: column.name().to_owned(),
-                text: excerpt(column.cell(row)),
+                text: excerpt(&column.cell(row)),
             })?;
         }
     }

@@ -5,9 +5,9 @@
 mod errors;
 mod export;
 mod help;
+mod inputs;
 mod inspect;
 mod losses;
-mod inputs;
 mod outputs;
 mod plan;
 mod predict;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::{U, all, numeric_table, says, table};
-use crate::table::{Encoded, Encoder, Feature, Standard, Table, Warning};
+use crate::table::{Encoded, Encoder, Feature, NormalScores, Standard, Table, Warning};
 
 fn encode(table: &Table) -> Encoded {
     let rows = all(table);
@@ -310,9 +310,10 @@ fn standard_is_what_numeric_columns_use() {
     let table = numeric_table(&[vec![1.0, 2.0, 4.0]]);
     let (encoder, _) = Encoder::fit(&table, "target", &all(&table));
     let standard = Standard::fit(&[1.0, 2.0, 4.0]).unwrap();
+    let scores = NormalScores::fit(&[1.0, 2.0, 4.0]);
     assert_eq!(
         encoder.features(),
-        [Feature::Number { column: "c0".into(), standard, missing: None }]
+        [Feature::Number { column: "c0".into(), standard, scores, missing: None }]
     );
 }
 
