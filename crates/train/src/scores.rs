@@ -5,6 +5,9 @@ use crate::Standard;
 /// Parts of equal numbers of rows between knots.
 const PARTS: usize = 16;
 
+/// Fewest values whose ranks tell more than the values do.
+const FEWEST: usize = 20;
+
 /// A continuous, increasing function of a column: normal scores, piecewise linear between a few quantiles of the
 /// training rows and constant beyond them, standardised.
 ///
@@ -20,8 +23,8 @@ pub struct NormalScores {
 }
 
 impl NormalScores {
-    /// The scores of finite values; `None` where fewer than three of their quantiles differ, or where more than half
-    /// of the values are the same.
+    /// The scores of finite values; `None` for fewer than 20, where fewer than three of their quantiles differ, or where
+    /// more than half of the values are the same.
     #[must_use]
     pub fn fit(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
@@ -32,7 +35,7 @@ impl NormalScores {
             if n == 0 { Vec::new() } else { (0..=PARTS).map(quantile).collect() };
         at.dedup_by(|a, b| *a == *b);
         let same = |run: &[f64]| 2 * run.len() > n;
-        if at.len() < 3 || sorted.chunk_by(|a, b| a == b).any(same) {
+        if n < FEWEST || at.len() < 3 || sorted.chunk_by(|a, b| a == b).any(same) {
             return None;
         }
         let rank = |x: f64| {
@@ -115,20 +118,21 @@ mod tests {
 
     #[test]
     fn few_values_have_no_scores() {
-        for values in
-            [&[][..], &[1.0], &[1.0, 2.0], &[0.0, 1.0, 0.0, 1.0], &[0.0, 0.0, 0.0, 1.0, 2.0]]
-        {
-            assert_eq!(NormalScores::fit(values), None);
-        }
-        assert!(NormalScores::fit(&[1.0, 2.0, 3.0]).is_some());
-        assert!(NormalScores::fit(&[f64::MIN, 0.0, f64::MAX]).is_some());
+        let repeated = |values: &[f64], times: usize| NormalScores::fit(&values.repeat(times));
+        assert_eq!(NormalScores::fit(&[]), None);
+        assert_eq!(repeated(&[1.0], 30), None);
+        assert_eq!(repeated(&[1.0, 2.0], 30), None);
+        assert_eq!(repeated(&[0.0, 0.0, 0.0, 1.0, 2.0], 30), None);
+        assert_eq!(repeated(&[1.0, 2.0, 3.0], 6), None);
+        assert!(repeated(&[1.0, 2.0, 3.0], 7).is_some());
+        assert!(repeated(&[f64::MIN, 0.0, f64::MAX], 7).is_some());
     }
 
     proptest! {
         /// Scores rise with values, are bounded, have mean 0 and variance 1 on the training rows, and are those
         /// of ranks: an increasing map that keeps the knots at knots changes none there.
         #[test]
-        fn scores_are_of_ranks(values in prop::collection::vec(-100.0..100.0f64, 3..200)) {
+        fn scores_are_of_ranks(values in prop::collection::vec(-100.0..100.0f64, 20..200)) {
             let Some(scores) = NormalScores::fit(&values) else { return Ok(()) };
             let mut sorted = values.clone();
             sorted.sort_by(f64::total_cmp);
