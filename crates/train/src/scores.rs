@@ -27,6 +27,12 @@ impl NormalScores {
     /// more than half of the values are the same.
     #[must_use]
     pub fn fit(values: &[f64]) -> Option<Self> {
+        Self::fit_among(values, 0)
+    }
+
+    /// As [`fit`](Self::fit), standardised over these values and as many others that are `missing`, at their mean.
+    #[must_use]
+    pub fn fit_among(values: &[f64], missing: usize) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let n = sorted.len();
@@ -46,7 +52,9 @@ impl NormalScores {
         let half = 0.5 / n as f64;
         let score = |x: f64| (x, normal_quantile(rank(x).clamp(half, 1.0 - half)));
         let knots: Vec<(f64, f64)> = at.into_iter().map(score).collect();
-        let scores: Vec<f64> = values.iter().map(|&x| interpolate(&knots, x)).collect();
+        let mut scores: Vec<f64> = values.iter().map(|&x| interpolate(&knots, x)).collect();
+        let mean = Standard::fit(&scores)?.invert(0.0);
+        scores.resize(n + missing, mean);
         let standard = Standard::fit(&scores)?;
         let found = Self { knots, standard };
         found.is_valid().then_some(found)

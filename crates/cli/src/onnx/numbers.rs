@@ -25,7 +25,7 @@ pub(super) fn numbers(
     order: &mut Vec<usize>,
 ) {
     let input = graph.input("numbers", DOUBLE, columns.len());
-    let zero = graph.doubles("zero", &[], [0.0]);
+    let zero = graph.doubles("no_value", &[], [0.0]);
     let none = graph.op("IsNaN", &[&input], "no_number");
     let standards: Vec<&Standard> = columns.iter().map(|number| number.standard).collect();
     let z = standardised(graph, &input, &standards, "");

@@ -254,7 +254,8 @@ fn metadata_name_columns_and_classes() {
     assert_eq!(written(&numbers).opset_import.len(), 1);
 }
 
-/// The encoder's order: `c0` (2 inputs), `c1`, `c2` (3), `c3` from `c1, c3, c0, c2`.
+/// The encoder's order: `c0` (2 inputs), `c1` and its score, `c2` (3), `c3` and its score from `c1`, `c3`, both scores,
+/// `c0`, `c2`.
 #[test]
 fn columns_are_put_in_order() {
     let file = written(&small().model());
@@ -262,7 +263,7 @@ fn columns_are_put_in_order() {
     let places = constants.iter().find(|tensor| tensor.name == "places").unwrap();
     let bytes = places.raw_data.as_ref().unwrap().as_chunks().0.iter();
     let places: Vec<i64> = bytes.map(|&eight| i64::from_le_bytes(eight)).collect();
-    assert_eq!(places, [2, 3, 0, 4, 5, 6, 1]);
+    assert_eq!(places, [4, 5, 0, 2, 6, 7, 8, 1, 3]);
 }
 
 /// Classes that are whole numbers as they would be written are labels of that type; others are texts.

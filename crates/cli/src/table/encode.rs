@@ -1,11 +1,14 @@
 //! Inputs as points on the unit sphere.
 //!
-//! Every column, one-hot columns included, is standardised on the training rows; constant ones
-//! are dropped; numbers have their normal scores beside them, which outliers cannot stretch; a missing number is the mean of the others, and one more column says where, if it is
-//! missing in a training row; among categories, no value is one like others; dates are numbers of
-//! days, with the times of the day, the week and the year on circles; what is left is divided by the square root of its number, a bias coordinate 1 is
-//! appended, and the row is normalised. So a row is `(z / sqrt(c), 1) / |..|` with `z` of mean 0
-//! and variance 1 in each of `c` coordinates: its two parts weigh about the same on average.
+//! Numbers are one coordinate each, with their normal scores beside them, categories one a level or, where there are many, their mean
+//! targets ([`Feature`]); dates are days, and the times of the day, the week and the year on circles.
+//! A missing number or date is the mean, with one more coordinate that says where, if it is missing in
+//! a training row; among categories, no value is one like others.
+//!
+//! Every coordinate is standardised on the training rows, and constant columns are dropped; what is
+//! left is divided by the square root of its number, a bias coordinate 1 is appended, and the row is
+//! normalised. So a row is `(z / sqrt(c), 1) / |..|` with `z` of mean 0 and variance 1 in each of `c`
+//! coordinates: its two parts weigh about the same on average.
 
 use std::collections::HashSet;
 
@@ -120,8 +123,8 @@ impl Encoder {
     /// column is coded by mean targets; a missing number is the mean.
     ///
     /// # Errors
-    /// [`TableError`] for missing columns (all are named), a text where a number is due, or more
-    /// rows than fit in memory.
+    /// [`TableError`] for missing columns (all are named), a text where a number or a date is due, or
+    /// more rows than fit in memory.
     pub fn encode(&self, table: &Table, rows: &[usize]) -> Result<Encoded, TableError> {
         let mut encoded = self.coordinates(table, rows)?;
         encoded.x.chunks_exact_mut(encoded.inputs).for_each(to_sphere);

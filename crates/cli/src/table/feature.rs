@@ -100,10 +100,10 @@ impl Feature {
             Values::Numeric(all) => {
                 let values = of_rows(&all);
                 if let Some((standard, missing)) = number(&values) {
+                    let rows = values.len();
                     let present: Vec<f64> =
                         values.into_iter().filter(|value| !value.is_nan()).collect();
-                    // Rows without a value are at 0, the mean of the scores of the others.
-                    let scores = NormalScores::fit(&present);
+                    let scores = NormalScores::fit_among(&present, rows - present.len());
                     return Some(Self::Number { column: name(), standard, scores, missing });
                 }
                 // One number, but not in each row: that is a category with two levels.

@@ -90,7 +90,8 @@ fn identifiers_do_not_leak() {
     let problem = Problem::prepare(&table(&unique), &options("y", Holdout::Fraction(0.0))).unwrap();
     let identifier = Warning::Identifier { column: "id".into(), levels: 300, rows: 300 };
     assert_eq!(problem.warnings, [identifier]);
-    assert_eq!(problem.equations.inputs, 2);
+    // The number, its score and the bias.
+    assert_eq!(problem.equations.inputs, 3);
 
     // Pairs: a row's code is its partner's target over 11, or 0 where they are in one fold. Were its own
     // in it, the correlation would be near 1; by chance it is below 6 / sqrt(n) but for one in 1e8.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::{U, all, says, table};
-use crate::table::{Encoder, Feature, Holdout, Options, Problem, Target, Task, Warning};
+use crate::table::{NormalScores, Encoder, Feature, Holdout, Options, Problem, Target, Task, Warning};
 
 /// Encoded rows before they were normalised: the bias back at 1, times the root of the coordinates.
 fn coordinates(encoder: &Encoder, text: &str) -> (Vec<Vec<f64>>, Vec<Warning>) {
@@ -163,14 +163,16 @@ proptest! {
         let (encoder, _) = Encoder::fit(&table, "y", &all(&table));
         let (z, warnings) = coordinates(&encoder, &text);
         prop_assert!(warnings.is_empty());
-        prop_assert_eq!(z[0].len(), 1 + usize::from(present.len() < cells.len()));
+        let missing = cells.len() - present.len();
+        let scores = NormalScores::fit_among(&present, missing).is_some();
+        prop_assert_eq!(z[0].len(), 1 + usize::from(scores) + usize::from(missing > 0));
         for j in 0..z[0].len() {
             let mean = z.iter().map(|row| row[j]).sum::<f64>() / z.len() as f64;
             let variance = z.iter().map(|row| row[j] * row[j]).sum::<f64>() / z.len() as f64;
             prop_assert!(mean.abs() <= 2400.0 * U && (variance - 1.0).abs() <= 4800.0 * U);
         }
         for (row, cell) in z.iter().zip(&cells) {
-            prop_assert!(cell.is_some() || row[0] == 0.0);
+            prop_assert!(cell.is_some() || row[0] == 0.0 && (!scores || row[1] == 0.0));
         }
     }
 }

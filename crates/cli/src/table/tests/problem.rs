@@ -27,9 +27,9 @@ fn regression() {
     assert_eq!(problem.target.task(), Task::Regression);
     assert_eq!((problem.rows, problem.features), (30, 4));
     assert_eq!((problem.train.rows.len(), problem.test.rows.len()), (24, 6));
-    // Two numbers, three letters, three kinds, the bias.
-    assert_eq!((problem.equations.inputs, problem.equations.outputs), (9, 1));
-    assert_eq!((problem.test_x.len(), problem.test_y.len()), (6 * 9, 6));
+    // Two numbers and their scores, three letters, three kinds, the bias.
+    assert_eq!((problem.equations.inputs, problem.equations.outputs), (11, 1));
+    assert_eq!((problem.test_x.len(), problem.test_y.len()), (6 * 11, 6));
     assert!(problem.warnings.is_empty() && problem.classes.is_empty());
     for part in [&problem.train, &problem.test] {
         let Truth::Numbers(numbers) = &part.truth else { panic!("numbers") };
