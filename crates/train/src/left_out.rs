@@ -1,9 +1,10 @@
 //! What a network would have said of its own training rows, had each been left out.
 //!
-//! With masks held the network is ridge regression in the weights' change, where the residual of an example
-//! that was left out is its residual over `1 - h_i`, with the leverage
-//! `h_i = 1 - mu [(G + mu I)^-1]_ii` (Allen's PRESS, 1974). That judges a fit, and says how far off
-//! predictions are, without a row that training did not see.
+//! With masks held the network is ridge regression in the weights' change `U`, whose minimum is `U = J^T g` with
+//! `(G + mu I) g = y - f + J U`. The residual of an example that was left out is `g_i / [(G + mu I)^-1]_ii` there
+//! (Allen's PRESS, 1974), which is its own residual over `1 - h_i` with the leverage
+//! `h_i = 1 - mu [(G + mu I)^-1]_ii`. The first form is used, as a small ridge would magnify in the second whatever
+//! training has left. That judges a fit, and says how far off predictions are, without a row that training did not see.
 //!
 //! Several outputs share `G`, but with random signs they also have terms across outputs, which a small ridge lets
 //! matter: then the diagonal is scaled to the trace of the joint inverse, which vectors of random signs `v`
@@ -12,10 +13,11 @@
 use faer::{MatRef, Par};
 use nearlin_dense::Cholesky;
 use nearlin_krylov::Cg;
-use nearlin_relu::{Activations, Jacobian, Network, PackedMask, gram};
+use nearlin_relu::{Activations, Forward, Jacobian, Network, PackedMask, gram};
 use nearlin_sketch::random_signs;
 
 use crate::dual::{Dual, Factor, Preconditioner};
+use crate::vector::{rows, rows_mut};
 use crate::{Equations, TrainError};
 
 /// Most equations whose leverages are computed: some seconds on two cores.
@@ -23,6 +25,9 @@ const LEVERAGES: usize = 4096;
 
 /// Relative residual of the system for the trace.
 const ROUGH: f64 = 0.01;
+
+/// Relative residual of the system for `g`.
+const CLOSE: f64 = 1e-6;
 
 /// Signs that the trace is estimated from, at least: its error is the root of two over their number.
 const PROBED: usize = 4096;
@@ -46,7 +51,7 @@ pub struct LeftOut {
 /// regime and as if masks and ridge had been the same without it.
 ///
 /// Up to 4,096 equations in `n^2 m / 2` bit operations and some `n^3` flops, in memory for two n x n
-/// matrices, and with several outputs an inner solve. Beyond, everybody has the mean leverage `effective / n`, where `effective` is the trace of
+/// matrices, and an inner solve or, with several outputs, two. Beyond, everybody has the mean leverage `effective / n`, where `effective` is the trace of
 /// `G (G + mu I)^-1` as [`ridge_path`](crate::ridge_path()) gives it; without one, the mean of as many
 /// equations at even distances, which is larger: residuals then look larger than they are.
 ///
@@ -82,55 +87,98 @@ pub fn left_out(
         return Err(TrainError::Option { name, value: ridge, expected });
     }
     let (n, k) = (equations.rows(), equations.outputs());
-    let forward = network.forward(equations.x(), par)?;
-    let leverages = match effective {
-        _ if n <= LEVERAGES => leverages_of(equations, network, &forward.mask, ridge, par)?,
-        Some(effective) => vec![effective / n as f64; n],
+    let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
+    if n <= LEVERAGES {
+        let linear = Linear::new(equations, network, &mask);
+        let (inverse, factor) = linear.inverse_diagonal(ridge, par)?;
+        let g = linear.multipliers(&f, &factor, ridge, par)?;
+        let rows = f.chunks_exact_mut(k).zip(equations.y().chunks_exact(k)).zip(g.chunks_exact(k));
+        for (((f, y), g), inverse) in rows.zip(&inverse) {
+            f.iter_mut().zip(y).zip(g).for_each(|((f, y), g)| *f = y - g / inverse);
+        }
+        let leverage = 1.0 - ridge * inverse.iter().sum::<f64>() / n as f64;
+        return Ok(LeftOut { outputs: f, leverage, exact: true });
+    }
+    let leverage = match effective {
+        Some(effective) => effective / n as f64,
         None => {
             let some = equations.spread(LEVERAGES);
             let mask = network.forward(some.x(), par)?.mask;
-            let found = leverages_of(&some, network, &mask, ridge, par)?;
-            vec![found.iter().sum::<f64>() / found.len() as f64; n]
+            let (inverse, _) = Linear::new(&some, network, &mask).inverse_diagonal(ridge, par)?;
+            1.0 - ridge * inverse.iter().sum::<f64>() / inverse.len() as f64
         }
     };
-    let mut outputs = forward.outputs;
-    let rows = outputs.chunks_exact_mut(k).zip(equations.y().chunks_exact(k));
-    for ((f, y), h) in rows.zip(&leverages) {
-        let h = h.clamp(0.0, MOST);
-        f.iter_mut().zip(y).for_each(|(f, y)| *f = y + (*f - y) / (1.0 - h));
-    }
-    let leverage = leverages.iter().sum::<f64>() / n as f64;
-    Ok(LeftOut { outputs, leverage, exact: n <= LEVERAGES })
+    let h = leverage.clamp(0.0, MOST);
+    f.iter_mut().zip(equations.y()).for_each(|(f, y)| *f = y + (*f - y) / (1.0 - h));
+    Ok(LeftOut { outputs: f, leverage, exact: false })
 }
 
-fn leverages_of(
-    equations: &Equations,
-    network: &Network,
-    mask: &PackedMask,
-    ridge: f64,
-    par: Par,
-) -> Result<Vec<f64>, TrainError> {
-    let mut g = gram(equations.x(), mask, par)?;
-    (0..g.nrows()).for_each(|i| g[(i, i)] += ridge);
-    let factor = Cholesky::factor(g, par)?;
-    let inverse = factor.inverse_diagonal(par);
-    let (n, k) = (equations.rows(), equations.outputs());
-    let joint = if k == 1 {
-        1.0
-    } else {
-        let (d, m) = (network.inputs(), network.width());
-        let signs = MatRef::from_row_major_slice(network.signs(), m, k);
+/// The network with its masks held.
+struct Linear<'a> {
+    equations: &'a Equations,
+    network: &'a Network,
+    active: Activations,
+}
+
+impl<'a> Linear<'a> {
+    fn new(equations: &'a Equations, network: &'a Network, mask: &PackedMask) -> Self {
+        let (d, k) = (equations.inputs(), equations.outputs());
         let active = Activations::new(mask.clone(), network.copies(), d, k);
-        let jacobian = Jacobian::at(&active, equations.x(), signs)?;
-        let factor = Factor::Cholesky(factor);
-        let precond = Preconditioner { factor, examples: n, outputs: k };
-        let probes = (PROBED / (n * k)).clamp(1, 8);
-        let v = random_signs(n * k * probes, 0, 0);
-        let v = MatRef::from_column_major_slice(&v, n * k, probes);
-        let cg = Cg::default().with_rtol(ROUGH);
-        let solved = cg.solve_preconditioned(&Dual { jacobian, ridge }, &precond, v, par)?.x;
-        let trace: f64 = v.col_iter().zip(solved.col_iter()).map(|(v, x)| v.transpose() * x).sum();
-        trace / ((probes * k) as f64 * inverse.iter().sum::<f64>())
-    };
-    Ok(inverse.iter().map(|inverse| 1.0 - ridge * inverse * joint).collect())
+        Self { equations, network, active }
+    }
+
+    fn jacobian(&self) -> Result<Jacobian<'_, f64>, TrainError> {
+        let (m, k) = (self.network.width(), self.equations.outputs());
+        let signs = MatRef::from_row_major_slice(self.network.signs(), m, k);
+        Ok(Jacobian::at(&self.active, self.equations.x(), signs)?)
+    }
+
+    /// The diagonal of `(J J^T + mu I)^-1`, the mean over the outputs for each example, and the factor of one
+    /// output's block.
+    fn inverse_diagonal(
+        &self,
+        ridge: f64,
+        par: Par,
+    ) -> Result<(Vec<f64>, Preconditioner<f64>), TrainError> {
+        let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
+        let mut g = gram(self.equations.x(), self.active.mask(), par)?;
+        (0..examples).for_each(|i| g[(i, i)] += ridge);
+        let factor = Cholesky::factor(g, par)?;
+        let mut inverse = factor.inverse_diagonal(par);
+        let precond = Preconditioner { factor: Factor::Cholesky(factor), examples, outputs };
+        if outputs > 1 {
+            let joint = examples * outputs;
+            let probes = (PROBED / joint).clamp(1, 8);
+            let v = random_signs(joint * probes, 0, 0);
+            let v = MatRef::from_column_major_slice(&v, joint, probes);
+            let cg = Cg::default().with_rtol(ROUGH);
+            let system = Dual { jacobian: self.jacobian()?, ridge };
+            let solved = cg.solve_preconditioned(&system, &precond, v, par)?.x;
+            let trace: f64 =
+                v.col_iter().zip(solved.col_iter()).map(|(v, x)| v.transpose() * x).sum();
+            let scale = trace / ((probes * outputs) as f64 * inverse.iter().sum::<f64>());
+            inverse.iter_mut().for_each(|inverse| *inverse *= scale);
+        }
+        Ok((inverse, precond))
+    }
+
+    /// `g` with `(J J^T + mu I) g = y - f + J U`, n x K.
+    fn multipliers(
+        &self,
+        f: &[f64],
+        precond: &Preconditioner<f64>,
+        ridge: f64,
+        par: Par,
+    ) -> Result<Vec<f64>, TrainError> {
+        let (n, k) = (self.equations.rows(), self.equations.outputs());
+        let (m, d) = (self.network.width(), self.network.inputs());
+        let jacobian = self.jacobian()?;
+        let mut b = vec![0.0; n * k];
+        jacobian.apply(rows_mut(&mut b, n, k), rows(self.network.change(), m, d), par)?;
+        b.iter_mut().zip(self.equations.y()).zip(f).for_each(|((b, y), f)| *b += y - f);
+        let b = MatRef::from_column_major_slice(&b, n * k, 1);
+        let cg = Cg::default().with_rtol(CLOSE);
+        let solved = cg.solve_preconditioned(&Dual { jacobian, ridge }, precond, b, par)?.x;
+        Ok(solved.col(0).iter().copied().collect())
+    }
 }

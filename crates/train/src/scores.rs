@@ -36,7 +36,8 @@ impl NormalScores {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let n = sorted.len();
-        let quantile = |part: usize| sorted[(part * (n - 1) + PARTS / 2) / PARTS];
+        // The least value that as many are at most: the same where each value is repeated.
+        let quantile = |part: usize| sorted[(part * n).div_ceil(PARTS).max(1) - 1];
         let mut at: Vec<f64> =
             if n == 0 { Vec::new() } else { (0..=PARTS).map(quantile).collect() };
         at.dedup_by(|a, b| *a == *b);
@@ -49,8 +50,7 @@ impl NormalScores {
                 (sorted.partition_point(|&v| v < x), sorted.partition_point(|&v| v <= x));
             (below + most) as f64 / (2 * n) as f64
         };
-        let half = 0.5 / n as f64;
-        let score = |x: f64| (x, normal_quantile(rank(x).clamp(half, 1.0 - half)));
+        let score = |x: f64| (x, normal_quantile(rank(x)));
         let knots: Vec<(f64, f64)> = at.into_iter().map(score).collect();
         let mut scores: Vec<f64> = values.iter().map(|&x| interpolate(&knots, x)).collect();
         let mean = Standard::fit(&scores)?.invert(0.0);

@@ -41,7 +41,7 @@ fn apart(a: &[f64], b: &[f64]) -> f64 {
 /// taken.
 fn sharp() -> Regressor {
     let options =
-        |options: Options| options.scale(Scale::Fixed(64.0)).solver(Some(SolverKind::Cholesky));
+        |options: Options| options.scale(Scale::Fixed(1024.0)).solver(Some(SolverKind::Cholesky));
     Regressor::new().width(128).ridge(0.05).tolerance(1e-10).options(options)
 }
 

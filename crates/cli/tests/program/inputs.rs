@@ -86,8 +86,8 @@ fn missing_values() {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
     let report = folder.json("r.json");
-    // `a` and where it is missing, `b`, three texts, the bias.
-    assert_eq!((&report["data"]["rows"], &report["data"]["inputs"]), (&54.into(), &7.into()));
+    // `a`, its score and where it is missing, `b` and its score, three texts, the bias.
+    assert_eq!((&report["data"]["rows"], &report["data"]["inputs"]), (&54.into(), &9.into()));
     let ran = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded();
     assert_eq!(ran.stderr, "");
     let predicted = Predicted::parse(&ran.stdout);
@@ -217,7 +217,7 @@ fn many_levels() {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
     let report = folder.json("r.json");
-    assert_eq!(report["data"]["inputs"], 3);
+    assert_eq!(report["data"]["inputs"], 4);
     // The cities explain all but a hundredth of the variance; about six rows tell each of them.
     assert!(report["result"]["test_r2"].as_f64().unwrap() > 0.7, "{}", report["result"]);
     let predicted = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded();

@@ -28,7 +28,7 @@ fn models_of_numbers() {
     for part in [
         "model     m.safetensors: format 1, ",
         "target    y, regression; mean ",
-        "network   width 64, 6 inputs, 1 output; scale ",
+        "network   width 64, 8 inputs, 1 output; scale ",
         "trained in f64, seed 0",
         "metric    ",
         "sureness  of 48 residuals of left-out rows 50% within ",
@@ -42,7 +42,7 @@ fn models_of_numbers() {
     assert_eq!(model["bytes"].as_u64().unwrap(), folder.bytes("m.safetensors").len() as u64);
     assert_eq!(
         (&model["width"], &model["inputs"], &model["outputs"]),
-        (&64.into(), &6.into(), &1.into())
+        (&64.into(), &8.into(), &1.into())
     );
     assert_eq!(
         (&model["target"]["task"], &model["target"]["column"]),
@@ -51,7 +51,7 @@ fn models_of_numbers() {
     let columns = model["columns"].as_array().unwrap();
     let names: Vec<&str> = columns.iter().map(|column| column["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["a", "b", "c"]);
-    assert_eq!(sum(&model["columns"], "inputs"), 5.0);
+    assert_eq!(sum(&model["columns"], "inputs"), 7.0);
     assert!((sum(&columns[2]["levels"], "share") - 1.0).abs() < 1e-12);
     // With a metric that tells inputs apart, the parts of all columns are everything.
     match model["metric"]["form"].as_str().unwrap() {
@@ -104,7 +104,7 @@ fn models_of_classes() {
 #[test]
 fn tables() {
     let rows: String = (0..30).fold("a,c,k,id,odd\n".to_owned(), |table, i| {
-        let odd = if i == 7 { "none".to_owned() } else { i.to_string() };
+        let odd = if i == 7 { "odd".to_owned() } else { i.to_string() };
         table + &format!("{},{},7,u{i},{odd}\n", i % 5, ["x", "y", "x"][i % 3])
     });
     let folder = Folder::with(rows);
@@ -112,12 +112,12 @@ fn tables() {
     for part in [
         "table     data.csv: 30 rows, ",
         "columns   2 numbers, 3 categories",
-        "fit       63 inputs of these columns, less those of the target; constant, so dropped: k",
-        "  a       number           5       1  0 to 4, mean 2.000, spread 1.414\n",
+        "fit       64 inputs of these columns, less those of the target; constant, so dropped: k",
+        "  a       number           5       2  0 to 4, mean 2.000, spread 1.414\n",
         "  c       category         2       2  x (66.7%), y (33.3%)\n",
         "  k       number           1       0  7 alone\n",
         "  id      category        30      30  u0 (3.3%), u1 (3.3%), u10 (3.3%), and 27 more\n",
-        "warning: column `odd` is read as categories because of `none` on line 9",
+        "warning: column `odd` is read as categories because of `odd` on line 9",
         "warning: column `id` has 30 categories in 30 training rows",
     ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
@@ -126,7 +126,7 @@ fn tables() {
     let table = json(&folder, "data.csv");
     assert_eq!(
         (&table["kind"], &table["rows"], &table["inputs"]),
-        (&"table".into(), &30.into(), &64.into())
+        (&"table".into(), &30.into(), &65.into())
     );
     let column = |at: usize| &table["columns"][at];
     assert_eq!(
@@ -140,6 +140,24 @@ fn tables() {
     assert_eq!(column(3)["levels"].as_array().unwrap().len(), 20);
     assert_eq!(column(2)["missing"], 0);
     assert_eq!(table["warnings"].as_array().unwrap().len(), 3);
+}
+
+/// Cells without a value are counted by column, and are neither numbers nor texts.
+#[test]
+fn missing_values_and_dates() {
+    let rows: String = (0..30).fold("n,t,when\n".to_owned(), |table, i| {
+        let (n, t) = (if i % 6 == 0 { "NA" } else { "1" }, if i % 10 == 0 { "?" } else { "x" });
+        table
+            + &format!("{}{n},{t},2024-02-{:02}\n", if n == "1" { i % 3 } else { 0 }, 1 + i % 29)
+                .replace("0NA", "NA")
+    });
+    let folder = Folder::with(rows);
+    let text = shown(&folder, &["data.csv"]);
+    assert!(text.contains("columns   1 number, 1 date, 1 category"), "{text}");
+    let table = json(&folder, "data.csv");
+    let missing = |at: usize| table["columns"][at]["missing"].as_u64().unwrap();
+    assert_eq!([missing(0), missing(1), missing(2)], [5, 3, 0]);
+    assert_eq!(table["columns"][1]["distinct"], 1);
 }
 
 /// Long lists are cut, and say so.

@@ -20,8 +20,8 @@ fn every_solver_has_a_price() {
     }
     let report = folder.json("r.json");
     let reason = report["plan"]["reason"].as_str().unwrap();
-    // Three texts and two numbers make five coordinates, the bias a sixth: 6 x 64 parameters.
-    let shape = ["48 to train on", "6 inputs from 3 columns", "384 parameters"];
+    // Three texts, two numbers and their scores make seven coordinates, the bias an eighth: 8 x 64 parameters.
+    let shape = ["48 to train on", "8 inputs from 3 columns", "512 parameters"];
     for part in shape.into_iter().chain([reason, "iterations a step", "MiB"]) {
         assert!(ran.stdout.contains(part), "no `{part}` in: {}", ran.stdout);
     }

@@ -55,7 +55,7 @@ fn constant_features() {
     for report in trained(&table, "--width 64") {
         assert_eq!(
             (&report["data"]["features"], &report["data"]["inputs"]),
-            (&5.into(), &6.into())
+            (&5.into(), &8.into())
         );
     }
 }

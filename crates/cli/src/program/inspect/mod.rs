@@ -77,7 +77,13 @@ fn headed(lines: &[(&str, String)]) -> String {
 /// `3 numbers, 1 category`, from the kind of each column.
 fn kinds<'a>(columns: impl Iterator<Item = &'a str>) -> String {
     let columns: Vec<&str> = columns.collect();
-    let words = [("number", "numbers"), ("category", "categories"), ("other", "others")];
+    let words = [
+        ("number", "numbers"),
+        ("date", "dates"),
+        ("category", "categories"),
+        ("means", "categories by means"),
+        ("other", "others"),
+    ];
     let counts = words.into_iter().filter_map(|(one, more)| {
         match columns.iter().filter(|&&kind| kind == one).count() {
             0 => None,

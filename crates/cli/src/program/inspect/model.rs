@@ -281,7 +281,11 @@ fn code_of(feature: &Feature) -> (&'static str, Option<ColumnCode>) {
             levels.iter().map(|level| Share { text: level.text.clone(), share: level.share });
         ("category", Some(ColumnCode::Levels { levels: Share::sorted(shares.collect()) }))
     } else {
-        ("other", None)
+        match feature {
+            Feature::Date { .. } => ("date", None),
+            Feature::Means { .. } => ("means", None),
+            _ => ("other", None),
+        }
     }
 }
 

@@ -145,7 +145,7 @@ impl About {
 
 impl Column {
     fn new(column: &table::Column, rows: usize, inputs: usize, most: usize) -> Self {
-        let missing = (0..rows).filter(|&row| column.cell(row).is_empty()).count();
+        let missing = (0..rows).filter(|&row| column.is_missing(row)).count();
         let (values, distinct, summary) = if column.is_numeric() {
             let mut numbers: Vec<f64> = (0..rows).filter_map(|row| column.number(row)).collect();
             let standard = Standard::fit(&numbers);
@@ -163,7 +163,8 @@ impl Column {
             let shares = shares(column, rows - missing);
             let distinct = shares.len();
             let levels = shares.into_iter().take(most).collect();
-            ("category", distinct, Summary::Levels { levels })
+            let values = if column.is_date() { "date" } else { "category" };
+            (values, distinct, Summary::Levels { levels })
         };
         let (name, task) = (column.name().to_owned(), Task::auto(column).name());
         Self { name, values, distinct, missing, inputs, task, summary }

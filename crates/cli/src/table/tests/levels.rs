@@ -102,7 +102,7 @@ fn identifiers_do_not_leak() {
     let (encoder, encoded) = Encoder::fit_training(&pairs, "y", &all(&pairs), &lesson).unwrap();
     let Feature::Means { parts, .. } = &encoder.features()[0] else { panic!("means") };
     let codes: Vec<f64> =
-        encoded.x.chunks_exact(3).map(|row| row[0] / row[2] * 2f64.sqrt()).collect();
+        encoded.x.chunks_exact(4).map(|row| row[0] / row[3] * 3f64.sqrt()).collect();
     for (i, code) in codes.iter().enumerate() {
         let [alone, told] = [0.0, y[i ^ 1] / 11.0].map(|mean| parts[0].apply(mean));
         let near = |want: f64| (code - want).abs() <= 20.0 * U * want.abs().max(1.0);

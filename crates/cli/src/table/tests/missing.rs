@@ -5,7 +5,9 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::{U, all, says, table};
-use crate::table::{NormalScores, Encoder, Feature, Holdout, Options, Problem, Target, Task, Warning};
+use crate::table::{
+    Encoder, Feature, Holdout, NormalScores, Options, Problem, Target, Task, Warning,
+};
 
 /// Encoded rows before they were normalised: the bias back at 1, times the root of the coordinates.
 fn coordinates(encoder: &Encoder, text: &str) -> (Vec<Vec<f64>>, Vec<Warning>) {
