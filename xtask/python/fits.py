@@ -1,6 +1,6 @@
 """Test errors and times of nearlin with default options beside what people use instead.
 
-    fits.py NEARLIN FOLDER SEEDS [--only NAME,..]
+    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--only NAME,..]
 
 For each data set and seed the rows are split once; everybody is given the same training rows and judged on
 the same test rows. One line of JSON for each fit: {"data", "seed", "entry", "error", "seconds"}, after one
@@ -133,6 +133,10 @@ DATA = [
 
 # Test rows at most, where a table has more than are needed to tell errors apart.
 MOST_TEST_ROWS = 10_000
+
+
+# Training rows from which on a table is large.
+LARGE = 2000
 
 
 def split(table, target, classify, part, seed):
@@ -299,6 +303,7 @@ def main():
     options.add_argument("program")
     options.add_argument("folder", type=pathlib.Path)
     options.add_argument("seeds", type=int)
+    options.add_argument("--large", type=int, help="seeds of tables of over 2,000 training rows")
     options.add_argument("--only", default="")
     options.add_argument("--alone", action="store_true", help="nearlin without the others")
     options = options.parse_args()
@@ -323,7 +328,8 @@ def main():
         outputs = table[target].nunique() if classify else 1
         say(table=name, task="classification" if classify else "regression", train_rows=len(train),
             test_rows=len(test), columns=table.shape[1] - 1, outputs=outputs)
-        for seed in range(options.seeds):
+        large = options.large or options.seeds
+        for seed in range(large if len(train) > LARGE else options.seeds):
             train, test = split(table, target, classify, part, seed)
             true = test[target].to_numpy()
             predicted, seconds, sure = nearlin(options.program, options.folder, train, test, target, classify, seed)

@@ -30,6 +30,9 @@ pub(super) struct Args {
     /// Splits of each table [default: 5, with --quick 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     seeds: Option<u32>,
+    /// Splits of tables of over 2,000 training rows [default: as many].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    large_seeds: Option<u32>,
     /// Tables, separated by commas [default: all, with --quick two small ones].
     #[arg(long, value_name = "NAMES")]
     only: Option<String>,
@@ -87,6 +90,7 @@ struct Report {
     facts: Facts,
     versions: BTreeMap<String, String>,
     seeds: u32,
+    large_seeds: u32,
     data: Vec<Data>,
     fits: Vec<Fit>,
 }
@@ -104,6 +108,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         facts,
         versions: BTreeMap::new(),
         seeds,
+        large_seeds: args.large_seeds.unwrap_or(seeds),
         data: Vec::new(),
         fits: Vec::new(),
     };
@@ -130,6 +135,7 @@ fn script(args: &Args, root: &Path, python: &Path, report: &mut Report) -> Outco
         .arg(target.join("release/nearlin"))
         .arg(target.join("fits"))
         .arg(report.seeds.to_string())
+        .args(["--large", &report.large_seeds.to_string()])
         .stdout(Stdio::piped());
     match (&args.only, args.quick) {
         (Some(only), _) => command.args(["--only", only]),
@@ -267,7 +273,7 @@ fn page(report: &Report) -> String {
     format!(
         "# Fits of whole tables\n\n\
          Written by `cargo xtask bench fits`: change the program, not this page.\n\n{}\n\
-         Versions: {}. Means over {} splits that everybody shares; two threads for everybody who takes \
+         Versions: {}. Means over {} splits ({} of tables of over 2,000 rows) that everybody shares; two threads for everybody who takes \
          them. nearlin is `nearlin fit TRAIN --target COLUMN` with no option that says how to fit, and \
          `nearlin predict`, both with reading and writing files; the others are given numbers: one-hot \
          categories, standardised columns. `xtask/python/fits.py` has every call.\n\n\
@@ -282,6 +288,7 @@ fn page(report: &Report) -> String {
         report.facts.paragraph(),
         versions.join(", "),
         report.seeds,
+        report.large_seeds,
         errors(report),
         seconds(report),
         sureness(report)
@@ -329,6 +336,7 @@ mod tests {
             facts: Facts::gather(&files::root()).unwrap(),
             versions: BTreeMap::new(),
             seeds: 2,
+            large_seeds: 2,
             data: vec![data],
             fits: vec![
                 fit("iris", 0, OURS, 0.1),

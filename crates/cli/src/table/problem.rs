@@ -126,14 +126,13 @@ impl Problem {
             *row = present[*row];
         }
 
-        let mut target = Target::fit(table, &options.target, task, &parts.train)?;
-        if options.logits {
-            target = target.with_logits()?;
-        }
+        let centred = Target::fit(table, &options.target, task, &parts.train)?;
+        let target = if options.logits { centred.clone().with_logits()? } else { centred.clone() };
         let train = Part::new(table, &target, parts.train)?;
         let test = Part::new(table, &target, parts.test)?;
         let y = target.encode(&train.truth);
-        let lesson = Lesson { y: &y, outputs: target.outputs(), seed: options.seed };
+        let centred = centred.encode(&train.truth);
+        let lesson = Lesson { y: &centred, outputs: target.outputs(), seed: options.seed };
         let (encoder, encoded) =
             Encoder::fit_training(table, &options.target, &train.rows, &lesson)?;
         let mut warnings: Vec<Warning> = without.into_iter().chain(encoded.warnings).collect();
