@@ -310,27 +310,22 @@ impl MetricChoice {
     }
 }
 
-/// Where ridge and tolerance are automatic: what a step must lower the objective by for another one to be
-/// taken, far less than the test error is known by.
-const LEAST_GAIN: f64 = 1e-3;
-
-/// There, what the linear model may miss of the first step: the ridge and the metric were judged by the linear
-/// model, so the network must be near it.
-const FIRST_ETA: f64 = 0.02;
-
 impl FitArgs {
     /// The library's options, with the library's default for a ridge that is still to be chosen. Call
     /// this in the thread pool of the run.
     pub(super) fn options(&self) -> Options {
-        let automatic = self.tol.0.or(self.ridge.0).is_none();
-        Options::default()
+        let options = Options::default();
+        // Where ridge and tolerance are chosen, the fit ends where no prediction tells another step.
+        let options = match self.tol.0.or(self.ridge.0) {
+            None => options.automatic(),
+            Some(_) => options,
+        };
+        options
             .width(self.width)
             .scale(self.scale)
             .solver(self.solver.0)
             .ridge(self.ridge.0.unwrap_or(Options::default().ridge))
             .tolerance(self.tol.0.unwrap_or(Options::default().tolerance))
-            .least_gain(if automatic { LEAST_GAIN } else { 0.0 })
-            .first_eta(if automatic { FIRST_ETA } else { Options::default().first_eta })
             .max_steps(self.max_steps)
             .seed(self.seed)
             .sketch_rows(self.sketch_rows)

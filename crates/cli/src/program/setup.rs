@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use nearlin::{
-    Equations, Judge, Loss, Metric, MetricChoice, MetricForm, Options, Plan, RidgePath, Shape,
-    learn_metric, loss_ridge_path, plan, ridge_path,
+    Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, RidgePath, Shape, learn_metric,
+    loss_ridge_path, plan, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -12,7 +12,7 @@ use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{loss, memory, say, words};
-use crate::table::{Encoder, Part, Problem, Table, Task, Truth, Warning};
+use crate::table::{Part, Problem, Table, Task, Truth, Warning};
 
 /// A run that needs more than this many times the machine's memory is refused.
 const MEMORY_MARGIN: f64 = 1.5;
@@ -100,7 +100,9 @@ impl Setup {
                 if !args.quiet {
                     say(&"learning which inputs matter");
                 }
-                let bases: Vec<Metric> = own_units(&problem.encoder).into_iter().collect();
+                let spreads = problem.encoder.spreads();
+                let own_units = spreads.and_then(|spreads| Metric::own_units(&spreads));
+                let bases: Vec<Metric> = own_units.into_iter().collect();
                 let judge = match problem.target.task() {
                     Task::Regression => Judge::SquaredError,
                     Task::Classification => Judge::Misclassified,
@@ -274,17 +276,6 @@ impl Setup {
             ));
         }
     }
-}
-
-/// The metric that takes columns in their own units, where they may share them.
-fn own_units(encoder: &Encoder) -> Option<Metric> {
-    let spreads = encoder.spreads()?;
-    let largest = spreads.iter().copied().fold(0.0, f64::max);
-    let squares: f64 = spreads.iter().map(|s| (s / largest).powi(2)).sum();
-    // Traces are the number of columns, as that of standardised ones.
-    let scale = (spreads.len() as f64 / squares).sqrt();
-    let map = spreads.iter().map(|s| scale * s / largest).collect();
-    Metric::from_parts(MetricForm::Diagonal, spreads.len(), map, 1.0)
 }
 
 /// Warnings in words, those about constant columns together if there are many: images have such

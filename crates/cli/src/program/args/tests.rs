@@ -24,7 +24,7 @@ fn the_command_line_is_consistent() {
 #[test]
 fn defaults() {
     let args = fit(&[]).unwrap();
-    let automatic = Options::default().least_gain(LEAST_GAIN).first_eta(FIRST_ETA);
+    let automatic = Options::default().automatic();
     assert_eq!(args.options(), automatic);
     for given in [&["--ridge", "0.01"], &["--tol", "1e-8"]] {
         assert_eq!(fit(given).unwrap().options(), Options::default());

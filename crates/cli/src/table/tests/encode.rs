@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::{U, all, numeric_table, says, table};
-use crate::table::{Encoded, Encoder, Feature, NormalScores, Standard, Table, Warning};
+use crate::table::{Encoded, Encoder, Feature, Standard, Table, Warning};
 
 fn encode(table: &Table) -> Encoded {
     let rows = all(table);
