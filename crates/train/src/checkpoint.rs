@@ -139,5 +139,5 @@ impl fmt::Debug for Snapshot<'_> {
 fn decisive(options: &Options) -> String {
     let others = Options::default();
     let (max_steps, par, solver) = (others.max_steps, faer::Par::Seq, None);
-    format!("{:?}", Options { max_steps, par, solver, ..*options })
+    format!("{:?}", Options { solver, max_steps, par, ..*options })
 }

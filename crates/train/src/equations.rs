@@ -54,8 +54,12 @@ impl Equations {
             hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 29;
         };
-        [self.rows, self.inputs, self.outputs].into_iter().for_each(|len| eat(len as u64));
-        self.x.iter().chain(&self.y).chain([&self.floor]).for_each(|v| eat(v.to_bits()));
+        for len in [self.rows, self.inputs, self.outputs] {
+            eat(len as u64);
+        }
+        for value in self.x.iter().chain(&self.y).chain([&self.floor]) {
+            eat(value.to_bits());
+        }
         hash
     }
 

@@ -100,14 +100,13 @@ pub fn left_out(
         let leverage = 1.0 - ridge * inverse.iter().sum::<f64>() / n as f64;
         return Ok(LeftOut { outputs: f, leverage, exact: true });
     }
-    let leverage = match effective {
-        Some(effective) => effective / n as f64,
-        None => {
-            let some = equations.spread(LEVERAGES);
-            let mask = network.forward(some.x(), par)?.mask;
-            let (inverse, _) = Linear::new(&some, network, &mask).inverse_diagonal(ridge, par)?;
-            1.0 - ridge * inverse.iter().sum::<f64>() / inverse.len() as f64
-        }
+    let leverage = if let Some(effective) = effective {
+        effective / n as f64
+    } else {
+        let some = equations.spread(LEVERAGES);
+        let mask = network.forward(some.x(), par)?.mask;
+        let (inverse, _) = Linear::new(&some, network, &mask).inverse_diagonal(ridge, par)?;
+        1.0 - ridge * inverse.iter().sum::<f64>() / inverse.len() as f64
     };
     let h = leverage.clamp(0.0, MOST);
     f.iter_mut().zip(equations.y()).for_each(|(f, y)| *f = y + (*f - y) / (1.0 - h));
@@ -158,7 +157,9 @@ impl<'a> Linear<'a> {
             let trace: f64 =
                 v.col_iter().zip(solved.col_iter()).map(|(v, x)| v.transpose() * x).sum();
             let scale = trace / ((probes * outputs) as f64 * inverse.iter().sum::<f64>());
-            inverse.iter_mut().for_each(|inverse| *inverse *= scale);
+            for inverse in &mut inverse {
+                *inverse *= scale;
+            }
         }
         Ok((inverse, precond))
     }

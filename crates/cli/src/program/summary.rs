@@ -360,12 +360,13 @@ fn ridge(args: &FitArgs, setup: &Setup) -> String {
         (some, all) if some < all => format!(" on {some} of {all} equations"),
         _ => String::new(),
     };
-    let (measure, effective) = match path.criterion {
-        Criterion::HeldOut => ("loss", String::new()),
-        _ => {
-            let effective = figure(best.effective_parameters);
-            ("error", format!(", {effective} effective parameters for an output"))
-        }
+    let held_out = path.criterion == Criterion::HeldOut;
+    let measure = if held_out { "loss" } else { "error" };
+    let effective = figure(best.effective_parameters);
+    let effective = if held_out {
+        String::new()
+    } else {
+        format!(", {effective} effective parameters for an output")
     };
     format!(
         "{ridge}, by {}{part}: relative {measure} {} ({least}, {most}){effective}{edge}",

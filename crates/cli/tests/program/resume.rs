@@ -33,16 +33,12 @@ fn killed_until_done(folder: &Folder, options: &str) -> usize {
             }
             sleep(Duration::from_millis(1));
         };
-        match done {
-            Some(success) => {
-                assert!(success, "a run that went on failed");
-                return kills;
-            }
-            None => {
-                child.kill().unwrap(); // SIGKILL
-                child.wait().unwrap();
-            }
+        if let Some(success) = done {
+            assert!(success, "a run that went on failed");
+            return kills;
         }
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
     }
     panic!("200 kills, and no end");
 }

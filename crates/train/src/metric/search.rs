@@ -311,9 +311,10 @@ fn root(form: MetricForm, of: &Mapped<'_>, fit: &Fit) -> Result<Option<Metric>, 
         let vectors = eigen.vectors();
         let mut squares: Vec<f64> = eigen.values().iter().map(|s| scale * s.max(0.0)).collect();
         if form == MetricForm::Damped {
-            squares.iter_mut().for_each(|s| *s = s.sqrt());
-            let sum: f64 = squares.iter().sum();
-            squares.iter_mut().for_each(|s| *s *= p as f64 / sum);
+            let sum: f64 = squares.iter().map(|s| s.sqrt()).sum();
+            for s in &mut squares {
+                *s = s.sqrt() * p as f64 / sum;
+            }
         }
         let roots: Vec<f64> = squares.iter().map(|s| s.sqrt()).collect();
         let scaled = Mat::from_fn(p, p, |i, j| vectors[(i, j)] * roots[j]);
