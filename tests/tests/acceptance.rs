@@ -49,7 +49,7 @@ fn assert_certified(run: &Run, what: &str) {
 #[test]
 fn diabetes_with_every_solver() {
     let problem = problem("diabetes.csv.gz", "target", None, None, Holdout::Fraction(0.0));
-    assert_eq!((problem.equations.equations(), problem.equations.inputs), (442, 11));
+    assert_eq!((problem.equations.equations(), problem.equations.inputs), (442, 20));
     for kind in SolverKind::ALL {
         let options = Options::default().width(1024).ridge(0.0).solver(Some(kind));
         let run = run(&problem, &options);

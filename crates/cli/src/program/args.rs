@@ -367,6 +367,7 @@ impl FitArgs {
             balanced: self.class_weights == ClassWeights::Balanced,
             merges: self.loss == LossChoice::Squared,
             logits: self.loss == LossChoice::CrossEntropy,
+            scores: true,
             rows: self.rows,
             holdout: self
                 .train_rows

@@ -182,7 +182,7 @@ fn fit(
     let mut warnings = Vec::new();
     for column in table.columns().iter().filter(|column| column.name() != target) {
         let (name, training) = (|| column.name().to_owned(), rows.len());
-        match (Feature::fit(column, rows), lesson) {
+        match (Feature::fit(column, rows, lesson.is_none_or(|lesson| lesson.scores)), lesson) {
             (Some(Feature::Category { levels, .. }), Some(lesson))
                 if means::are_many(levels.len(), training) =>
             {

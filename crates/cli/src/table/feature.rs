@@ -92,8 +92,9 @@ impl Level {
 }
 
 impl Feature {
-    /// The feature of `column` over the training rows `rows`, or `None` if it is constant.
-    pub(super) fn fit(column: &Column, rows: &[usize]) -> Option<Self> {
+    /// The feature of `column` over the training rows `rows`, or `None` if it is constant; numbers `with_scores`
+    /// beside them, or without.
+    pub(super) fn fit(column: &Column, rows: &[usize], with_scores: bool) -> Option<Self> {
         let of_rows = |all: &[f64]| rows.iter().map(|&row| all[row]).collect::<Vec<f64>>();
         let name = || column.name().to_owned();
         let categories = match column.values() {
@@ -103,7 +104,9 @@ impl Feature {
                     let rows = values.len();
                     let present: Vec<f64> =
                         values.into_iter().filter(|value| !value.is_nan()).collect();
-                    let scores = NormalScores::fit_among(&present, rows - present.len());
+                    let missing_rows = rows - present.len();
+                    let scores =
+                        NormalScores::fit_among(&present, missing_rows).filter(|_| with_scores);
                     return Some(Self::Number { column: name(), standard, scores, missing });
                 }
                 // One number, but not in each row: that is a category with two levels.

@@ -34,6 +34,8 @@ pub struct Lesson<'a> {
     pub outputs: usize,
     /// Seed of the folds.
     pub seed: u64,
+    /// Whether numbers have normal scores beside them.
+    pub scores: bool,
 }
 
 /// One text of a column that is coded by means.
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn identifiers_tell_nothing() {
         let y: Vec<f64> = (0..50).map(|i| f64::from(i) - 24.5).collect();
-        let lesson = Lesson { y: &y, outputs: 1, seed: 3 };
+        let lesson = Lesson { y: &y, outputs: 1, seed: 3, scores: true };
         assert!(fitted(&(0..50).collect::<Vec<_>>(), &lesson).is_none());
     }
 
@@ -184,7 +186,7 @@ mod tests {
             changed in any::<prop::sample::Index>(),
         ) {
             let n = codes.len();
-            let lesson = Lesson { y: &y[..2 * n], outputs: 2, seed };
+            let lesson = Lesson { y: &y[..2 * n], outputs: 2, seed, scores: true };
             let Some((levels, parts, held)) = fitted(&codes, &lesson) else { return Ok(()) };
             prop_assume!(parts.len() == 2);
             let folds = folds(n, seed);

@@ -25,6 +25,8 @@ pub struct Options {
     pub merges: bool,
     /// Whether classes have logits in place of scores. Default no.
     pub logits: bool,
+    /// Whether numbers have normal scores beside them. Default yes.
+    pub scores: bool,
     /// How many of the shuffled rows to keep. Default all.
     pub rows: Option<usize>,
     /// How the rows that are kept are divided. Default a fifth for testing.
@@ -41,6 +43,7 @@ impl Default for Options {
             balanced: false,
             merges: true,
             logits: false,
+            scores: true,
             rows: None,
             holdout: Holdout::default(),
             seed: 0,
@@ -132,7 +135,8 @@ impl Problem {
         let test = Part::new(table, &target, parts.test)?;
         let y = target.encode(&train.truth);
         let centred = centred.encode(&train.truth);
-        let lesson = Lesson { y: &centred, outputs: target.outputs(), seed: options.seed };
+        let (outputs, seed, scores) = (target.outputs(), options.seed, options.scores);
+        let lesson = Lesson { y: &centred, outputs, seed, scores };
         let (encoder, encoded) =
             Encoder::fit_training(table, &options.target, &train.rows, &lesson)?;
         let mut warnings: Vec<Warning> = without.into_iter().chain(encoded.warnings).collect();

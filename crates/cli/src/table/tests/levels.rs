@@ -59,7 +59,7 @@ fn coordinates_are_few_and_survive_json() {
 fn new_rows_get_the_means_of_all_training_rows() {
     let table = shops();
     let y: Vec<f64> = (0..600).map(|row| table.columns()[2].number(row).unwrap() - 1.0).collect();
-    let lesson = Lesson { y: &y, outputs: 1, seed: 5 };
+    let lesson = Lesson { y: &y, outputs: 1, seed: 5, scores: true };
     let (encoder, encoded) = Encoder::fit_training(&table, "y", &all(&table), &lesson).unwrap();
     let Feature::Means { levels, parts, .. } = &encoder.features()[0] else { panic!("means") };
     let new = super::table("shop,n,kind\ns1,5,dear\nnone such,5,dear\n,5,dear\n");
@@ -98,7 +98,7 @@ fn identifiers_do_not_leak() {
     let pairs = table(&(0..2000).fold(String::from("id,n,y\n"), |text, i| text + &row(i, i / 2)));
     let target = Target::fit(&pairs, "y", Task::Regression, &all(&pairs)).unwrap();
     let y = target.encode(&target.truth(&pairs, &all(&pairs)).unwrap());
-    let lesson = Lesson { y: &y, outputs: 1, seed: 0 };
+    let lesson = Lesson { y: &y, outputs: 1, seed: 0, scores: true };
     let (encoder, encoded) = Encoder::fit_training(&pairs, "y", &all(&pairs), &lesson).unwrap();
     let Feature::Means { parts, .. } = &encoder.features()[0] else { panic!("means") };
     let codes: Vec<f64> =
