@@ -365,8 +365,11 @@ impl FitArgs {
                 TaskChoice::Classification => Some(table::Task::Classification),
             },
             balanced: self.class_weights == ClassWeights::Balanced,
-            merges: self.loss == LossChoice::Squared,
-            logits: self.loss == LossChoice::CrossEntropy,
+            equations: match self.loss {
+                LossChoice::Squared => table::Form::Squared,
+                LossChoice::CrossEntropy => table::Form::Logits,
+                LossChoice::Huber(_) | LossChoice::Quantile(_) => table::Form::Apart,
+            },
             scores: true,
             rows: self.rows,
             holdout: self

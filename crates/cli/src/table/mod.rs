@@ -41,7 +41,7 @@ pub use means::{Lesson, LevelMeans};
 pub use missing::MISSING;
 pub use nearlin::{Contradiction, Merged, NormalScores, Standard, merge};
 pub use predictions::{Predictions, Sureness, prediction_header, write_predictions};
-pub use problem::{ClassCount, Options, Part, Problem};
+pub use problem::{ClassCount, Form, Options, Part, Problem};
 pub use source::STDIN;
 pub use split::{Holdout, Split, split};
 pub(crate) use target::best;

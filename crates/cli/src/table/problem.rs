@@ -20,11 +20,8 @@ pub struct Options {
     pub task: Option<Task>,
     /// Whether each class weighs the same in all. Default no.
     pub balanced: bool,
-    /// Whether rows with equal inputs become one equation, as squared errors allow; else each row is an
-    /// equation with its weight beside it. Default yes.
-    pub merges: bool,
-    /// Whether classes have logits in place of scores. Default no.
-    pub logits: bool,
+    /// What equations are for. Default squared errors.
+    pub equations: Form,
     /// Whether numbers have normal scores beside them. Default yes.
     pub scores: bool,
     /// How many of the shuffled rows to keep. Default all.
@@ -35,14 +32,24 @@ pub struct Options {
     pub seed: u64,
 }
 
+/// What equations are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Squared errors: rows with equal inputs become one equation.
+    Squared,
+    /// Other losses: each row is an equation with its weight beside it.
+    Apart,
+    /// As [`Apart`](Self::Apart), and classes have logits in place of scores.
+    Logits,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             target: String::new(),
             task: None,
             balanced: false,
-            merges: true,
-            logits: false,
+            equations: Form::Squared,
             scores: true,
             rows: None,
             holdout: Holdout::default(),
@@ -130,7 +137,11 @@ impl Problem {
         }
 
         let centred = Target::fit(table, &options.target, task, &parts.train)?;
-        let target = if options.logits { centred.clone().with_logits()? } else { centred.clone() };
+        let target = if options.equations == Form::Logits {
+            centred.clone().with_logits()?
+        } else {
+            centred.clone()
+        };
         let train = Part::new(table, &target, parts.train)?;
         let test = Part::new(table, &target, parts.test)?;
         let y = target.encode(&train.truth);
@@ -148,7 +159,7 @@ impl Problem {
         let weights = weights(table, options, &train)?;
         let (inputs, outputs) = (encoded.inputs, target.outputs());
         let equations = match &weights {
-            _ if !options.merges => Merged::apart(encoded.x, y, inputs, outputs),
+            _ if options.equations != Form::Squared => Merged::apart(encoded.x, y, inputs, outputs),
             None => merge(encoded.x, &y, inputs, outputs),
             Some(weights) => merge_weighted(encoded.x, &y, weights, inputs, outputs),
         };
@@ -163,7 +174,7 @@ impl Problem {
             encoder,
             target,
             equations,
-            weights: weights.filter(|_| !options.merges),
+            weights: weights.filter(|_| options.equations != Form::Squared),
             train,
             test,
             warnings,
