@@ -1,12 +1,10 @@
 //! How sure a model is: probabilities and intervals, from training rows that were left out one at a time.
 
+use nearlin::sureness;
 use serde::{Deserialize, Serialize};
 
 /// Residuals that a model keeps, at even ranks where there were more.
 const KEPT: usize = 1000;
-
-/// Sharpness is looked for between one over this and this.
-const MOST_SHARP: f64 = 1e4;
 
 /// What rows that were left out say of predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,24 +22,7 @@ impl Calibration {
     /// From scores, n x K and row-major, and classes of the rows that have one.
     #[must_use]
     pub fn of_scores(scores: &[f64], labels: &[Option<u32>]) -> Self {
-        let k = scores.len() / labels.len().max(1);
-        // The log loss is convex in the sharpness: its slope is the score that is expected less the score
-        // that is true.
-        let slope = |sharpness: f64| -> f64 {
-            let rows = scores.chunks_exact(k).zip(labels);
-            rows.filter_map(|(scores, label)| {
-                let expected: f64 =
-                    probabilities(scores, sharpness).zip(scores).map(|(p, s)| p * s).sum();
-                label.map(|label| expected - scores[label as usize])
-            })
-            .sum()
-        };
-        let (mut low, mut high) = (-MOST_SHARP.ln(), MOST_SHARP.ln());
-        for _ in 0..60 {
-            let middle = 0.5 * (low + high);
-            if slope(middle.exp()) < 0.0 { low = middle } else { high = middle }
-        }
-        Self::Sharpness(low.midpoint(high).exp())
+        Self::Sharpness(sureness::sharpness(scores, labels))
     }
 
     /// From residuals, in any order.
@@ -59,15 +40,13 @@ impl Calibration {
     #[must_use]
     pub fn half_width(&self, level: f64) -> Option<f64> {
         let Self::Residuals(sizes) = self else { return None };
-        // The new residual is as likely as any to be the largest, the second largest, ..
-        let rank = (level * (sizes.len() + 1) as f64).ceil() as usize;
-        sizes.get(rank.clamp(1, sizes.len()) - 1).copied()
+        sureness::half_width(sizes, level)
     }
 
     /// Probabilities of the classes, from a row of scores, in place; `false` for regression.
     pub fn to_probabilities(&self, scores: &mut [f64]) -> bool {
         let Self::Sharpness(sharpness) = *self else { return false };
-        let found: Vec<f64> = probabilities(scores, sharpness).collect();
+        let found: Vec<f64> = sureness::probabilities(scores, sharpness).collect();
         scores.copy_from_slice(&found);
         true
     }
@@ -76,13 +55,7 @@ impl Calibration {
     #[must_use]
     pub fn log_loss(&self, scores: &[f64], labels: &[Option<u32>]) -> Option<f64> {
         let Self::Sharpness(sharpness) = *self else { return None };
-        let k = scores.len() / labels.len().max(1);
-        let known = labels.iter().flatten().count();
-        let losses = scores.chunks_exact(k.max(1)).zip(labels).filter_map(|(scores, label)| {
-            let (most, sum) = exponentials(scores, sharpness);
-            label.map(|label| most + sum.ln() - sharpness * scores[label as usize])
-        });
-        (known > 0).then(|| losses.sum::<f64>() / known as f64)
+        sureness::log_loss(scores, labels, sharpness)
     }
 
     /// Whether the numbers can be what rows give.
@@ -97,20 +70,11 @@ impl Calibration {
     }
 }
 
-/// The largest of the sharpened scores, and the sum of the exponentials of what they are below it.
-fn exponentials(scores: &[f64], sharpness: f64) -> (f64, f64) {
-    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max) * sharpness;
-    (most, scores.iter().map(|s| (sharpness * s - most).exp()).sum())
-}
-
-fn probabilities(scores: &[f64], sharpness: f64) -> impl Iterator<Item = f64> {
-    let (most, sum) = exponentials(scores, sharpness);
-    scores.iter().map(move |s| (sharpness * s - most).exp() / sum)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use nearlin::sureness::MOST_SHARP;
 
     use super::*;
 

@@ -64,6 +64,12 @@ impl Checkpoint {
                 expected: expected.to_owned(),
             });
         }
+        if let Some(kind) = options.solver.filter(|&kind| kind != self.solver) {
+            return Err(TrainError::Checkpoint {
+                found: format!("one with solver: {}", self.solver),
+                expected: format!("solver: {kind}, or none"),
+            });
+        }
         if self.equations != equations.digest() || !self.fits(equations, options) {
             return Err(TrainError::Checkpoint {
                 found: "one of other data".to_owned(),

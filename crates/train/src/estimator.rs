@@ -11,7 +11,6 @@ mod fit;
 #[cfg(feature = "linfa")]
 mod linfa;
 mod regression;
-mod sureness;
 
 use core::marker::PhantomData;
 

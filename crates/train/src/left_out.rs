@@ -12,7 +12,7 @@
 
 use faer::{MatRef, Par};
 use nearlin_dense::Cholesky;
-use nearlin_krylov::Cg;
+use nearlin_krylov::{Cg, Ending};
 use nearlin_relu::{Activations, Forward, Jacobian, Network, PackedMask, gram};
 use nearlin_sketch::random_signs;
 
@@ -30,7 +30,7 @@ const ROUGH: f64 = 0.01;
 /// estimate anyway.
 const CLOSE: [f64; 2] = [1e-8, 1e-3];
 
-/// Signs that the trace is estimated from, at least: its error is the root of two over their number.
+/// Signs that the trace is estimated from, in one to eight vectors: its error is the root of two over their number.
 const PROBED: usize = 4096;
 
 /// No leverage is taken for larger, as rounding may have made it.
@@ -46,6 +46,8 @@ pub struct LeftOut {
     pub leverage: f64,
     /// Whether each example has its own leverage, and not the mean.
     pub exact: bool,
+    /// Whether the system for them was solved; else `outputs` are of little use.
+    pub converged: bool,
 }
 
 /// Leaves each equation out of a network that was trained on all of them at a positive ridge, in the linear
@@ -58,7 +60,7 @@ pub struct LeftOut {
 ///
 /// # Errors
 /// [`TrainError::Option`] for a ridge that is not positive, [`TrainError::Factor`] for one that is lost in
-/// rounding beside a singular `G`; [`TrainError`] for a network of other inputs.
+/// rounding beside a singular `G`; [`TrainError::Shape`] for a network of other outputs, [`TrainError`] for one of other inputs.
 ///
 /// # Examples
 /// ```
@@ -88,17 +90,21 @@ pub fn left_out(
         return Err(TrainError::Option { name, value: ridge, expected });
     }
     let (n, k) = (equations.rows(), equations.outputs());
+    if network.outputs() != k {
+        let (what, got) = ("targets", equations.y().len());
+        return Err(TrainError::Shape { what, got, rows: n, cols: network.outputs() });
+    }
     let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
     if n <= LEVERAGES {
         let linear = Linear::new(equations, network, &mask);
         let (inverse, factor) = linear.inverse_diagonal(ridge, par)?;
-        let g = linear.multipliers(&f, &factor, ridge, par)?;
+        let (g, converged) = linear.multipliers(&f, &factor, ridge, par)?;
         let rows = f.chunks_exact_mut(k).zip(equations.y().chunks_exact(k)).zip(g.chunks_exact(k));
         for (((f, y), g), inverse) in rows.zip(&inverse) {
             f.iter_mut().zip(y).zip(g).for_each(|((f, y), g)| *f = y - g / inverse);
         }
         let leverage = 1.0 - ridge * inverse.iter().sum::<f64>() / n as f64;
-        return Ok(LeftOut { outputs: f, leverage, exact: true });
+        return Ok(LeftOut { outputs: f, leverage, exact: true, converged });
     }
     let leverage = if let Some(effective) = effective {
         effective / n as f64
@@ -110,7 +116,7 @@ pub fn left_out(
     };
     let h = leverage.clamp(0.0, MOST);
     f.iter_mut().zip(equations.y()).for_each(|(f, y)| *f = y + (*f - y) / (1.0 - h));
-    Ok(LeftOut { outputs: f, leverage, exact: false })
+    Ok(LeftOut { outputs: f, leverage, exact: false, converged: true })
 }
 
 /// The network with its masks held.
@@ -164,14 +170,14 @@ impl<'a> Linear<'a> {
         Ok((inverse, precond))
     }
 
-    /// `g` with `(J J^T + mu I) g = y - f + J U`, n x K.
+    /// `g` with `(J J^T + mu I) g = y - f + J U`, n x K, and whether it could be found.
     fn multipliers(
         &self,
         f: &[f64],
         precond: &Preconditioner<f64>,
         ridge: f64,
         par: Par,
-    ) -> Result<Vec<f64>, TrainError> {
+    ) -> Result<(Vec<f64>, bool), TrainError> {
         let (n, k) = (self.equations.rows(), self.equations.outputs());
         let (m, d) = (self.network.width(), self.network.inputs());
         let jacobian = self.jacobian()?;
@@ -180,7 +186,8 @@ impl<'a> Linear<'a> {
         b.iter_mut().zip(self.equations.y()).zip(f).for_each(|((b, y), f)| *b += y - f);
         let b = MatRef::from_column_major_slice(&b, n * k, 1);
         let cg = Cg::default().with_rtol(CLOSE[usize::from(k > 1)]);
-        let solved = cg.solve_preconditioned(&Dual { jacobian, ridge }, precond, b, par)?.x;
-        Ok(solved.col(0).iter().copied().collect())
+        let solved = cg.solve_preconditioned(&Dual { jacobian, ridge }, precond, b, par)?;
+        let converged = solved.report.ending == Ending::Converged;
+        Ok((solved.x.col(0).iter().copied().collect(), converged))
     }
 }

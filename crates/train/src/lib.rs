@@ -8,7 +8,8 @@
 //! [`Regressor`] and [`Classifier`] go all the way from a [`Matrix`] of inputs to a model that predicts, as the program
 //! `nearlin` does; their parts are there one by one.
 //!
-//! Features, none by default: `ndarray` for its arrays as matrices, `linfa` for its traits `Fit` and `Predict`.
+//! Features, none by default: `ndarray` for its arrays as matrices, `linfa` for its traits `Fit` and `Predict`, `serde`
+//! for checkpoints, metrics and ridges that can be written and read.
 //!
 //! Source: van den Brand, Peng, Song and Weinstein, *Training (Overparametrized) Neural Networks in
 //! Near-Linear Time*, ITCS 2021.
@@ -36,6 +37,7 @@ mod scores;
 pub mod solver;
 mod standard;
 mod step;
+pub mod sureness;
 mod vector;
 
 pub use checkpoint::{Checkpoint, Snapshot};
@@ -59,7 +61,7 @@ pub use report::{Ending, Run, ScaleTrial, StepReport};
 pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};
 pub use scores::NormalScores;
 pub use solver::SolverKind;
-pub use standard::Standard;
+pub use standard::{Standard, to_sphere};
 pub use vector::Element;
 
 pub use nearlin_relu::{Network, Signs};

@@ -29,7 +29,7 @@ pub struct Merged {
     /// For each row the equation that it went into: the network's output for the row is the
     /// equation's, divided by the square root of its weight.
     pub equation_of: Vec<usize>,
-    /// `|Y - group means| / |Y|` over all rows (Frobenius norms); 0 where `Y = 0`.
+    /// `|Y - group means| / |Y|` over all rows (Frobenius norms, weighted as the rows are); 0 where `Y = 0`.
     pub floor: f64,
     /// Groups whose targets differ, those that add most to the floor first.
     pub contradictions: Vec<Contradiction>,
@@ -40,7 +40,7 @@ pub struct Merged {
 pub struct Contradiction {
     /// The rows, in order.
     pub rows: Vec<usize>,
-    /// Norm of what the rows' targets differ from their mean.
+    /// Norm, weighted as the rows are, of what their targets differ from their mean.
     pub deviation: f64,
 }
 
@@ -57,6 +57,21 @@ impl Merged {
         let (counts, weights, equation_of) = (vec![1; n], vec![1.0; n], (0..n).collect());
         let (floor, contradictions) = (0.0, Vec::new());
         Self { x, y, inputs, outputs, counts, weights, equation_of, floor, contradictions }
+    }
+
+    /// Outputs of each row, n x K, from those of its equation: the rows' times the square root of the weight.
+    ///
+    /// # Panics
+    /// If `by_equation` is not `equations x outputs`.
+    #[must_use]
+    pub fn by_row(&self, by_equation: &[f64]) -> Vec<f64> {
+        let k = self.outputs;
+        assert_eq!(by_equation.len(), self.equations() * k, "outputs of each equation");
+        let rows = self.equation_of.iter().flat_map(|&equation| {
+            let weight = self.weights[equation].sqrt();
+            by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
+        });
+        rows.collect()
     }
 
     /// Number of equations.

@@ -60,12 +60,35 @@ pub enum Judge {
 /// A linear map of inputs that keeps their lengths: `x -> |x| M x / |M x|`.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Parts"))]
 pub struct Metric {
     form: MetricForm,
     /// The diagonal of `M`, or all of it, `p x p` row-major, where `p` inputs come before the bias.
     map: Vec<f64>,
     /// What the bias is multiplied by.
     bias: f64,
+}
+
+/// A metric as it is read.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct Parts {
+    form: MetricForm,
+    map: Vec<f64>,
+    bias: f64,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Parts> for Metric {
+    type Error = &'static str;
+
+    fn try_from(Parts { form, map, bias }: Parts) -> Result<Self, Self::Error> {
+        let p = match form {
+            MetricForm::Full | MetricForm::Damped => map.len().isqrt(),
+            MetricForm::Plain | MetricForm::Diagonal => map.len(),
+        };
+        Self::from_parts(form, p, map, bias).ok_or("no metric has such a map and bias")
+    }
 }
 
 impl Metric {

@@ -46,7 +46,8 @@ pub enum Event<'a> {
     },
     /// A step was kept.
     Step(&'a StepReport),
-    /// The same step, for an observer that wants to set the run down.
+    /// The same step, for an observer that wants to set the run down; only of [`train`](crate::train()) and
+    /// [`resume`](crate::resume).
     Kept(Snapshot<'a>),
 }
 

@@ -87,6 +87,25 @@ impl Standard {
     }
 }
 
+/// Turns `c` standardised values and a place for the bias into a unit vector.
+///
+/// What stands in the last place is replaced by the bias, 1: `(z / sqrt(c), 1) / |..|`. No value is farther out than 1e150, so squares do not overflow, and the bias keeps the length from 0.
+///
+/// # Panics
+/// If there is no place for the bias.
+pub fn to_sphere(row: &mut [f64]) {
+    let c = row.len() - 1;
+    let scale = (c as f64).sqrt();
+    for z in &mut row[..c] {
+        *z /= scale;
+    }
+    row[c] = 1.0;
+    let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
+    for z in row {
+        *z /= length;
+    }
+}
+
 /// The largest power of two that is at most `x`, kept within `2^-1000` and `2^1000`.
 fn power_of_two_below(x: f64) -> f64 {
     const BIAS: u64 = 1023;

@@ -292,3 +292,19 @@ fn held_out_loss_is_the_loss_held_out() {
         assert!((point.error - error).abs() <= 0.01 * error, "{point:?} {error}");
     }
 }
+
+/// The last of few equations is held out, and not trained on; there is no ridge for one, and weights are checked.
+#[test]
+fn few_equations_are_held_out_too() {
+    let options = Options::default().width(64).scale(Scale::Fixed(1e4));
+    let path = |n: usize, weights: Option<&[f64]>| {
+        loss_ridge_path(&equations(n, 1), Loss::Huber { delta: 0.5 }, weights, &options)
+    };
+    let found = path(3, None).unwrap();
+    assert_eq!(found.rows, 1);
+    // What is not trained on is not fitted, however small the ridge.
+    assert!(found.points.iter().all(|point| point.error > 1e-6), "{:?}", found.points);
+    assert!(matches!(path(1, None), Err(TrainError::Empty { .. })));
+    assert!(matches!(path(3, Some(&[1.0; 2])), Err(TrainError::Shape { .. })));
+    assert!(matches!(path(3, Some(&[1.0, f64::NAN, 1.0])), Err(TrainError::Option { .. })));
+}

@@ -92,6 +92,8 @@ fn other_runs_are_refused() {
     };
     let words = refused(&equations, &options.ridge(0.5));
     assert!(words.contains("ridge: 0.01") && words.contains("ridge: 0.5"), "{words}");
+    let words = refused(&equations, &options.solver(Some(SolverKind::Cg)));
+    assert!(words.contains("solver: cg"), "{words}");
     let words = refused(&problem(40, 3, 1, 2), &options);
     assert!(words.contains("other data"), "{words}");
 }

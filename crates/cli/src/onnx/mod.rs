@@ -45,7 +45,7 @@ const ROUNDING: f64 = 1e-8;
 /// regression `prediction` (double, `n x 1`); for classification `scores` (double, `n x K`),
 /// `probabilities` (double, `n x K`) where the model is calibrated, and `label` (`n` integers where
 /// all classes are, else `n` texts). A text that is no level of its column is what it is to
-/// `nearlin predict`.
+/// `nearlin predict`, where a missing one is the empty text.
 ///
 /// # Errors
 /// [`OnnxError`] for a column that cannot be exported, or a graph of more than 2 GiB.

@@ -2,12 +2,14 @@
 
 use super::{Axis, Chart, Scale, Series, Style};
 
-/// The chart of a path of ridges: `points` are `(ridge, relative error)`, smallest ridge first; `used` is
+/// The chart of a path of ridges: `points` are `(ridge, relative error)`, of the criterion `held-out` `(ridge, relative loss)`, smallest ridge first; `used` is
 /// the ridge of the run, marked where the path shows it, between its neighbours on the path.
 #[must_use]
 pub fn ridge_curve(points: &[(f64, f64)], used: f64, criterion: &str, title: &str) -> Chart {
+    let held_out = criterion == "held-out";
+    let what = if held_out { "loss" } else { "error" };
     let mut series =
-        vec![Series::new(format!("{criterion} error"), points.to_vec(), Style::LineMarkers)];
+        vec![Series::new(format!("{criterion} {what}"), points.to_vec(), Style::LineMarkers)];
     if let Some(error) = at(points, used) {
         let mark = vec![(used, error)];
         series.push(Series::new(format!("ridge {used} of this run"), mark, Style::Markers));
@@ -16,7 +18,7 @@ pub fn ridge_curve(points: &[(f64, f64)], used: f64, criterion: &str, title: &st
         title: title.into(),
         subtitle: String::new(),
         x: Axis::new("ridge mu", Scale::Log10),
-        y: Axis::new("relative error on rows left out", Scale::Linear),
+        y: Axis::new(format!("relative {what} on rows left out"), Scale::Linear),
         series,
     }
 }

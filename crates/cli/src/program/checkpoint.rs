@@ -206,7 +206,9 @@ fn choices(args: &FitArgs) -> String {
         names.join(" or ")
     });
     let path = if args.ridge_plot.is_some() { " --ridge-plot" } else { "" };
-    format!("--width {} --seed {} --ridge {ridge}{path}, metric {metric}", args.width, args.seed)
+    let signs = format!("{:?}", args.signs).to_lowercase();
+    let FitArgs { width, seed, .. } = args;
+    format!("--width {width} --seed {seed} --signs {signs} --ridge {ridge}{path}, metric {metric}")
 }
 
 /// An observer that writes each kept step.

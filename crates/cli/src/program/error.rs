@@ -22,7 +22,9 @@ pub(super) enum ProgramError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A file that cannot be shown.
-    #[error("`{path}` is neither a model that fit wrote nor a table of text, gzipped or not")]
+    #[error(
+        "`{path}` is neither a model that fit wrote nor a table (text or arrays, gzipped or not)"
+    )]
     Neither {
         /// The file.
         path: PathBuf,
@@ -62,7 +64,7 @@ pub(super) enum ProgramError {
     /// A model that cannot say how sure it is.
     #[error(
         "`{option}` is for {expected}, and the model is {}",
-        if task == expected { "from a fit without a ridge, which tells nothing of that".to_owned() }
+        if task == expected { "from a fit that tells nothing of that: without a ridge, or with a loss of its own".to_owned() }
         else { format!("for {task}") }
     )]
     Sureness {

@@ -1,11 +1,12 @@
 //! Errors of a trained network in the user's units.
 
 use faer::{MatRef, Par};
+use nearlin::sureness::best;
 use nearlin::{LeftOut, Loss, Network, TrainError, left_out};
 
 use super::setup::Setup;
 use crate::calibration::Calibration;
-use crate::table::{Part, Truth, best};
+use crate::table::{Part, Truth};
 
 /// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that
 /// the pass takes at a time, so that it changes no bit.
@@ -72,7 +73,8 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
     };
     let train = decoded(training_outputs(setup, network)?);
     let test = decoded(outputs(network, &problem.test_x)?);
-    let held = held(setup, network)?.map(|outputs| decoded(by_row(setup, &outputs)));
+    let held =
+        held(setup, network)?.map(|outputs| decoded(setup.problem.equations.by_row(&outputs)));
     let calibration = match &held {
         _ if target.has_logits() => Some(Calibration::Sharpness(1.0)),
         held => held.as_ref().map(|outputs| calibration(outputs, &problem.train.truth)),
@@ -102,7 +104,7 @@ fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError
         return Ok(None);
     }
     match left_out(&setup.equations, network, ridge, setup.effective(), Par::rayon(0)) {
-        Ok(LeftOut { outputs, .. }) => Ok(Some(outputs)),
+        Ok(LeftOut { outputs, converged, .. }) => Ok(Some(outputs).filter(|_| converged)),
         // The ridge is lost in rounding: as good as none.
         Err(TrainError::Factor(_)) => Ok(None),
         Err(error) => Err(error),
@@ -143,17 +145,7 @@ fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainE
         debug_assert_eq!(x.ncols(), d);
         by_equation.extend(network.forward(x, Par::rayon(0))?.outputs);
     }
-    Ok(by_row(setup, &by_equation))
-}
-
-/// Outputs of each training row from those of its equation.
-fn by_row(setup: &Setup, by_equation: &[f64]) -> Vec<f64> {
-    let (merged, k) = (&setup.problem.equations, setup.equations.outputs());
-    let rows = merged.equation_of.iter().flat_map(|&equation| {
-        let weight = merged.weights[equation].sqrt();
-        by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
-    });
-    rows.collect()
+    Ok(setup.problem.equations.by_row(&by_equation))
 }
 
 fn errors(part: &Part, outputs: &[f64], calibration: Option<&Calibration>, logits: bool) -> Errors {

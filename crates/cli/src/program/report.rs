@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nearlin::{Run, Scale};
+use nearlin::{Criterion, Run, Scale};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
@@ -66,6 +66,7 @@ struct Model {
     scale: Option<Finite>,
     seed: u64,
     ridge: Finite,
+    loss: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +129,8 @@ struct RidgePath {
 struct RidgePoint {
     ridge: Finite,
     error: Finite,
-    effective_parameters: Finite,
+    /// Null where that was not looked at.
+    effective_parameters: Option<Finite>,
 }
 
 impl From<&nearlin::RidgePath> for RidgePath {
@@ -136,7 +138,8 @@ impl From<&nearlin::RidgePath> for RidgePath {
         let point = |point: &nearlin::RidgePoint| RidgePoint {
             ridge: Finite(point.ridge),
             error: Finite(point.error),
-            effective_parameters: Finite(point.effective_parameters),
+            effective_parameters: (path.criterion != Criterion::HeldOut)
+                .then_some(Finite(point.effective_parameters)),
         };
         Self {
             criterion: path.criterion.name(),
@@ -253,6 +256,7 @@ impl Report {
                 },
                 seed: options.seed,
                 ridge: Finite(options.ridge),
+                loss: args.loss.name(),
             },
             metric: Metric::of(setup),
             ridge_path: setup.ridge_path.as_ref().map(RidgePath::from),

@@ -12,7 +12,7 @@ use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{loss, memory, say, words};
-use crate::table::{Part, Problem, Table, Task, Truth, Warning};
+use crate::table::{Part, Problem, Table, TableError, Task, Truth, Warning};
 
 /// A run that needs more than this many times the machine's memory is refused.
 const MEMORY_MARGIN: f64 = 1.5;
@@ -80,6 +80,13 @@ impl Setup {
         }
         let mut table = Table::read(Path::new(&args.data))?;
         if let Some(column) = &args.weights {
+            if *column == args.target {
+                return Err(ProgramError::Table(TableError::BadOption {
+                    option: "--weights",
+                    value: column.clone(),
+                    expected: "another column than the target".into(),
+                }));
+            }
             table.weigh_by(column)?;
         }
         let mut problem = Problem::prepare(&table, &args.table_options())?;
@@ -93,6 +100,8 @@ impl Setup {
         check_weights(options.width, inputs, outputs)?;
         let digest = equations.digest();
         let held = store.map(|store| store.held(args, &equations)).transpose()?.flatten();
+        // Metrics, and where the search for a ridge begins, are judged by squared errors whatever the loss.
+        let mut squared = loss.map(|_| in_squares(&problem, &equations)).transpose()?;
         let metric = match (held, args.metric_forms()) {
             (Some(held), _) => held.metric.clone(),
             (None, None) => None,
@@ -107,12 +116,14 @@ impl Setup {
                     Task::Regression => Judge::SquaredError,
                     Task::Classification => Judge::Misclassified,
                 };
-                Some(learn_metric(&equations, &bases, forms, judge, options.par)?)
+                let judged = squared.as_ref().unwrap_or(&equations);
+                Some(learn_metric(judged, &bases, forms, judge, options.par)?)
             }
         };
         let equations = match &metric {
             Some(choice) => {
                 choice.metric.apply(&mut problem.test_x);
+                squared = squared.map(|squared| squared.in_metric(&choice.metric));
                 equations.in_metric(&choice.metric)
             }
             None => equations,
@@ -139,7 +150,7 @@ impl Setup {
             // Looking for a ridge takes a network, too.
             setup.fits_in_memory()?;
             let known = held.and_then(|held| held.ridge_path.clone());
-            setup.look_at_ridges(args.ridge.0.is_none(), known)?;
+            setup.look_at_ridges(args.ridge.0.is_none(), known, squared.as_ref())?;
         }
         setup.doubt();
         Ok(setup)
@@ -150,8 +161,10 @@ impl Setup {
         &mut self,
         choose: bool,
         known: Option<RidgePath>,
+        squared: Option<&Equations>,
     ) -> Result<(), ProgramError> {
-        let path = known.map_or_else(|| ridge_path(&self.equations, &self.options), Ok)?;
+        let judged = squared.unwrap_or(&self.equations);
+        let path = known.map_or_else(|| ridge_path(judged, &self.options), Ok)?;
         let path = match self.loss {
             None => path,
             // In the units of the loss, from where squared errors end.
@@ -276,6 +289,17 @@ impl Setup {
             ));
         }
     }
+}
+
+/// The equations of another loss as those of squared errors: with their weights, and targets of mean 0.
+fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, ProgramError> {
+    let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
+    let root = |i: usize| problem.weights.as_ref().map_or(1.0, |weights| weights[i].sqrt());
+    let mean = |c: usize| problem.target.shares().map_or(0.0, |shares| shares[c]);
+    let x = (0..n * d).map(|at| root(at / d) * equations.x()[(at / d, at % d)]).collect();
+    let y = equations.y().iter().enumerate();
+    let y = y.map(|(at, y)| root(at / k) * (y - mean(at % k))).collect();
+    Ok(Equations::new(x, y, d, k)?)
 }
 
 /// Warnings in words, those about constant columns together if there are many: images have such

@@ -215,7 +215,8 @@ impl Summary<'_> {
     fn errors(&self, errors: &Errors, rows: usize) -> String {
         let mut out = format!("RMSE {}", figure(errors.rmse));
         if self.setup.problem.target.task() == Task::Classification {
-            out += " of the scores";
+            let logits = self.setup.problem.target.has_logits();
+            out += if logits { " of the probabilities" } else { " of the scores" };
         }
         if let Some(r2) = errors.r2 {
             let _ = write!(out, ", R2 {}", figure(r2));
@@ -264,6 +265,9 @@ impl Summary<'_> {
 
     fn floor(&self) -> String {
         let contradictions = &self.setup.problem.equations.contradictions;
+        if self.setup.loss.is_some() {
+            return "not looked at: it is of squared errors".into();
+        }
         if contradictions.is_empty() {
             return "0: no rows with equal inputs have different targets".into();
         }

@@ -12,6 +12,7 @@
 
 use std::collections::HashSet;
 
+use nearlin::to_sphere;
 use serde::{Deserialize, Serialize};
 
 use super::cells::Cells;
@@ -207,21 +208,4 @@ fn fit(
         }
     }
     (features, warnings)
-}
-
-/// Turns `c` standardised values and a place for the bias into a unit vector.
-///
-/// No value is farther out than 1e150, so squares do not overflow, and the bias keeps the length
-/// from 0.
-fn to_sphere(row: &mut [f64]) {
-    let c = row.len() - 1;
-    let scale = (c as f64).sqrt();
-    for z in &mut row[..c] {
-        *z /= scale;
-    }
-    row[c] = 1.0;
-    let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
-    for z in row {
-        *z /= length;
-    }
 }

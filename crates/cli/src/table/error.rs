@@ -130,7 +130,9 @@ pub enum TableError {
         column: String,
     },
     /// A row's weight.
-    #[error("line {line}, column `{column}`: found `{text}`, expected a positive weight")]
+    #[error(
+        "line {line}, column `{column}`: found `{text}`, expected a weight, a number from 1e-100 to 1e100"
+    )]
     Weight {
         /// Line that the row starts on.
         line: u64,

@@ -49,7 +49,7 @@ pub struct LevelMeans {
 }
 
 /// Whether `levels` categories in `rows` training rows are too many for a coordinate each.
-pub(super) fn are_many(levels: usize, rows: usize) -> bool {
+pub(crate) fn are_many(levels: usize, rows: usize) -> bool {
     levels > FEW_LEVELS && (levels * 10 > rows || levels > MOST_LEVELS)
 }
 

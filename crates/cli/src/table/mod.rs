@@ -37,6 +37,7 @@ pub use encode::{Encoded, Encoder};
 pub(crate) use error::excerpt;
 pub use error::{ArrayFault, TableError};
 pub use feature::{DatePart, Feature, Level};
+pub(crate) use means::are_many;
 pub use means::{Lesson, LevelMeans};
 pub use missing::MISSING;
 pub use nearlin::{Contradiction, Merged, NormalScores, Standard, merge};
@@ -44,6 +45,5 @@ pub use predictions::{Predictions, Sureness, prediction_header, write_prediction
 pub use problem::{ClassCount, Form, Options, Part, Problem};
 pub use source::STDIN;
 pub use split::{Holdout, Split, split};
-pub(crate) use target::best;
 pub use target::{Target, TargetCode, Task, Truth};
 pub use warning::Warning;

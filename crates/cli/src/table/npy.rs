@@ -69,6 +69,11 @@ pub(super) fn array(
         _ => format!("{}{i}", names.prefix),
     };
     if shape.len() == 1 && !keep(&names.single) {
+        // Of any type, so all that is known is that each element takes a byte.
+        let bytes = io::copy(input, &mut io::sink()).map_err(failed)?;
+        if bytes < rows as u64 {
+            return Err(wrong(ArrayFault::Truncated { rows, columns, size: 1 }));
+        }
         return Ok((rows, Vec::new()));
     }
     let element =

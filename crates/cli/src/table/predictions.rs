@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use super::target::{Target, best};
+use nearlin::sureness::best;
+
+use super::target::Target;
 use crate::calibration::Calibration;
 
 const PREDICTION: &str = "prediction";

@@ -160,6 +160,15 @@ impl Target {
         }
     }
 
+    /// Each class's part of the training rows, the mean of its column before it is centred, where outputs are logits.
+    #[must_use]
+    pub fn shares(&self) -> Option<&[f64]> {
+        match &self.code {
+            TargetCode::Logits { shares, .. } => Some(shares),
+            _ => None,
+        }
+    }
+
     /// Whether outputs are logits.
     #[must_use]
     pub fn has_logits(&self) -> bool {
@@ -253,20 +262,6 @@ fn are_classes(classes: &[String]) -> bool {
     let mut names: Vec<&String> = classes.iter().collect();
     names.sort_unstable();
     names.len() >= 2 && names.windows(2).all(|pair| pair[0] < pair[1]) && !names[0].is_empty()
-}
-
-/// Index of the largest score, the first of them on a tie.
-///
-/// # Panics
-/// If there are no scores.
-pub(crate) fn best(scores: &[f64]) -> usize {
-    let mut best = 0;
-    for (i, &score) in scores.iter().enumerate() {
-        if score > scores[best] {
-            best = i;
-        }
-    }
-    best
 }
 
 fn numbers(table: &Table, column: &Column, rows: &[usize]) -> Result<Vec<f64>, TableError> {

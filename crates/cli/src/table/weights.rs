@@ -5,10 +5,13 @@ use super::error::{TableError, excerpt};
 use super::problem::{Options, Part};
 use super::target::Truth;
 
+/// Least weight, and one over the largest: sums of so many of them as there can be rows are numbers.
+const LEAST: f64 = 1e-100;
+
 /// Weights of the training rows; `None` where all weigh 1.
 ///
 /// # Errors
-/// [`TableError`] for a weight that is no positive finite number, or for balanced classes of numbers.
+/// [`TableError`] for a weight that is no number from 1e-100 to 1e100, or for balanced classes of numbers.
 pub(super) fn weights(
     table: &Table,
     options: &Options,
@@ -17,7 +20,7 @@ pub(super) fn weights(
     let mut weights = vec![1.0; train.rows.len()];
     if let Some(column) = &table.weights {
         for (weight, &row) in weights.iter_mut().zip(&train.rows) {
-            let number = column.number(row).filter(|w| *w > 0.0 && w.is_finite());
+            let number = column.number(row).filter(|w| (LEAST..=1.0 / LEAST).contains(w));
             *weight = number.ok_or_else(|| TableError::Weight {
                 line: table.line(row),
                 column: column.name().to_owned(),

@@ -125,6 +125,7 @@ fn what_does_not_go_together_is_told() {
         ("--loss quantile:2", ["quantile:LEVEL", "between 0 and 1"]),
         ("--weights v", ["no column `v`", "the columns are"]),
         ("--weights w", ["column `w`", "found `0`"]),
+        ("--weights y", ["`--weights`", "another column than the target"]),
     ] {
         let ran = folder.fit(options);
         assert_eq!(ran.code, Some(2), "{options}: {}", ran.stderr);

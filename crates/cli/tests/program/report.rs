@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Folder, classes, smooth};
 
 const DATA: &str = "data path rows train_rows test_rows features inputs outputs task merged_rows";
-const MODEL: &str = "model width parameters scale seed ridge";
+const MODEL: &str = "model width parameters scale seed ridge loss";
 const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";

@@ -3,9 +3,9 @@
 use core::ops::ControlFlow;
 
 use super::fit::{FitReport, Fitted, Inputs};
-use super::sureness::{best, log_loss, probabilities, sharpness};
 use super::{Classification, Estimator};
 use crate::matrix::room;
+use crate::sureness::{best, log_loss, probabilities, sharpness};
 use crate::{Event, Judge, Matrix, Observer, TrainError};
 
 /// A fit that predicts classes.
@@ -139,7 +139,8 @@ impl<L> ClassificationModel<L> {
         Ok(rows.flat_map(|scores| probabilities(scores, sharpness)).collect())
     }
 
-    /// Training rows that were left out: an honest error. `None` at ridge 0, or where an observer stopped the fit.
+    /// Training rows that were left out: an honest error. `None` at ridge 0 or one that is
+    /// lost in rounding, or where an observer stopped the fit.
     #[must_use]
     pub fn left_out(&self) -> Option<&ClassificationLeftOut> {
         self.left_out.as_ref()
@@ -158,8 +159,10 @@ impl ClassificationLeftOut {
         let right =
             scores.chunks_exact(k).zip(of).filter(|(scores, class)| best(scores) == **class);
         let accuracy = right.count() as f64 / of.len() as f64;
-        let sharpness = sharpness(&scores, of);
-        Self { accuracy, log_loss: log_loss(&scores, of, sharpness), sharpness, scores }
+        let labels: Vec<Option<u32>> = of.iter().map(|&class| Some(class as u32)).collect();
+        let sharpness = sharpness(&scores, &labels);
+        let log_loss = log_loss(&scores, &labels, sharpness).unwrap_or(0.0);
+        Self { accuracy, log_loss, sharpness, scores }
     }
 }
 

@@ -7,7 +7,7 @@
 //! same on average.
 
 use crate::matrix::room;
-use crate::{NormalScores, Standard, TrainError};
+use crate::{NormalScores, Standard, TrainError, to_sphere};
 
 /// How rows become inputs of the network, fitted to training rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,21 +94,5 @@ impl Encoder {
         }
         encoded.chunks_exact_mut(inputs).for_each(to_sphere);
         Ok(encoded)
-    }
-}
-
-/// Turns `c` standardised values and a place for the bias into a unit vector.
-///
-/// No value is farther out than 1e150, so squares do not overflow, and the bias keeps the length from 0.
-fn to_sphere(row: &mut [f64]) {
-    let c = row.len() - 1;
-    let scale = (c as f64).sqrt();
-    for z in &mut row[..c] {
-        *z /= scale;
-    }
-    row[c] = 1.0;
-    let length = row.iter().map(|z| z * z).sum::<f64>().sqrt();
-    for z in row {
-        *z /= length;
     }
 }

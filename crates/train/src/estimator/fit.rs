@@ -8,7 +8,7 @@ use super::encoder::Encoder;
 use super::{Ridge, Settings};
 use crate::matrix::{entries, room};
 use crate::{
-    Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Merged, Metric, MetricChoice,
+    Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Metric, MetricChoice,
     Observer, Options, Phase, RidgePath, RidgePoint, Run, TrainError, learn_metric, left_out,
     merge, ridge_path, train,
 };
@@ -156,7 +156,7 @@ impl Fitted {
             options,
             run,
         };
-        let held = held(&equations, &report)?.map(|outputs| by_row(&merged, &outputs));
+        let held = held(&equations, &report)?.map(|outputs| merged.by_row(&outputs));
         Ok((Self { encoder, report }, held))
     }
 
@@ -191,21 +191,11 @@ fn held(equations: &Equations, report: &FitReport) -> Result<Option<Vec<f64>>, T
         return Ok(None);
     }
     match left_out(equations, &report.run.network, ridge, report.effective(), par) {
-        Ok(LeftOut { outputs, .. }) => Ok(Some(outputs)),
+        Ok(LeftOut { outputs, converged, .. }) => Ok(Some(outputs).filter(|_| converged)),
         // The ridge is lost in rounding: as good as none.
         Err(TrainError::Factor(_)) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Outputs of each row from those of its equation, which are the rows' times the square root of the count.
-fn by_row(merged: &Merged, by_equation: &[f64]) -> Vec<f64> {
-    let k = merged.outputs;
-    let rows = merged.equation_of.iter().flat_map(|&equation| {
-        let weight = merged.weights[equation].sqrt();
-        by_equation[equation * k..(equation + 1) * k].iter().map(move |f| f / weight)
-    });
-    rows.collect()
 }
 
 /// Refuses weights whose number of bytes is no number of this machine.

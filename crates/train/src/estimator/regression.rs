@@ -3,9 +3,9 @@
 use core::ops::ControlFlow;
 
 use super::fit::{FitReport, Fitted, Inputs};
-use super::sureness::half_width;
 use super::{Estimator, Regression};
 use crate::matrix::entries;
+use crate::sureness::half_width;
 use crate::{Event, Judge, Matrix, Observer, Standard, TrainError};
 
 /// A fit that predicts numbers.
@@ -115,10 +115,11 @@ impl RegressionModel {
             return Err(TrainError::Option { name, value: level, expected });
         }
         let left_out = self.left_out.as_ref().ok_or(TrainError::Unsure)?;
-        Ok(left_out.sizes.iter().map(|sizes| half_width(sizes, level)).collect())
+        Ok(left_out.sizes.iter().filter_map(|sizes| half_width(sizes, level)).collect())
     }
 
-    /// Training rows that were left out: an honest error. `None` at ridge 0, or where an observer stopped the fit.
+    /// Training rows that were left out: an honest error. `None` at ridge 0 or one that is
+    /// lost in rounding, or where an observer stopped the fit.
     #[must_use]
     pub fn left_out(&self) -> Option<&RegressionLeftOut> {
         self.left_out.as_ref()

@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 
+use super::network::check_weights;
 use super::{Loss, train_loss};
 use crate::observe::Event;
 use crate::options::{Options, Scale};
@@ -41,8 +42,13 @@ pub fn loss_ridge_path(
     options: &Options,
 ) -> Result<RidgePath, TrainError> {
     let (n, outputs) = (equations.rows(), equations.outputs());
-    let (held, kept): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD == HELD - 1);
-    let held = if held.is_empty() { vec![n - 1] } else { held };
+    if let Some(weights) = weights {
+        check_weights(weights, n)?;
+    }
+    let (mut held, mut kept): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD == HELD - 1);
+    if held.is_empty() {
+        held.extend(kept.pop());
+    }
     let weight = |i: usize| weights.map_or(1.0, |w| w[i]);
     let part = equations.subset(&kept)?;
     let others = equations.subset(&held)?;

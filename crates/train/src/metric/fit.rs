@@ -1,5 +1,8 @@
 //! One fit: ridge regression with the arc-cosine kernel, its leave-one-out error and its gradients.
 
+#[cfg(test)]
+mod tests;
+
 use core::f64::consts::PI;
 
 use faer::{Mat, MatRef, Par};
@@ -42,7 +45,7 @@ pub(super) struct Mapped<'a> {
 pub(super) struct Score {
     /// The root of the sum of squares, relative to `|y|`.
     pub(super) error: f64,
-    /// Examples that are misclassified if targets are one-hot, by their weights.
+    /// Examples that are misclassified if targets are one-hot, by their weights, as an effective number of them.
     pub(super) wrong: f64,
 }
 
@@ -72,6 +75,15 @@ impl Sample {
 
     pub(super) fn rows(&self) -> usize {
         self.x.len() / self.inputs
+    }
+
+    /// `(sum w_i^2) / (sum w_i)` for the weights `w_i`, the squared lengths: what a weight is divided by to count
+    /// examples (Kish, *Survey sampling*, 1965).
+    pub(super) fn unit_weight(&self) -> f64 {
+        let squares = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+        let weights = || self.x.chunks_exact(self.inputs).map(squares);
+        let (sum, squared) = (weights().sum::<f64>(), weights().map(|w| w * w).sum::<f64>());
+        if sum > 0.0 { squared / sum } else { 1.0 }
     }
 
     /// The kernel of the examples in a metric: `n^2 d` flops and as many arc cosines as pairs.
@@ -144,6 +156,7 @@ impl Mapped<'_> {
                 wrong += self.lengths[i] * self.lengths[i];
             }
         }
+        wrong /= self.of.unit_weight();
         let size = norm(&self.of.y);
         let error = if size > 0.0 { sum.sqrt() / size } else { 0.0 };
         Ok(Some(Fit { score: Score { error, wrong }, multipliers }))
@@ -213,149 +226,4 @@ fn largest(x: &[f64]) -> usize {
 fn slope(t: f64) -> f64 {
     let sine = (1.0 - t * t).max(0.0).sqrt();
     common(t) + if sine > 1e-7 { t / (2.0 * PI * sine) } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::MetricForm;
-
-    fn noise(seed: u64, at: usize) -> f64 {
-        let bits = (seed ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (bits ^ bits >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9).cast_signed() as f64 / 2f64.powi(63)
-    }
-
-    /// `[s; 1]` on the sphere, times `weight`.
-    fn input(s: &[f64], weight: f64) -> Vec<f64> {
-        let length = (1.0 + s.iter().map(|s| s * s).sum::<f64>()).sqrt();
-        s.iter().copied().chain([1.0]).map(|s| weight * s / length).collect()
-    }
-
-    struct Case {
-        s: Vec<Vec<f64>>,
-        weights: Vec<f64>,
-        sample: Sample,
-        metric: Metric,
-    }
-
-    fn case(n: usize, p: usize, k: usize, form: MetricForm, seed: u64) -> Case {
-        let s: Vec<Vec<f64>> =
-            (0..n).map(|i| (0..p).map(|q| noise(seed, i * p + q)).collect()).collect();
-        let weights: Vec<f64> = (0..n).map(|i| f64::from(1 + i as u32 % 3).sqrt()).collect();
-        let x = s.iter().zip(&weights).flat_map(|(s, &w)| input(s, w)).collect();
-        let y =
-            (0..n * k).map(|at| weights[at / k] * (s[at / k][0] + noise(seed ^ 9, at))).collect();
-        let len = if form == MetricForm::Full { p * p } else { p };
-        // Far from 0, where a cosine does not tell neighbours apart.
-        let mut map: Vec<f64> = (0..len).map(|at| 1.5 + noise(seed ^ 5, at)).collect();
-        if form == MetricForm::Full {
-            // Symmetric, as square roots are, and definite.
-            for a in 0..p {
-                map[a * p + a] += 2.5 * p as f64;
-                for b in 0..a {
-                    map[a * p + b] = map[b * p + a];
-                }
-            }
-        }
-        let metric = Metric::from_parts(form, p, map, 0.7).unwrap();
-        Case {
-            s,
-            weights,
-            sample: Sample { x, y, inputs: p + 1, outputs: k, par: Par::Seq },
-            metric,
-        }
-    }
-
-    impl Case {
-        /// The fit at `s`, by its definition. Angles are those of chords, as an arc cosine near 1 would err by
-        /// `sqrt(eps)`: enough to make the kink at an example uneven.
-        fn predict(&self, mapped: &Mapped<'_>, fit: &Fit, s: &[f64], c: usize) -> f64 {
-            let (mut x, d) = (input(s, 1.0), self.sample.inputs);
-            self.metric.apply(&mut x);
-            let length = norm(&x);
-            let kernel = |j: usize| {
-                let product: f64 = (0..d).map(|q| x[q] * mapped.unit[(j, q)]).sum();
-                let difference: Vec<f64> =
-                    (0..d).map(|q| x[q] / length - mapped.unit[(j, q)]).collect();
-                let angle = 2.0 * (norm(&difference) / 2.0).asin();
-                self.weights[j] * product * (0.5 - angle / (2.0 * PI))
-            };
-            (0..self.s.len()).map(|j| fit.multipliers[(j, c)] * kernel(j)).sum()
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
-
-        /// Gradients against central differences. The term of the example itself has a kink there: even in `h`,
-        /// so that it falls out of the difference, up to `h` times a multiplier and the angle's second derivative.
-        /// Beside it smooth terms err by `h^2` and rounding by `eps / h`, so `1e-4` of the largest is ample at
-        /// `h = 1e-6`. Kinks of neighbours would not fall out.
-        #[test]
-        fn gradients_are_differences(n in 4usize..20, p in 1usize..5, k in 1usize..3, full: bool, seed: u64) {
-            let form = if full { MetricForm::Full } else { MetricForm::Diagonal };
-            let case = case(n, p, k, form, seed);
-            let h = 1e-6;
-            let near = |a: usize, b: usize| (0..p).all(|q| (case.s[a][q] - case.s[b][q]).abs() < 3.0 * h);
-            prop_assume!(!(0..n).any(|a| (0..a).any(|b| near(a, b))), "a kink within the difference");
-            let mapped = case.sample.mapped(case.metric.clone());
-            let fit = mapped.fit(0.1).unwrap().unwrap();
-            let outer = mapped.gradients(&fit);
-            let mut want = Mat::<f64>::zeros(p, p);
-            let total: f64 = case.weights.iter().map(|w| w * w).sum();
-            for (s, w) in case.s.iter().zip(&case.weights) {
-                for c in 0..k {
-                    let along = |q: usize, h: f64| {
-                        let mut s = s.clone();
-                        s[q] += h;
-                        case.predict(&mapped, &fit, &s, c)
-                    };
-                    let gradient: Vec<f64> =
-                        (0..p).map(|q| (along(q, h) - along(q, -h)) / (2.0 * h)).collect();
-                    for a in 0..p {
-                        for b in 0..p {
-                            want[(a, b)] += w * w / total * gradient[a] * gradient[b];
-                        }
-                    }
-                }
-            }
-            let size = want.norm_max();
-            for a in 0..p {
-                for b in 0..p {
-                    let (got, want) = (outer[(a, b)], want[(a, b)]);
-                    prop_assert!((got - want).abs() <= 1e-4 * size, "{a}, {b}: {got}, {want}");
-                }
-            }
-        }
-
-        /// The error is that of fits without each example.
-        #[test]
-        fn leaving_out_is_leaving_out(n in 4usize..15, k in 1usize..3, seed: u64) {
-            let case = case(n, 3, k, MetricForm::Diagonal, seed);
-            let mapped = case.sample.mapped(case.metric.clone());
-            let fit = mapped.fit(0.05).unwrap().unwrap();
-            let mut sum = 0.0;
-            for out in 0..n {
-                let keep = |rows: &[f64], width: usize| -> Vec<f64> {
-                    let rows = rows.chunks_exact(width).enumerate();
-                    rows.filter(|&(i, _)| i != out).flat_map(|(_, row)| row.to_vec()).collect()
-                };
-                let Sample { inputs, outputs, .. } = case.sample;
-                let (x, y) = (keep(&case.sample.x, inputs), keep(&case.sample.y, outputs));
-                let without = Sample { x, y, inputs, outputs, par: Par::Seq };
-                let others = without.mapped(case.metric.clone());
-                let fit = others.fit(0.05).unwrap().unwrap();
-                let kept: Vec<usize> = (0..n).filter(|&i| i != out).collect();
-                for c in 0..k {
-                    let kernel = |j: usize| mapped.kernel[(out.max(kept[j]), out.min(kept[j]))];
-                    let predicted: f64 = (0..n - 1).map(|j| fit.multipliers[(j, c)] * kernel(j)).sum();
-                    sum += (case.sample.y[out * k + c] - predicted).powi(2);
-                }
-            }
-            let error = sum.sqrt() / norm(&case.sample.y);
-            prop_assert!((fit.score.error - error).abs() <= 1e-9 * error, "{} {error}", fit.score.error);
-        }
-    }
 }

@@ -161,7 +161,7 @@ impl Judge {
 }
 
 impl MetricRound {
-    /// For examples of that weight in all.
+    /// For so many examples.
     fn score(&self, weight: f64) -> Score {
         Score { error: self.error, wrong: self.wrong * weight }
     }
@@ -268,9 +268,9 @@ impl Sample {
         Ok(Attempt { mapped, ridge, fit })
     }
 
-    /// Of all examples.
+    /// The effective number of examples.
     fn weight(&self) -> f64 {
-        self.x.iter().map(|x| x * x).sum()
+        self.x.iter().map(|x| x * x).sum::<f64>() / self.unit_weight()
     }
 
     /// Every `count`-th example, from `first` on.

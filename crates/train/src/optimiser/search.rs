@@ -165,7 +165,8 @@ impl<T: Element> Optimiser<'_, T> {
                         attempt: &attempt,
                         built: self.built.as_ref().map(|(_, mask)| mask),
                         deficient: self.deficient,
-                        first: self.first.as_ref().filter(|_| may_grow),
+                        // No scale is left to try where it was given.
+                        first: self.first.as_ref().filter(|_| self.options.scale == Scale::Auto),
                     };
                     if observer.on_event(&Event::Kept(snapshot)).is_break() || told {
                         attempt.end((Ending::Stopped, STOPPED.into()));

@@ -38,8 +38,10 @@ const LEVELS_OF_JSON: usize = 20;
 pub(super) fn run(args: &InspectArgs) -> Result<(), ProgramError> {
     let path = &args.file;
     let cannot_read = |source| TableError::Read { path: path.clone(), source };
-    let head = head(path).map_err(cannot_read)?;
-    let bytes = std::fs::metadata(path).map_err(cannot_read)?.len();
+    let about = std::fs::metadata(path).map_err(cannot_read)?;
+    // What is read from a pipe to tell it apart would be gone.
+    let head = if about.is_file() { head(path).map_err(cannot_read)? } else { Vec::new() };
+    let bytes = about.len();
     let most = |limit| if args.all { usize::MAX } else { limit };
     let file = path.display().to_string();
     if is_model(&head) {
@@ -48,8 +50,8 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), ProgramError> {
     }
     let table = Table::read(path).map_err(|error| match error {
         // Errors of text say nothing about what is none.
-        TableError::Read { .. } | TableError::Gzip { .. } => ProgramError::Table(error),
-        _ if head.contains(&0) => ProgramError::Neither { path: path.clone() },
+        TableError::Read { .. } => ProgramError::Table(error),
+        _ if head.contains(&0) && !is_packed(&head) => ProgramError::Neither { path: path.clone() },
         error => ProgramError::Table(error),
     })?;
     let about = table::About::new(file, bytes, &table, most(LEVELS_OF_JSON));
@@ -107,6 +109,11 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)?.take(HEAD).read_to_end(&mut head)?;
     Ok(head)
+}
+
+/// Whether a file with this beginning is gzip, a zip archive or an NPY array, whose own errors tell what is wrong.
+fn is_packed(head: &[u8]) -> bool {
+    [&b"\x1f\x8b"[..], b"PK", b"\x93NUMPY"].into_iter().any(|magic| head.starts_with(magic))
 }
 
 /// Whether a file with this beginning is meant to be a safetensors file: the length of a header, and JSON.

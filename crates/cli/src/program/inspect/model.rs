@@ -172,10 +172,10 @@ impl About {
             || "none: inputs as they are".to_owned(),
             |Weighting { form, bias }| format!("{form}, bias times {}", plain(*bias)),
         );
-        let sureness = self
-            .sureness
-            .as_ref()
-            .map_or_else(|| "not known: the fit had no ridge".to_owned(), Sureness::text);
+        let sureness = self.sureness.as_ref().map_or_else(
+            || "not known: the fit had no ridge, or a loss of its own".to_owned(),
+            Sureness::text,
+        );
         let mut out = headed(&[
             (
                 "model",

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::share::{Share, short};
 use super::{headed, kinds, more};
 use crate::program::words::{aligned, bytes as size, counted, figure, listed};
-use crate::table::{self, Encoder, Feature, Standard, Table, Task, Warning, excerpt};
+use crate::table::{self, Encoder, Feature, Standard, Table, Task, Warning, are_many, excerpt};
 
 /// A table, as it is shown.
 #[derive(Debug, Serialize)]
@@ -61,14 +61,19 @@ impl About {
         let doubts = warnings.iter().filter(|w| !matches!(w, Warning::ConstantColumn { .. }));
         let inputs = |name: &str| {
             let feature = encoder.features().iter().find(|feature| feature.column() == name);
-            feature.map_or(0, Feature::width)
+            feature.map_or(0, |feature| match feature {
+                // Coded by the mean target, of each output.
+                Feature::Category { levels, .. } if are_many(levels.len(), table.rows()) => 1,
+                feature => feature.width(),
+            })
         };
+        let all = table.columns().iter().map(|column| inputs(column.name())).sum::<usize>() + 1;
         let columns = table.columns().iter();
         Self {
             file,
             bytes,
             rows: table.rows(),
-            inputs: encoder.inputs(),
+            inputs: all,
             columns: columns
                 .map(|column| Column::new(column, table.rows(), inputs(column.name()), levels))
                 .collect(),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::says;
-use crate::table::{Table, TableError, Task, Values, source};
+use crate::table::{ArrayFault, Table, TableError, Task, Values, source};
 
 /// An NPY file, version 1.
 fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -218,6 +218,11 @@ fn only_what_is_kept_is_read() {
     let keep = |name: &str| name != "y" && name != "X0";
     let table = source::from(&bytes[..], Path::new("a"), &keep).unwrap();
     assert_eq!(columns(&table), [("X1", vec![2.0, 4.0])]);
+    // But rows that are not there are not believed.
+    let huge = npy("<f8", false, "(1152921504606846976,)", &[0; 16]);
+    let none = |_: &str| false;
+    let error = source::from(&huge[..], Path::new("a"), &none).unwrap_err();
+    assert!(matches!(error, TableError::Array { fault: ArrayFault::Truncated { .. }, .. }));
 }
 
 proptest! {
