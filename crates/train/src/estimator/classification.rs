@@ -162,7 +162,7 @@ impl ClassificationLeftOut {
         let labels: Vec<Option<u32>> = of.iter().map(|&class| Some(class as u32)).collect();
         let sharpness = sharpness(&scores, &labels);
         let log_loss = log_loss(&scores, &labels, sharpness).unwrap_or(0.0);
-        Self { accuracy, log_loss, sharpness, scores }
+        Self { scores, accuracy, log_loss, sharpness }
     }
 }
 
