@@ -1,6 +1,6 @@
 """Test errors and times of nearlin with default options beside what people use instead.
 
-    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--only NAME,..]
+    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--small SEEDS] [--only NAME,..]
 
 For each data set and seed the rows are split once; everybody is given the same training rows and judged on
 the same test rows. One line of JSON for each fit: {"data", "seed", "entry", "error", "seconds"}, after one
@@ -137,6 +137,9 @@ MOST_TEST_ROWS = 10_000
 
 # Training rows from which on a table is large.
 LARGE = 2000
+
+# Training rows below which a table is small: its test errors are a few rows, and its fits take no time.
+SMALL = 1000
 
 
 def split(table, target, classify, part, seed):
@@ -304,6 +307,7 @@ def main():
     options.add_argument("folder", type=pathlib.Path)
     options.add_argument("seeds", type=int)
     options.add_argument("--large", type=int, help="seeds of tables of over 2,000 training rows")
+    options.add_argument("--small", type=int, help="seeds of tables of fewer than 1,000 training rows")
     options.add_argument("--only", default="")
     options.add_argument("--alone", action="store_true", help="nearlin without the others")
     options = options.parse_args()
@@ -328,8 +332,12 @@ def main():
         outputs = table[target].nunique() if classify else 1
         say(table=name, task="classification" if classify else "regression", train_rows=len(train),
             test_rows=len(test), columns=table.shape[1] - 1, outputs=outputs)
-        large = options.large or options.seeds
-        for seed in range(large if len(train) > LARGE else options.seeds):
+        seeds = options.seeds
+        if len(train) > LARGE:
+            seeds = options.large or seeds
+        elif len(train) < SMALL:
+            seeds = options.small or seeds
+        for seed in range(seeds):
             train, test = split(table, target, classify, part, seed)
             true = test[target].to_numpy()
             predicted, seconds, sure = nearlin(options.program, options.folder, train, test, target, classify, seed)

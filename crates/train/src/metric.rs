@@ -12,6 +12,7 @@
 //! `M = diag(A^(1/2), bias)`, which is the same as to map `s` and to choose the bias anew.
 
 mod fit;
+mod score;
 mod search;
 
 use faer::{Mat, MatRef};

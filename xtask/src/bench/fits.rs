@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// Splits of tables of over 2,000 training rows [default: as many].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     large_seeds: Option<u32>,
+    /// Splits of tables of fewer than 1,000 training rows [default: as many].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    small_seeds: Option<u32>,
     /// Tables, separated by commas [default: all, with --quick two small ones].
     #[arg(long, value_name = "NAMES")]
     only: Option<String>,
@@ -91,6 +94,7 @@ struct Report {
     versions: BTreeMap<String, String>,
     seeds: u32,
     large_seeds: u32,
+    small_seeds: u32,
     data: Vec<Data>,
     fits: Vec<Fit>,
 }
@@ -109,6 +113,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         versions: BTreeMap::new(),
         seeds,
         large_seeds: args.large_seeds.unwrap_or(seeds),
+        small_seeds: args.small_seeds.unwrap_or(seeds),
         data: Vec::new(),
         fits: Vec::new(),
     };
@@ -136,6 +141,7 @@ fn script(args: &Args, root: &Path, python: &Path, report: &mut Report) -> Outco
         .arg(target.join("fits"))
         .arg(report.seeds.to_string())
         .args(["--large", &report.large_seeds.to_string()])
+        .args(["--small", &report.small_seeds.to_string()])
         .stdout(Stdio::piped());
     match (&args.only, args.quick) {
         (Some(only), _) => command.args(["--only", only]),
@@ -181,6 +187,22 @@ impl Report {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 
+    /// The mean over the splits of what one entry's error is less than another's, in its standard errors; `None` for
+    /// fewer than two splits and where all differences are the same.
+    fn sureness_of_gain(&self, data: &Data, entry: &str, other: &str) -> Option<f64> {
+        let error = |entry: &str, seed: u32| {
+            let of = |f: &&Fit| f.data == data.table && f.entry == entry && f.seed == seed;
+            self.fits.iter().find(of).map(|fit| fit.error)
+        };
+        let seeds = self.fits.iter().filter(|f| f.data == data.table && f.entry == entry);
+        let gains: Vec<f64> = seeds.filter_map(|f| Some(error(other, f.seed)? - f.error)).collect();
+        let count = gains.len() as f64;
+        let mean = gains.iter().sum::<f64>() / count;
+        let squares: f64 = gains.iter().map(|gain| (gain - mean).powi(2)).sum();
+        let deviation = (squares / (count * (count - 1.0))).sqrt();
+        (deviation > 0.0).then(|| mean / deviation)
+    }
+
     /// The best of the others: who, and the mean error.
     fn best(&self, data: &Data) -> Option<(&str, f64)> {
         let others = self.entries().into_iter().filter(|entry| *entry != OURS);
@@ -194,14 +216,14 @@ impl Report {
 /// One row for each table, one column for everybody.
 fn table(
     report: &Report,
-    last: &str,
+    last: &[&str],
     cell: impl Fn(&Data, &str) -> String,
-    end: impl Fn(&Data) -> String,
+    end: impl Fn(&Data) -> Vec<String>,
 ) -> Table {
     let entries = report.entries();
     let header = ["table", "task", "rows", "columns"];
     let header: Vec<&str> =
-        header.into_iter().chain(entries.iter().copied()).chain([last]).collect();
+        header.into_iter().chain(entries.iter().copied()).chain(last.iter().copied()).collect();
     let mut table = Table::new(&header, 2);
     for data in &report.data {
         let facts = [
@@ -211,7 +233,7 @@ fn table(
             data.columns.to_string(),
         ];
         let cells = entries.iter().map(|entry| cell(data, entry));
-        table.push(facts.into_iter().chain(cells).chain([end(data)]));
+        table.push(facts.into_iter().chain(cells).chain(end(data)));
     }
     table
 }
@@ -223,11 +245,16 @@ fn errors(report: &Report) -> Table {
     let end = |data: &Data| {
         let ours = report.mean(data, OURS, |fit| fit.error);
         match (ours, report.best(data)) {
-            (Some(ours), Some((_, best))) if best > 0.0 => figure(ours / best),
-            _ => "-".into(),
+            (Some(ours), Some((other, best))) => vec![
+                if best > 0.0 { figure(ours / best) } else { "-".into() },
+                report
+                    .sureness_of_gain(data, OURS, other)
+                    .map_or("-".into(), |t| format!("{t:+.1}")),
+            ],
+            _ => vec!["-".into(), "-".into()],
         }
     };
-    table(report, "nearlin / best other", cell, end)
+    table(report, &["nearlin / best other", "gain, standard errors"], cell, end)
 }
 
 fn seconds(report: &Report) -> Table {
@@ -238,11 +265,11 @@ fn seconds(report: &Report) -> Table {
         let others =
             report.best(data).and_then(|(entry, _)| report.mean(data, entry, |fit| fit.seconds));
         match (report.mean(data, OURS, |fit| fit.seconds), others) {
-            (Some(ours), Some(best)) if best > 0.0 => figure(ours / best),
-            _ => "-".into(),
+            (Some(ours), Some(best)) if best > 0.0 => vec![figure(ours / best)],
+            _ => vec!["-".into()],
         }
     };
-    table(report, "nearlin / most accurate other", cell, end)
+    table(report, &["nearlin / most accurate other"], cell, end)
 }
 
 /// How sure nearlin was, and how often it was right to be.
@@ -273,13 +300,13 @@ fn page(report: &Report) -> String {
     format!(
         "# Fits of whole tables\n\n\
          Written by `cargo xtask bench fits`: change the program, not this page.\n\n{}\n\
-         Versions: {}. Means over {} splits ({} of tables of over 2,000 rows) that everybody shares; two threads for everybody who takes \
-         them. nearlin is `nearlin fit TRAIN --target COLUMN` with no option that says how to fit, and \
+         Versions: {}. Means over {} splits ({} of tables of over 2,000 training rows, {} of fewer than \
+         1,000) that everybody shares; two threads for everybody who takes them. nearlin is `nearlin fit TRAIN --target COLUMN` with no option that says how to fit, and \
          `nearlin predict`, both with reading and writing files; the others are given numbers: one-hot \
          categories, standardised columns. `xtask/python/fits.py` has every call.\n\n\
          ## Test error\n\n\
          The share of wrong classes, or the root of the mean squared error over the deviation of the test \
-         targets.\n\n{}\n\
+         targets; last what it is less than the best other's, in standard errors of that mean over the splits.\n\n{}\n\
          ## Seconds\n\n\
          To fit and to predict.\n\n{}\n\
          ## How sure\n\n\
@@ -289,6 +316,7 @@ fn page(report: &Report) -> String {
         versions.join(", "),
         report.seeds,
         report.large_seeds,
+        report.small_seeds,
         errors(report),
         seconds(report),
         sureness(report)
@@ -337,6 +365,7 @@ mod tests {
             versions: BTreeMap::new(),
             seeds: 2,
             large_seeds: 2,
+            small_seeds: 2,
             data: vec![data],
             fits: vec![
                 fit("iris", 0, OURS, 0.1),
@@ -351,5 +380,9 @@ mod tests {
         let text = errors(&report).to_string();
         let row: Vec<&str> = text.lines().last().unwrap().split('|').map(str::trim).collect();
         assert_eq!(row[5..9], ["0.1500", "0.3000", "0.2500", "0.600"], "{text}");
+        // Gains of 0.2 and 0.1 on the forest: 0.15 +- 0.05; of 0.1 twice on boosting.
+        let gain = |other| report.sureness_of_gain(&report.data[0], OURS, other);
+        assert!((gain("forest").unwrap() - 3.0).abs() < 1e-9);
+        assert!(gain("boosting").is_none_or(|gain| gain > 1e9));
     }
 }

@@ -9,6 +9,7 @@ use faer::{Mat, MatRef, Par};
 use nearlin_dense::{Cholesky, DenseError, mirror_lower, symmetric_product};
 
 use super::Metric;
+use super::score::Score;
 use crate::ridge::product;
 use crate::vector::norm;
 use crate::{Equations, TrainError};
@@ -40,17 +41,9 @@ pub(super) struct Mapped<'a> {
     par: Par,
 }
 
-/// How good a fit is, by leave-one-out.
-#[derive(Clone, Copy)]
-pub(super) struct Score {
-    /// The root of the sum of squares, relative to `|y|`.
-    pub(super) error: f64,
-    /// Examples that are misclassified if targets are one-hot, by their weights, as an effective number of them.
-    pub(super) wrong: f64,
-}
-
 /// A fit with one ridge.
 pub(super) struct Fit {
+    /// By leave-one-out.
     pub(super) score: Score,
     /// `(K + mu I)^-1 y`, n x K.
     multipliers: Mat<f64>,
@@ -148,18 +141,16 @@ impl Mapped<'_> {
         let diagonal = factor.inverse_diagonal(self.par);
         let mut multipliers = MatRef::from_row_major_slice(&self.of.y, n, k).to_owned();
         factor.solve_in_place(multipliers.as_mut(), self.par);
-        let (mut sum, mut wrong) = (0.0, 0.0);
+        let unit = self.of.unit_weight();
+        let size = self.of.y.iter().map(|y| y * y).sum();
+        let mut score = Score { size, ..Score::default() };
         for i in 0..n {
             let left_out: Vec<f64> = (0..k).map(|c| multipliers[(i, c)] / diagonal[i]).collect();
-            sum += left_out.iter().map(|r| r * r).sum::<f64>();
-            if self.misclassified(i, &left_out) {
-                wrong += self.lengths[i] * self.lengths[i];
-            }
+            score.squares.push(left_out.iter().map(|r| r * r).sum());
+            let wrong = self.misclassified(i, &left_out);
+            score.wrong.push(if wrong { self.lengths[i].powi(2) / unit } else { 0.0 });
         }
-        wrong /= self.of.unit_weight();
-        let size = norm(&self.of.y);
-        let error = if size > 0.0 { sum.sqrt() / size } else { 0.0 };
-        Ok(Some(Fit { score: Score { error, wrong }, multipliers }))
+        Ok(Some(Fit { score, multipliers }))
     }
 
     /// Whether example `i` with the residuals `y - f` is taken for another class than its own. With targets

@@ -5,10 +5,10 @@ use core::ops::RangeInclusive;
 use faer::{Mat, Par};
 use nearlin_dense::SymmetricEigen;
 
-use super::fit::{Fit, Mapped, Sample, Score};
+use super::fit::{Fit, Mapped, Sample};
+use super::score::Score;
 use super::{Judge, Metric, MetricChoice, MetricForm, MetricRound};
 use crate::ridge::{product, three_digits};
-use crate::vector::norm;
 use crate::{Equations, TrainError};
 
 /// Most equations that a metric is learned from: a factorisation of so many takes a tenth of a second.
@@ -22,13 +22,6 @@ const ROUNDS: usize = 10;
 
 /// Rounds in a row that may be worse than the best.
 const PATIENCE: usize = 2;
-
-/// What a metric must gain on a simpler one, relative to its error.
-const GAIN: f64 = 0.01;
-
-/// What it must gain in misclassified examples, in roots of their number: as much as the number itself is uncertain
-/// by, and more than most differences of two metrics, which agree on most examples.
-const FEWER: f64 = 1.0;
 
 /// Most inputs for which the full matrix is tried.
 const FULL: usize = 2048;
@@ -88,8 +81,8 @@ pub fn learn_metric(
     let sample = Sample::new(&some, par);
     let (rows, p) = (sample.rows(), sample.inputs - 1);
     let plain = sample.attempt(Metric::plain(p), Start::Anywhere)?;
-    let weight: f64 = sample.weight();
-    let mut rounds = vec![plain.round(0, plain.fit.score, weight)];
+    let weight = sample.weight();
+    let mut tried = vec![Tried::new(0, &plain, plain.fit.score.clone(), weight)];
     let (mut best, mut base) = (0, None);
     if p > 1 && rows >= FEWEST {
         let halves = [sample.part(0, 2), sample.part(1, 2)];
@@ -100,24 +93,27 @@ pub fn learn_metric(
             ])
         };
         let mut first = both(&Metric::plain(p), Start::Near(plain.ridge))?;
-        rounds[0] = plain.round(0, together(&halves, [&first[0], &first[1]]), weight);
+        let ridge = plain.ridge;
+        tried[0] = Tried::of_both(0, [&first[0], &first[1]], weight).with_ridge(ridge);
         for metric in bases {
-            let tried = both(metric, Start::Anywhere)?;
-            let score = together(&halves, [&tried[0], &tried[1]]);
-            let ridge = (tried[0].ridge * tried[1].ridge).sqrt();
-            rounds.push(MetricRound { ridge, ..tried[0].round(0, score, weight) });
-            if simplest(judge, &rounds, weight) + 1 == rounds.len() {
-                (best, base, first) = (rounds.len() - 1, Some(metric), tried);
+            let next = both(metric, Start::Anywhere)?;
+            tried.push(Tried::of_both(0, [&next[0], &next[1]], weight));
+            if judge.is_sure(&tried[tried.len() - 1].score, &tried[best].score) {
+                (best, base, first) = (tried.len() - 1, Some(metric), next);
             }
         }
         for &form in forms {
             if form == MetricForm::Diagonal || form != MetricForm::Plain && p <= FULL {
-                let found = cross_fitted(form, judge, &halves, &first, rounds[best])?;
-                rounds.extend(found);
-                best = simplest(judge, &rounds, weight);
+                let found = cross_fitted(form, judge, &halves, &first, &tried[best])?;
+                let of_form = best_of(judge, &found);
+                if of_form.is_some_and(|at| judge.is_sure(&found[at].score, &tried[best].score)) {
+                    best = tried.len() + of_form.unwrap_or(0);
+                }
+                tried.extend(found);
             }
         }
     }
+    let rounds: Vec<MetricRound> = tried.iter().map(|tried| tried.round).collect();
     let mut found = match base {
         Some(metric) => sample.attempt(metric.clone(), Start::Anywhere)?,
         None => plain,
@@ -135,113 +131,104 @@ pub fn learn_metric(
     Ok(MetricChoice { metric, importances, ridge, rounds, best, rows })
 }
 
-/// The first of all that none beats by much.
-fn simplest(judge: Judge, rounds: &[MetricRound], weight: f64) -> usize {
-    let mut best = 0;
-    for (at, round) in rounds.iter().enumerate() {
-        if judge.prefers(round.score(weight), rounds[best].score(weight)) {
-            best = at;
-        }
-    }
-    best
+/// A metric that was tried, and its losses on both halves.
+struct Tried {
+    round: MetricRound,
+    score: Score,
 }
 
-impl Judge {
-    /// Whether a score is better than another by more than chance.
-    fn prefers(self, score: Score, other: Score) -> bool {
-        let closer = score.error < (1.0 - GAIN) * other.error;
-        match self {
-            Self::SquaredError => closer,
-            Self::Misclassified => {
-                score.wrong < other.wrong - FEWER * other.wrong.sqrt()
-                    || score.wrong <= other.wrong && closer
-            }
-        }
+impl Tried {
+    /// After so many gradient outer products, of examples of so much weight.
+    fn new(round: usize, of: &Attempt<'_>, score: Score, weight: f64) -> Self {
+        let (error, wrong) = (score.error(), score.wrong() / weight);
+        let form = of.mapped.metric().form;
+        Self { round: MetricRound { form, round, ridge: of.ridge, error, wrong }, score }
     }
-}
 
-impl MetricRound {
-    /// For so many examples.
-    fn score(&self, weight: f64) -> Score {
-        Score { error: self.error, wrong: self.wrong * weight }
+    /// Judged by both halves, first and second.
+    fn of_both(round: usize, on: [&Attempt<'_>; 2], weight: f64) -> Self {
+        let score = on[0].fit.score.and(&on[1].fit.score);
+        Self::new(round, on[0], score, weight).with_ridge((on[0].ridge * on[1].ridge).sqrt())
+    }
+
+    fn is_preferred(&self, judge: Judge, to: &Self) -> bool {
+        judge.prefers(&self.score, &to.score)
+    }
+
+    fn with_ridge(mut self, ridge: f64) -> Self {
+        self.round.ridge = ridge;
+        self
     }
 }
 
-/// Rounds of one form, learned from each half and judged on the other, until they no longer gain on the best of the
-/// simpler forms, `start`, or on their own.
+/// The index of the first that none is preferred to.
+fn best_of(judge: Judge, tried: &[Tried]) -> Option<usize> {
+    (0..tried.len()).reduce(|best, at| {
+        if judge.prefers(&tried[at].score, &tried[best].score) { at } else { best }
+    })
+}
+
+/// Rounds of one form, learned from each half and judged on the other, until they no longer gain on each other or
+/// on `simpler`, the best so far of other forms.
 fn cross_fitted(
     form: MetricForm,
     judge: Judge,
     halves: &[Sample; 2],
     plain: &[Attempt<'_>; 2],
-    start: MetricRound,
-) -> Result<Vec<MetricRound>, TrainError> {
-    let weight = halves[0].weight() + halves[1].weight();
+    simpler: &Tried,
+) -> Result<Vec<Tried>, TrainError> {
     let mut learned: [Option<Attempt<'_>>; 2] = [None, None];
     let mut judged = [plain[1].ridge, plain[0].ridge];
-    let (mut rounds, mut best, mut idle) = (Vec::<MetricRound>::new(), start, 0);
+    let mut tried = Vec::<Tried>::new();
     for round in 1..=ROUNDS {
         let mut others = Vec::with_capacity(2);
         for half in 0..2 {
             let last = learned[half].as_ref().unwrap_or(&plain[half]);
-            let Some(metric) = last.root(form)? else { return Ok(rounds) };
+            let Some(metric) = last.root(form)? else { return Ok(tried) };
             let other = halves[1 - half].attempt(metric.clone(), Start::Near(judged[half]))?;
             judged[half] = other.ridge;
             others.push(other);
             let next = halves[half].attempt(metric, Start::Near(last.ridge))?;
             learned[half] = Some(next);
         }
-        let score = together(halves, [&others[1], &others[0]]);
-        let ridge = (judged[0] * judged[1]).sqrt();
-        let found = MetricRound { form, round, ridge, ..others[0].round(round, score, weight) };
-        rounds.push(found);
-        if judge.prefers(found.score(weight), best.score(weight)) {
-            (best, idle) = (found, 0);
-        } else {
-            idle += 1;
-        }
-        if idle >= PATIENCE {
+        let weight = halves[0].weight() + halves[1].weight();
+        let found = Tried::of_both(round, [&others[1], &others[0]], weight);
+        tried.push(Tried { round: MetricRound { form, ..found.round }, ..found });
+        let last = best_of(judge, &tried).filter(|&best| tried[best].is_preferred(judge, simpler));
+        if tried.len() >= PATIENCE + last.map_or(0, |best| best + 1) {
             break;
         }
     }
-    Ok(rounds)
+    Ok(tried)
 }
 
-/// The score on both halves from that on each.
-fn together(halves: &[Sample; 2], on: [&Attempt<'_>; 2]) -> Score {
-    let sizes = [norm(&halves[0].y), norm(&halves[1].y)];
-    let size = sizes[0].hypot(sizes[1]);
-    let [a, b] = on.map(|attempt| attempt.fit.score);
-    let error = (a.error * sizes[0]).hypot(b.error * sizes[1]);
-    Score { error: if size > 0.0 { error / size } else { 0.0 }, wrong: a.wrong + b.wrong }
-}
-
-/// The metric with the bias whose leave-one-out error is least, from its own on, by factors of two.
+/// The metric with the bias whose leave-one-out error is least, from its own on, by factors of two; as found where
+/// none is surely better.
 fn with_best_bias<'a>(
     sample: &'a Sample,
     judge: Judge,
     found: Attempt<'a>,
 ) -> Result<Attempt<'a>, TrainError> {
-    let mut best = found;
     for factor in [0.5, 2.0] {
-        let mut gained = false;
+        let mut best: Option<Attempt<'a>> = None;
         loop {
-            let bias = factor * best.mapped.metric().bias;
+            let last = best.as_ref().unwrap_or(&found);
+            let bias = factor * last.mapped.metric().bias;
             if !BIASES.contains(&bias) {
                 break;
             }
-            let metric = Metric { bias, ..best.mapped.metric().clone() };
-            let next = sample.attempt(metric, Start::Near(best.ridge))?;
-            if !judge.prefers(next.fit.score, best.fit.score) {
+            let metric = Metric { bias, ..last.mapped.metric().clone() };
+            let next = sample.attempt(metric, Start::Near(last.ridge))?;
+            if !judge.prefers(&next.fit.score, &last.fit.score) {
                 break;
             }
-            (best, gained) = (next, true);
+            best = Some(next);
         }
-        if gained {
-            break;
+        if let Some(best) = best {
+            return Ok(if judge.is_sure(&best.fit.score, &found.fit.score) { best } else { found });
         }
     }
-    Ok(best)
+    Ok(found)
 }
 
 /// Where the search for a ridge begins.
@@ -285,11 +272,6 @@ impl Sample {
 }
 
 impl Attempt<'_> {
-    fn round(&self, round: usize, Score { error, wrong }: Score, weight: f64) -> MetricRound {
-        let (form, wrong) = (self.mapped.metric().form, wrong / weight);
-        MetricRound { form, round, ridge: self.ridge, error, wrong }
-    }
-
     /// The square root of the fit's average gradient outer product, scaled to the trace `p` of the plain
     /// metric's; `None` where the fit is constant.
     fn root(&self, form: MetricForm) -> Result<Option<Metric>, TrainError> {
@@ -350,7 +332,7 @@ fn best_ridge(mapped: &Mapped<'_>, start: Start) -> Result<(f64, Fit), TrainErro
             let mut moved = false;
             while (LEAST..=MOST).contains(&(at + direction)) {
                 match mapped.fit(ridge(at + direction))? {
-                    Some(fit) if fit.score.error < best.score.error => {
+                    Some(fit) if fit.score.error() < best.score.error() => {
                         (at, best, moved) = (at + direction, fit, true);
                     }
                     _ => break,

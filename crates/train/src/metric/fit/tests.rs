@@ -132,7 +132,7 @@ proptest! {
             }
         }
         let error = sum.sqrt() / norm(&case.sample.y);
-        prop_assert!((fit.score.error - error).abs() <= 1e-9 * error, "{} {error}", fit.score.error);
+        prop_assert!((fit.score.error() - error).abs() <= 1e-9 * error, "{} {error}", fit.score.error());
     }
 
     /// Examples count as misclassified that a fit without them takes for another class, each by its weight: with
@@ -173,6 +173,6 @@ proptest! {
         let squares: f64 = case.weights.iter().map(|w| w.powi(2)).sum();
         let fourths: f64 = case.weights.iter().map(|w| w.powi(4)).sum();
         let unit = fourths / squares;
-        prop_assert!((fit.score.wrong - wrong / unit).abs() < 1e-9, "{} {wrong}", fit.score.wrong);
+        prop_assert!((fit.score.wrong() - wrong / unit).abs() < 1e-9, "{} {wrong}", fit.score.wrong());
     }
 }
