@@ -6,7 +6,7 @@
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
-use faer::{MatMut, MatRef, Par};
+use faer::{MatMut, MatRef, Par, unzip, zip};
 use nearlin_dense::{Cholesky, Real, Triangular};
 use nearlin_krylov::{LinOp, Precond};
 use nearlin_relu::Jacobian;
@@ -50,6 +50,44 @@ impl<T: Real> LinOp<T> for Dual<'_, T> {
                 *y += self.ridge * x;
             }
         }
+    }
+}
+
+/// `u -> J J^T u + mu u` with the passes in `f32`, for tolerances well above its rounding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounded<'a> {
+    pub(crate) jacobian: Jacobian<'a, f32>,
+    pub(crate) ridge: f64,
+}
+
+impl Rounded<'_> {
+    fn gram(&self) -> Dual<'_, f32> {
+        Dual { jacobian: self.jacobian, ridge: 0.0 }
+    }
+}
+
+impl LinOp<f64> for Rounded<'_> {
+    fn nrows(&self) -> usize {
+        self.gram().nrows()
+    }
+
+    fn ncols(&self) -> usize {
+        self.nrows()
+    }
+
+    fn apply_scratch(&self, cols: usize, par: Par) -> StackReq {
+        let vectors = temp_mat_scratch::<f32>(self.nrows(), cols);
+        StackReq::all_of(&[vectors, vectors, self.gram().apply_scratch(cols, par)])
+    }
+
+    fn apply(&self, y: MatMut<'_, f64>, x: MatRef<'_, f64>, par: Par, stack: &mut MemStack) {
+        let (mut rounded, stack) = temp_mat_zeroed::<f32, _, _>(x.nrows(), x.ncols(), stack);
+        let (mut product, stack) = temp_mat_zeroed::<f32, _, _>(x.nrows(), x.ncols(), stack);
+        let (mut rounded, mut product) = (rounded.as_mat_mut(), product.as_mat_mut());
+        zip!(rounded.as_mut(), x).for_each(|unzip!(to, x)| *to = *x as f32);
+        self.gram().apply(product.as_mut(), rounded.as_ref(), par, stack);
+        zip!(y, product.as_ref(), x)
+            .for_each(|unzip!(y, p, x)| *y = f64::from(*p) + self.ridge * x);
     }
 }
 

@@ -12,11 +12,12 @@
 
 use faer::{MatRef, Par};
 use nearlin_dense::Cholesky;
-use nearlin_krylov::{Cg, Ending};
+use nearlin_krylov::{Cg, Ending, Solution};
 use nearlin_relu::{Activations, Forward, Jacobian, Network, PackedMask, gram};
 use nearlin_sketch::random_signs;
 
-use crate::dual::{Dual, Factor, Preconditioner};
+use crate::dual::{Dual, Factor, Preconditioner, Rounded};
+use crate::step::Features;
 use crate::vector::{rows, rows_mut};
 use crate::{Equations, TrainError};
 
@@ -158,8 +159,7 @@ impl<'a> Linear<'a> {
             let v = random_signs(joint * probes, 0, 0);
             let v = MatRef::from_column_major_slice(&v, joint, probes);
             let cg = Cg::default().with_rtol(ROUGH);
-            let system = Dual { jacobian: self.jacobian()?, ridge };
-            let solved = cg.solve_preconditioned(&system, &precond, v, par)?.x;
+            let solved = self.solve(&cg, v, &precond, ridge, par)?.x;
             let trace: f64 =
                 v.col_iter().zip(solved.col_iter()).map(|(v, x)| v.transpose() * x).sum();
             let scale = trace / ((probes * outputs) as f64 * inverse.iter().sum::<f64>());
@@ -180,14 +180,32 @@ impl<'a> Linear<'a> {
     ) -> Result<(Vec<f64>, bool), TrainError> {
         let (n, k) = (self.equations.rows(), self.equations.outputs());
         let (m, d) = (self.network.width(), self.network.inputs());
-        let jacobian = self.jacobian()?;
         let mut b = vec![0.0; n * k];
-        jacobian.apply(rows_mut(&mut b, n, k), rows(self.network.change(), m, d), par)?;
+        self.jacobian()?.apply(rows_mut(&mut b, n, k), rows(self.network.change(), m, d), par)?;
         b.iter_mut().zip(self.equations.y()).zip(f).for_each(|((b, y), f)| *b += y - f);
         let b = MatRef::from_column_major_slice(&b, n * k, 1);
         let cg = Cg::default().with_rtol(CLOSE[usize::from(k > 1)]);
-        let solved = cg.solve_preconditioned(&Dual { jacobian, ridge }, precond, b, par)?;
+        let solved = self.solve(&cg, b, precond, ridge, par)?;
         let converged = solved.report.ending == Ending::Converged;
         Ok((solved.x.col(0).iter().copied().collect(), converged))
+    }
+
+    /// Solves `(J J^T + mu I) X = B`, with passes in `f32` where several outputs have a tolerance that allows them.
+    fn solve(
+        &self,
+        cg: &Cg,
+        b: MatRef<'_, f64>,
+        precond: &Preconditioner<f64>,
+        ridge: f64,
+        par: Par,
+    ) -> Result<Solution<f64>, TrainError> {
+        if self.equations.outputs() == 1 {
+            let system = Dual { jacobian: self.jacobian()?, ridge };
+            return Ok(cg.solve_preconditioned(&system, precond, b, par)?);
+        }
+        let (signs, width) = (self.network.signs(), self.network.width());
+        let features = Features::<f32>::new(self.equations, signs, width);
+        let system = Rounded { jacobian: features.jacobian(&self.active), ridge };
+        Ok(cg.solve_preconditioned(&system, precond, b, par)?)
     }
 }

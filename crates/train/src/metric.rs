@@ -15,9 +15,13 @@ mod fit;
 mod score;
 mod search;
 
-use faer::{Mat, MatRef};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
 
 pub use search::learn_metric;
+
+/// Rows that are mapped together: a matrix of them is read from a cache.
+const BLOCK: usize = 128;
 
 /// What `A` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,26 +160,40 @@ impl Metric {
     pub fn apply(&self, x: &mut [f64]) {
         let p = self.inputs();
         assert!(x.len().is_multiple_of(p + 1), "rows of {} numbers", p + 1);
-        let mut mapped = vec![0.0; p + 1];
-        for row in x.chunks_exact_mut(p + 1) {
-            let before = length(row);
-            match self.form {
-                MetricForm::Full | MetricForm::Damped => {
-                    for (to, m) in mapped.iter_mut().zip(self.map.chunks_exact(p.max(1))) {
-                        *to = m.iter().zip(&*row).map(|(m, x)| m * x).sum();
+        match self.form {
+            MetricForm::Full | MetricForm::Damped => {
+                let map = self.matrix();
+                let mut mapped = Mat::zeros(p, BLOCK);
+                for rows in x.chunks_mut(BLOCK * (p + 1)) {
+                    let count = rows.len() / (p + 1);
+                    let inputs = MatRef::from_row_major_slice(rows, count, p + 1).subcols(0, p);
+                    let mut mapped = mapped.as_mut().subcols_mut(0, count);
+                    // A column for each row, contiguous.
+                    let to = mapped.as_mut();
+                    matmul(to, Accum::Replace, &map, inputs.transpose(), 1.0, Par::Seq);
+                    for (row, mapped) in rows.chunks_exact_mut(p + 1).zip(mapped.col_iter()) {
+                        self.replace(row, |q| mapped[q]);
                     }
                 }
-                MetricForm::Plain | MetricForm::Diagonal => {
-                    let products = self.map.iter().zip(&*row).map(|(m, x)| m * x);
-                    mapped.iter_mut().zip(products).for_each(|(to, product)| *to = product);
+            }
+            MetricForm::Plain | MetricForm::Diagonal => {
+                for row in x.chunks_exact_mut(p + 1) {
+                    let mapped: Vec<f64> = self.map.iter().zip(&*row).map(|(m, x)| m * x).collect();
+                    self.replace(row, |q| mapped[q]);
                 }
             }
-            mapped[p] = self.bias * row[p];
-            let after = length(&mapped);
-            // Only where the bias is 0 and the rest lies in the null space is there nothing left.
-            let scale = if after > 0.0 { before / after } else { 0.0 };
-            row.iter_mut().zip(&mapped).for_each(|(x, m)| *x = scale * m);
         }
+    }
+
+    /// Gives a row `mapped` inputs and its own length.
+    fn replace(&self, row: &mut [f64], mapped: impl Fn(usize) -> f64) {
+        let (p, before) = (row.len() - 1, length(row));
+        row[p] *= self.bias;
+        row[..p].iter_mut().enumerate().for_each(|(q, x)| *x = mapped(q));
+        let after = length(row);
+        // Only where the bias is 0 and the rest lies in the null space is there nothing left.
+        let scale = if after > 0.0 { before / after } else { 0.0 };
+        row.iter_mut().for_each(|x| *x *= scale);
     }
 
     /// The map as a matrix, p x p.

@@ -159,10 +159,11 @@ impl Options {
 
     /// These options with the ends of a fit whose ridge and metric were judged by the linear model, as
     /// [`ridge_path`](crate::ridge_path()) and [`learn_metric`](crate::learn_metric()) do: a `first_eta` of 0.02, so that
-    /// the network stays near that model, and a `least_gain` of 1e-3, as no prediction tells smaller steps.
+    /// the network stays near that model, a `least_gain` of 1e-3, as no prediction tells smaller steps, and an inner
+    /// solver in `f32`, which is accurate enough for them and faster.
     #[must_use]
     pub fn automatic(self) -> Self {
-        self.first_eta(0.02).least_gain(1e-3)
+        self.first_eta(0.02).least_gain(1e-3).precision(Precision::F32)
     }
 
     /// These options with this budget of steps.

@@ -175,8 +175,9 @@ pub(super) struct FitArgs {
     #[arg(value_parser = |text: &str| checked(text, "a whole number from 0 to 2^64 - 1", |_: &u64| true))]
     pub(super) seed: u64,
 
-    /// Numbers that the inner solver works with; residuals and weights are f64 always.
-    #[arg(long, value_enum, default_value = "f64")]
+    /// Numbers that the inner solver works with; residuals and weights are f64 always. auto is f32 where ridge and
+    /// tolerance are chosen for squared errors, else f64.
+    #[arg(long, value_enum, default_value = "auto")]
     pub(super) precision: PrecisionChoice,
 
     /// Signs of the neurons in the outputs; auto takes orthogonal ones at ridge 0 where the width allows
@@ -278,6 +279,7 @@ pub(super) enum ClassWeights {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PrecisionChoice {
+    Auto,
     F64,
     F32,
 }
@@ -320,6 +322,11 @@ impl FitArgs {
             None => options.automatic(),
             Some(_) => options,
         };
+        let precision = match (self.precision, self.loss) {
+            (PrecisionChoice::Auto, LossChoice::Squared) => options.precision,
+            (PrecisionChoice::Auto | PrecisionChoice::F64, _) => Precision::F64,
+            (PrecisionChoice::F32, _) => Precision::F32,
+        };
         options
             .width(self.width)
             .scale(self.scale)
@@ -329,10 +336,7 @@ impl FitArgs {
             .max_steps(self.max_steps)
             .seed(self.seed)
             .sketch_rows(self.sketch_rows)
-            .precision(match self.precision {
-                PrecisionChoice::F64 => Precision::F64,
-                PrecisionChoice::F32 => Precision::F32,
-            })
+            .precision(precision)
             .signs(match self.signs {
                 SignsChoice::Auto => None,
                 SignsChoice::Random => Some(Signs::Random),

@@ -97,16 +97,15 @@ impl Encoder {
         &self.features
     }
 
-    /// The spread of each coordinate but the bias in the units of its column, where all columns are numbers and
-    /// every training row has them; else there are no units that they could share.
+    /// The spread of each coordinate but the bias in the units of its column, 0 for normal scores, where all columns are
+    /// numbers and every training row has them; else there are no units that they could share.
     #[must_use]
     pub fn spreads(&self) -> Option<Vec<f64>> {
         let mut spreads = Vec::new();
         for feature in &self.features {
             let Feature::Number { standard, missing: None, .. } = feature else { return None };
-            // Scores of a column weigh what its values do.
-            let spread = standard.invert(1.0) - standard.invert(0.0);
-            spreads.extend(std::iter::repeat_n(spread, feature.width()));
+            spreads.push(standard.invert(1.0) - standard.invert(0.0));
+            spreads.resize(spreads.len() + feature.width() - 1, 0.0);
         }
         Some(spreads)
     }

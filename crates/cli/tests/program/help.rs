@@ -52,7 +52,7 @@ fn help_explains_every_option() {
         for part in ["auto, cholesky, srht, tensor-srht, arc-cosine, cg", "auto|SIGMA"] {
             assert!(help.contains(part), "{help}");
         }
-        for default in ["4096", "auto", "50", "0.2", "0", "f64", "all cores"] {
+        for default in ["4096", "auto", "50", "0.2", "0", "all cores"] {
             assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
         }
     }

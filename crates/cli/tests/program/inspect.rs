@@ -29,7 +29,7 @@ fn models_of_numbers() {
         "model     m.safetensors: format 1, ",
         "target    y, regression; mean ",
         "network   width 64, 8 inputs, 1 output; scale ",
-        "trained in f64, seed 0",
+        "trained in f32, seed 0",
         "metric    ",
         "sureness  of 48 residuals of left-out rows 50% within ",
         "columns   2 numbers, 1 category",

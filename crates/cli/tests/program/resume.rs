@@ -91,7 +91,7 @@ fn what_cannot_go_on_is_refused_and_left_alone() {
     refused("--width 64", &["`c` is there already", "--resume"]);
     refused("--width 128 --resume", &["--width 64", "--width 128"]);
     refused("--width 64 --resume --ridge 0.5", &["--ridge auto", "--ridge 0.5"]);
-    refused("--width 64 --resume --precision f32", &["precision: F64", "precision: F32"]);
+    refused("--width 64 --resume --precision f64", &["precision: F64", "precision: F32"]);
     refused("--width 64 --resume --rows 50", &["other data"]);
     assert!(folder.bytes("c") == held);
     folder.write("c", &held[..held.len() - 1]);

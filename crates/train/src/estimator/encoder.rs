@@ -59,11 +59,12 @@ impl Encoder {
         (0..self.columns).filter(|col| !kept(col)).collect()
     }
 
-    /// The spread of each coordinate but the bias, in the units of its column.
+    /// The spread of each coordinate but the bias, in the units of its column; 0 for normal scores, which have none.
     pub(super) fn spreads(&self) -> Vec<f64> {
         let spread = |kept: &Kept| {
             let spread = kept.standard.invert(1.0) - kept.standard.invert(0.0);
-            core::iter::repeat_n(spread, kept.width())
+            let scores = core::iter::repeat_n(0.0, kept.width() - 1);
+            core::iter::once(spread).chain(scores)
         };
         self.kept.iter().flat_map(spread).collect()
     }
