@@ -16,7 +16,7 @@ use core::marker::PhantomData;
 
 use faer::Par;
 
-use crate::{MetricForm, Options};
+use crate::{MetricForm, Options, Precision};
 
 pub use classification::{ClassificationLeftOut, ClassificationModel};
 pub use fit::FitReport;
@@ -93,6 +93,7 @@ struct Settings {
     ridge: Ridge,
     metric: MetricRule,
     tolerance: Option<f64>,
+    precision: Option<Precision>,
 }
 
 impl<Task> Estimator<Task> {
@@ -137,6 +138,14 @@ impl<Task> Estimator<Task> {
         self.options(|options| options.max_steps(max_steps))
     }
 
+    /// This one with an inner solver of this precision. By default `f32` where ridge and tolerance are left to the fit, and
+    /// `f64` with either given.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.settings.precision = Some(precision);
+        self
+    }
+
     /// This one with a seed of the initial weights and the sketches. Default 0.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
@@ -149,9 +158,9 @@ impl<Task> Estimator<Task> {
         self.options(|options| options.par(par))
     }
 
-    /// This one with other options changed, as in `.options(|options| options.precision(Precision::F32))`. Ridge,
-    /// tolerance, least gain and first `eta_lin` are not taken from there: see [`ridge`](Self::ridge) and
-    /// [`tolerance`](Self::tolerance).
+    /// This one with other options changed, as in `.options(|options| options.sketch_rows(Some(500)))`. Ridge,
+    /// tolerance, precision, least gain and first `eta_lin` are not taken from there: see [`ridge`](Self::ridge),
+    /// [`tolerance`](Self::tolerance) and [`precision`](Self::precision).
     #[must_use]
     pub fn options(mut self, change: impl FnOnce(Options) -> Options) -> Self {
         self.settings.options = change(self.settings.options);
@@ -169,11 +178,13 @@ impl Settings {
         };
         let options =
             self.options.ridge(ridge).tolerance(self.tolerance.unwrap_or(usual.tolerance));
-        if self.ridge == Ridge::Auto && self.tolerance.is_none() {
+        let options = if self.ridge == Ridge::Auto && self.tolerance.is_none() {
             options.automatic()
         } else {
+            let options = options.precision(usual.precision);
             options.least_gain(usual.least_gain).first_eta(usual.first_eta)
-        }
+        };
+        options.precision(self.precision.unwrap_or(options.precision))
     }
 
     /// The forms of a metric that may be learned; `None` for inputs as they are.

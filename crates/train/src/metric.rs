@@ -193,7 +193,9 @@ impl Metric {
         let after = length(row);
         // Only where the bias is 0 and the rest lies in the null space is there nothing left.
         let scale = if after > 0.0 { before / after } else { 0.0 };
-        row.iter_mut().for_each(|x| *x *= scale);
+        for x in row {
+            *x *= scale;
+        }
     }
 
     /// The map as a matrix, p x p.

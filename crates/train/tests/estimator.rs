@@ -9,7 +9,7 @@ use common::noise;
 use faer::{Mat, Par};
 use nearlin::{
     Classifier, Ending, Equations, Event, Judge, Matrix, Metric, MetricForm, MetricRule,
-    NormalScores, Options, Phase, Regressor, Ridge, Rows, Scale, SolverKind, Standard,
+    NormalScores, Options, Phase, Precision, Regressor, Ridge, Rows, Scale, SolverKind, Standard,
     learn_metric, merge, ridge_path, train,
 };
 use proptest::prelude::*;
@@ -189,7 +189,7 @@ fn a_fit_is_its_parts() {
     let merged = merge(encode(&x), &z, 9, 1);
     let equations = Equations::new(merged.x, merged.y, 9, 1).unwrap();
     let spreads: Vec<f64> =
-        standards.iter().flat_map(|s| [s.invert(1.0) - s.invert(0.0); 2]).collect();
+        standards.iter().flat_map(|s| [s.invert(1.0) - s.invert(0.0), 0.0]).collect();
     let bases = [Metric::own_units(&spreads).unwrap()];
     let forms = [MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full];
     let choice =
@@ -205,6 +205,12 @@ fn a_fit_is_its_parts() {
     assert_eq!((report.ridge(), report.run.scale), (path.ridge(), run.scale));
     assert_eq!(report.metric.as_ref(), Some(&choice));
     assert_eq!(report.run.network, run.network);
+    let exact = options.precision(Precision::F64);
+    let exact = train(&equations, &exact, &mut |_: &Event<'_>| ControlFlow::Continue(())).unwrap();
+    let same = Regressor::new().width(256).seed(3).precision(Precision::F64);
+    let same = same.fit(Rows::new(&x, 4).unwrap(), &y).unwrap();
+    assert_eq!(same.report().run.network, exact.network);
+    assert_ne!(exact.network, run.network);
     let (others, _) = data(20, 4, 1, 10);
     let mut encoded = encode(&others);
     choice.metric.apply(&mut encoded);

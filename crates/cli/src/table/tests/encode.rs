@@ -326,8 +326,8 @@ fn spreads_are_in_the_columns_units() {
     let spreads = fitted("a,b,y\n1,100,0\n3,300,1\n").spreads().unwrap();
     assert!((spreads[0] - 1.0).abs() < 1e-14 && (spreads[1] - 100.0).abs() < 1e-12, "{spreads:?}");
     // Twenty different values have normal scores, which have no unit.
-    let rows: String = (0..20).map(|i| format!("{},{i}\n", i * i)).collect();
-    let spreads = fitted(&format!("a,y\n{rows}")).spreads().unwrap();
+    let rows: Vec<String> = (0..20).map(|i| format!("{},{i}\n", i * i)).collect();
+    let spreads = fitted(&format!("a,y\n{}", rows.concat())).spreads().unwrap();
     assert!(spreads.len() == 2 && spreads[0] > 100.0 && spreads[1] == 0.0, "{spreads:?}");
     assert_eq!(fitted("a,b,y\n1,p,0\n3,q,1\n").spreads(), None);
     assert_eq!(fitted("a,b,y\n1,2,0\n3,,1\n5,3,1\n").spreads(), None);
