@@ -79,7 +79,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Probabilities are some, and no other sharpness has less log loss.
+        /// Probabilities are some, and no other sharpness has less log loss where the class of each of 20 rows or fewer is
+        /// another one with the probability that the rule of succession gives it.
         #[test]
         fn sharpness_is_the_best(
             scores in prop::collection::vec(-1.0f64..2.0, 3 * 20),
@@ -88,11 +89,23 @@ mod tests {
             let calibration = Calibration::of_scores(&scores, &labels);
             let Calibration::Sharpness(sharpness) = calibration else { panic!("classification") };
             prop_assert!(calibration.is_valid());
-            if let Some(loss) = calibration.log_loss(&scores, &labels) {
+            let known = labels.iter().flatten().count();
+            let doubted = |by: &Calibration| -> f64 {
+                let losses = scores.chunks(3).zip(&labels).filter_map(|(scores, label)| {
+                    let mut p = scores.to_vec();
+                    by.to_probabilities(&mut p);
+                    let doubt = 1.0 / (known + 2) as f64;
+                    let part = |k| if Some(k as u32) == *label { 1.0 - doubt } else { doubt / 2.0 };
+                    label.map(|_| (0..3).map(|k| -part(k) * p[k].max(1e-300).ln()).sum::<f64>())
+                });
+                losses.sum()
+            };
+            if known > 0 {
+                let loss = doubted(&calibration);
                 for other in [0.5 * sharpness, 0.99 * sharpness, 1.01 * sharpness, 2.0 * sharpness] {
                     // At the ends of the range the loss is flat up to rounding.
                     let other = Calibration::Sharpness(other.clamp(1.0 / MOST_SHARP, MOST_SHARP));
-                    prop_assert!(loss <= other.log_loss(&scores, &labels).unwrap() + 1e-9);
+                    prop_assert!(loss <= doubted(&other) + 1e-9);
                 }
             }
             let mut row = scores[..3].to_vec();
@@ -115,6 +128,16 @@ mod tests {
             prop_assert!(within >= (level * (n + 1.0)).min(n));
             prop_assert!(below < level * (n + 1.0));
         }
+    }
+
+    /// Of 20 rows that are told apart the 21st may still be the first mistake.
+    #[test]
+    fn nothing_is_certain() {
+        let labels: Vec<Option<u32>> = (0..20).map(|i| Some(i % 2)).collect();
+        let scores = [1.0, 0.0, 0.0, 1.0].repeat(10);
+        let mut row = [1.0, 0.0];
+        assert!(Calibration::of_scores(&scores, &labels).to_probabilities(&mut row));
+        assert!((row[0] - 21.0 / 22.0).abs() < 1e-9, "{row:?}");
     }
 
     /// A quantile of many residuals is that of those that are kept, but for a rank or two of a thousand.

@@ -84,6 +84,60 @@ impl Network {
         Ok(Self { inputs, outputs, copies, directions, change, signs })
     }
 
+    /// The average of `K` networks of one shape as one network of `K` times the width: all their neurons, with weights
+    /// over `sqrt(K)`, since `relu` takes out positive factors. Its outputs are the means of theirs but for rounding.
+    ///
+    /// # Errors
+    /// [`ReluError::Empty`] for no networks, [`ReluError::Shape`] where one has another width, number of inputs, outputs or
+    /// copies than the first.
+    ///
+    /// # Examples
+    /// ```
+    /// use faer::{Mat, Par};
+    /// use nearlin_relu::{Init, Network, Signs};
+    ///
+    /// let init = |seed| Init { inputs: 3, outputs: 1, width: 16, seed, signs: Signs::Random };
+    /// let mut networks = [init(1).network(1.0)?, init(2).network(1.0)?];
+    /// networks[0].change_mut()[5] = 2.0;
+    /// networks[1].change_mut()[40] = -1.0;
+    /// let x = Mat::from_fn(4, 3, |i, j| (1 + 2 * i + j) as f64 / 9.0);
+    /// let average = Network::average(&networks)?;
+    /// let outputs = |network: &Network| network.forward(x.as_ref(), Par::Seq).map(|f| f.outputs);
+    /// let (a, b) = (outputs(&networks[0])?, outputs(&networks[1])?);
+    /// for ((f, a), b) in outputs(&average)?.iter().zip(&a).zip(&b) {
+    ///     assert!((f - (a + b) / 2.0).abs() < 1e-12);
+    /// }
+    /// # Ok::<(), nearlin_relu::ReluError>(())
+    /// ```
+    pub fn average(networks: &[Self]) -> Result<Self, ReluError> {
+        let Some(first) = networks.first() else {
+            return Err(ReluError::Empty { inputs: 0, outputs: 0 });
+        };
+        let shape = |of: &Self| [of.width(), of.inputs, of.outputs, of.copies];
+        let names = ["width", "inputs", "outputs", "copies of a direction"];
+        for network in networks {
+            for ((what, got), expected) in names.into_iter().zip(shape(network)).zip(shape(first)) {
+                check_shape(what, (got, 1), (expected, 1))?;
+            }
+        }
+        let scale = 1.0 / (networks.len() as f64).sqrt();
+        let scaled = |weights: &[f64]| weights.iter().map(|w| scale * w).collect::<Vec<f64>>();
+        let (mut change, mut signs) = (Vec::new(), Vec::new());
+        // The first copies of all of them come first, as all of them together are the directions.
+        for copy in 0..first.copies {
+            for network in networks {
+                let part = |all: &[f64]| {
+                    let len = all.len() / first.copies;
+                    all[copy * len..(copy + 1) * len].to_vec()
+                };
+                change.extend(scaled(&part(&network.change)));
+                signs.extend(part(&network.signs));
+            }
+        }
+        let directions = networks.iter().flat_map(|network| scaled(&network.directions)).collect();
+        Ok(Self { directions, change, signs, ..first.clone() })
+    }
+
     /// Neurons `m`.
     #[must_use]
     pub fn width(&self) -> usize {

@@ -18,6 +18,7 @@
 
 mod checkpoint;
 mod dual;
+mod ensemble;
 mod equations;
 mod error;
 mod estimator;
@@ -42,6 +43,7 @@ mod vector;
 
 pub use checkpoint::{Checkpoint, Snapshot};
 pub use dual::{Factor, Preconditioner};
+pub use ensemble::{Ensemble, train_ensemble};
 pub use equations::Equations;
 pub use error::TrainError;
 pub use estimator::{

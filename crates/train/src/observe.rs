@@ -44,6 +44,13 @@ pub enum Event<'a> {
         /// The new scale.
         scale: f64,
     },
+    /// A network of several begins; only of [`train_ensemble`](crate::train_ensemble()).
+    Member {
+        /// Which, from 1.
+        member: usize,
+        /// How many.
+        of: usize,
+    },
     /// A step was kept.
     Step(&'a StepReport),
     /// The same step, for an observer that wants to set the run down; only of [`train`](crate::train()) and

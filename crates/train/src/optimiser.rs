@@ -93,17 +93,49 @@ fn start(
     from: Option<&Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Run, TrainError> {
-    let (n, d) = (equations.rows(), equations.inputs());
-    let sketch_rows =
-        options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, options.width * d));
     match options.precision {
-        Precision::F64 => {
-            let solver = kind.instance::<f64>(sketch_rows.min(options.width * d), options.seed);
-            Optimiser::new(equations, options, solver)?.run(from, observer)
-        }
-        Precision::F32 => {
-            let solver = kind.instance::<f32>(sketch_rows.min(options.width * d), options.seed);
-            Optimiser::new(equations, options, solver)?.run(from, observer)
+        Precision::F64 => Optimiser::<f64>::of(equations, options, kind)?.run(from, observer),
+        Precision::F32 => Optimiser::<f32>::of(equations, options, kind)?.run(from, observer),
+    }
+}
+
+/// A preconditioner, with the mask that it was built for.
+type Built<T> = Option<(Preconditioner<T>, PackedMask)>;
+
+/// Runs that differ in their seeds, and hand on a preconditioner that does not depend on them.
+pub(crate) struct Members {
+    kind: SolverKind,
+    built: EitherBuilt,
+}
+
+enum EitherBuilt {
+    Double(Built<f64>),
+    Single(Built<f32>),
+}
+
+impl Members {
+    pub(crate) fn new(kind: SolverKind, precision: Precision) -> Self {
+        let built = match precision {
+            Precision::F64 => EitherBuilt::Double(None),
+            Precision::F32 => EitherBuilt::Single(None),
+        };
+        Self { kind, built }
+    }
+
+    /// The next of them.
+    pub(crate) fn train(
+        &mut self,
+        equations: &Equations,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Run, TrainError> {
+        match &mut self.built {
+            EitherBuilt::Double(built) => {
+                Optimiser::of(equations, options, self.kind)?.run_sharing(built, observer)
+            }
+            EitherBuilt::Single(built) => {
+                Optimiser::of(equations, options, self.kind)?.run_sharing(built, observer)
+            }
         }
     }
 }
@@ -124,7 +156,7 @@ struct Optimiser<'a, T> {
     /// `J J^T g = r` was found to have no solution: steps are least-squares ones.
     deficient: bool,
     /// The last preconditioner, with the mask that it was built for.
-    built: Option<(Preconditioner<T>, PackedMask)>,
+    built: Built<T>,
     /// The state at the initial weights of some scale.
     start: Option<State>,
     /// The first step, which no scale changes.
@@ -172,6 +204,31 @@ enum Verdict {
 }
 
 impl<'a, T: Element> Optimiser<'a, T> {
+    /// With a solver of this kind.
+    fn of(
+        equations: &'a Equations,
+        options: &'a Options,
+        kind: SolverKind,
+    ) -> Result<Self, TrainError> {
+        let (n, parameters) = (equations.rows(), options.width * equations.inputs());
+        let rows = options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, parameters));
+        Self::new(equations, options, kind.instance(rows.min(parameters), options.seed))
+    }
+
+    /// The whole run with a preconditioner that another one has left, if it serves, and leaves its own.
+    fn run_sharing(
+        mut self,
+        built: &mut Built<T>,
+        observer: &mut dyn Observer,
+    ) -> Result<Run, TrainError> {
+        if !self.solver.follows_masks() {
+            self.built = built.take();
+        }
+        let run = self.run(None, observer)?;
+        *built = self.built;
+        Ok(run)
+    }
+
     fn new(
         equations: &'a Equations,
         options: &'a Options,

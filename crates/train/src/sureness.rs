@@ -7,17 +7,27 @@ pub const MOST_SHARP: f64 = 1e4;
 /// known (temperature scaling: Guo, Pleiss, Sun and Weinberger, *On calibration of modern neural networks*, 2017):
 /// 60 passes over the scores.
 ///
+/// Each row's class is taken to be another one with probability `1 / (n + 2)`, any of them alike: what there is to say
+/// of the next of `n` events that have always turned out well (Laplace's rule of succession). Without it rows that
+/// are all told apart would make every prediction certain (Platt, *Probabilistic outputs for support vector machines*,
+/// 1999).
+///
 /// # Panics
 /// If a label is no class.
 #[must_use]
 pub fn sharpness(scores: &[f64], labels: &[Option<u32>]) -> f64 {
     let k = (scores.len() / labels.len().max(1)).max(1);
+    let doubt = if k > 1 { 1.0 / (labels.iter().flatten().count() + 2) as f64 } else { 0.0 };
+    let others = doubt / (k.max(2) - 1) as f64;
     // The log loss is convex in the sharpness: its slope is the score that is expected less the one that is true.
     let slope = |sharpness: f64| -> f64 {
         let rows = scores.chunks_exact(k).zip(labels);
         rows.filter_map(|(scores, label)| {
             let parts = probabilities(scores, sharpness).zip(scores);
-            label.map(|label| parts.map(|(p, s)| p * s).sum::<f64>() - scores[label as usize])
+            let own = scores[(*label)? as usize];
+            let sum: f64 = scores.iter().sum();
+            let true_score = (1.0 - doubt) * own + others * (sum - own);
+            Some(parts.map(|(p, s)| p * s).sum::<f64>() - true_score)
         })
         .sum()
     };

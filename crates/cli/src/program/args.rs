@@ -118,6 +118,12 @@ pub(super) struct FitArgs {
     }))]
     pub(super) width: usize,
 
+    /// Networks to train, with seeds from S on and one factorisation among them, and to average into one of so many
+    /// times the width.
+    #[arg(long, value_name = "K", default_value = "1", allow_hyphen_values = true)]
+    #[arg(value_parser = at_least_one)]
+    pub(super) ensemble: usize,
+
     /// Standard deviation of the initial weights, a positive number; auto finds the smallest power
     /// of two with which every step certifies.
     #[arg(long, value_name = "auto|SIGMA", default_value = "auto", allow_hyphen_values = true)]
@@ -196,7 +202,7 @@ pub(super) struct FitArgs {
 
     /// Set the run down here after each step, so that it can go on if its process ends [default: not
     /// written].
-    #[arg(long, value_name = "OUT.checkpoint")]
+    #[arg(long, value_name = "OUT.checkpoint", conflicts_with = "ensemble")]
     pub(super) checkpoint: Option<PathBuf>,
 
     /// Go on from the checkpoint, with the options that the run began with, and end with the same bits;

@@ -14,7 +14,7 @@ use super::progress::Watch;
 use super::report::Report;
 use super::setup::{Setup, within};
 use super::summary::{self, Summary};
-use super::{loss, memory, say, show};
+use super::{ensemble, loss, memory, say, show};
 use crate::model::Model;
 use crate::plot::{Chart, LossPoint, importance_chart, loss_curve, ridge_curve};
 
@@ -35,17 +35,22 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     }
     let options = setup.training();
     let mut watch = Watch::new(args.quiet, options.tolerance);
+    let alone = |run: Run| (run, Vec::new());
     let run = match (setup.loss, store) {
-        (Some(loss), _) => loss::train(&setup, loss, &mut watch),
-        (None, Some(store)) => store.train(args, &setup, &mut watch),
-        (None, None) => train(&setup.equations, &options, &mut watch).map_err(Into::into),
+        (Some(loss), _) => loss::train(&setup, loss, &mut watch).map(alone),
+        (None, Some(store)) => store.train(args, &setup, &mut watch).map(alone),
+        (None, None) if args.ensemble > 1 => ensemble::train(args, &setup, &mut watch),
+        (None, None) => {
+            train(&setup.equations, &options, &mut watch).map(alone).map_err(Into::into)
+        }
     };
     let times = watch.finish();
-    let run = run?;
+    let (run, members) = run?;
     let scores = scores(&setup, &run.network)?;
     let (seconds, peak_bytes) = (start.elapsed().as_secs_f64(), memory::peak_bytes());
     let cost = (seconds, peak_bytes);
     let report = Report::planned(args, &setup).ran(&setup, &run, &times, &scores, cost);
+    let report = report.of_members(&members);
 
     let mut written = Written::default();
     // The model first: it is what cannot be had again without training.
@@ -61,6 +66,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
             args,
             setup: &setup,
             run: &run,
+            members: &members,
             times: &times,
             scores: &scores,
             seconds,

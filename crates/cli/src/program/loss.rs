@@ -38,6 +38,9 @@ pub(super) fn loss(args: &FitArgs, target: &Target) -> Result<Option<Loss>, Prog
     if args.checkpoint.is_some() {
         return fail("--checkpoint", "given".into(), "none");
     }
+    if args.ensemble > 1 {
+        return fail("--ensemble", args.ensemble.to_string(), "1");
+    }
     Ok(Some(loss))
 }
 

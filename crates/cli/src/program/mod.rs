@@ -6,6 +6,7 @@
 
 mod args;
 mod checkpoint;
+mod ensemble;
 mod error;
 mod evaluate;
 mod export;

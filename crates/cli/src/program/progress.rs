@@ -47,17 +47,21 @@ struct Clock {
     steps: Vec<StepTime>,
     /// The steps at the last scale that certified: a search may still look at smaller ones.
     certified: Option<Vec<StepTime>>,
+    /// Set when the first network of several has ended: the steps are its own.
+    stopped: bool,
 }
 
 impl Clock {
     fn new(now: Instant) -> Self {
         let (phases, steps) = (Phases::default(), Vec::new());
-        Self { step_began: now, phase: None, phases, steps, certified: None }
+        Self { step_began: now, phase: None, phases, steps, certified: None, stopped: false }
     }
 
     /// Takes note of `event`, which happened `now`.
     fn note(&mut self, event: &Event<'_>, now: Instant) {
         match event {
+            _ if self.stopped => {}
+            Event::Member { member, .. } => self.stopped = *member > 1,
             Event::Phase(phase) => {
                 self.end_phase(now);
                 self.phase = Some((*phase, now));
@@ -147,6 +151,9 @@ impl Observer for Watch {
                 say(&step_line(report, time));
             }
             (View::Lines, Event::Scale(trial)) if !trial.accepted => say(&rejected(trial)),
+            (View::Lines, Event::Member { member, of }) => {
+                say(&format_args!("network {member} of {of}"));
+            }
             (View::Lines, Event::Restart { scale }) => {
                 say(&format_args!("starting again at scale {}", words::plain(*scale)));
             }

@@ -7,6 +7,7 @@ use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
 use super::args::FitArgs;
+use super::ensemble::Member;
 use super::evaluate::Scores;
 use super::progress::StepTime;
 use super::setup::Setup;
@@ -16,7 +17,7 @@ use crate::table::Task;
 /// A number that is written only if it is one: a NaN or an infinity is a bug, and JSON would make
 /// it a null.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Finite(f64);
+pub(super) struct Finite(pub(super) f64);
 
 impl Serialize for Finite {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -38,6 +39,8 @@ pub(super) struct Report {
     /// Null for a ridge that was given.
     ridge_path: Option<RidgePath>,
     plan: Plan,
+    /// Null for one network.
+    ensemble: Option<Vec<Member>>,
     /// Null from `plan`, like all that follow.
     scale_search: Option<Vec<Trial>>,
     steps: Option<Vec<Step>>,
@@ -271,6 +274,7 @@ impl Report {
                     })
                     .collect(),
             },
+            ensemble: None,
             scale_search: None,
             steps: None,
             result: None,
@@ -342,6 +346,11 @@ impl Report {
             }),
             ..self
         }
+    }
+
+    /// With the networks that were averaged, if there were several.
+    pub(super) fn of_members(self, members: &[Member]) -> Self {
+        Self { ensemble: (members.len() > 1).then(|| members.to_vec()), ..self }
     }
 
     /// Writes the report to `path`, completely or not at all.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use nearlin::{
-    Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, RidgePath, Shape, learn_metric,
-    loss_ridge_path, plan, ridge_path,
+    Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, RidgePath, Shape, SolverKind,
+    learn_metric, loss_ridge_path, plan, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -39,6 +39,8 @@ pub(super) struct Setup {
     pub(super) ridge_path: Option<RidgePath>,
     /// The choice of a solver.
     pub(super) plan: Plan,
+    /// Networks to train.
+    ensemble: usize,
     /// What the process had needed at most when the equations stood, in bytes.
     pub(super) held_bytes: u64,
     /// The same when the ridge was chosen.
@@ -131,7 +133,7 @@ impl Setup {
         let equations = equations.with_floor(floor);
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
-        let plan = plan(&Shape::new(&equations, &options), &options);
+        let plan = planned(&equations, &options, args.ensemble);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
@@ -142,6 +144,7 @@ impl Setup {
             metric,
             ridge_path: None,
             plan,
+            ensemble: args.ensemble,
             held_bytes,
             chosen_ridge_bytes: held_bytes,
             warnings,
@@ -175,7 +178,7 @@ impl Setup {
         };
         if choose {
             self.options = self.options.ridge(path.ridge());
-            self.plan = plan(&Shape::new(&self.equations, &self.options), &self.options);
+            self.plan = planned(&self.equations, &self.options, self.ensemble);
         }
         self.ridge_path = Some(path);
         self.chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
@@ -300,6 +303,16 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
     let y = equations.y().iter().enumerate();
     let y = y.map(|(at, y)| root(at / k) * (y - mean(at % k))).collect();
     Ok(Equations::new(x, y, d, k)?)
+}
+
+/// The plan for one network, or for several that share what can be shared.
+fn planned(equations: &Equations, options: &Options, ensemble: usize) -> Plan {
+    let mut plan = plan(&Shape::new(equations, options), options);
+    if ensemble > 1 && options.solver.is_none() && plan.chosen != SolverKind::Cg {
+        plan.chosen = SolverKind::ArcCosine;
+        plan.reason = "arc-cosine is factored once for all networks of the ensemble".into();
+    }
+    plan
 }
 
 /// Warnings in words, those about constant columns together if there are many: images have such

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use nearlin::{Contradiction, Criterion, MetricForm, Run, Scale, StepReport};
 
 use super::args::FitArgs;
+use super::ensemble::{self, Member};
 use super::evaluate::{Errors, Scores};
 use super::progress::{StepTime, why_rejected};
 use super::setup::Setup;
@@ -108,6 +109,8 @@ pub(super) struct Summary<'a> {
     pub(super) setup: &'a Setup,
     /// How it went.
     pub(super) run: &'a Run,
+    /// The networks that were averaged, if there were several.
+    pub(super) members: &'a [Member],
     /// How long its steps took.
     pub(super) times: &'a [StepTime],
     /// How well it did.
@@ -144,6 +147,9 @@ impl Summary<'_> {
             line("", &importances(setup));
         }
         line("ridge", &ridge(args, setup));
+        if let Some(text) = ensemble::words(self.members, setup.options.width) {
+            line("ensemble", &text);
+        }
         line("ending", &format!("{}: {}", run.ending.name(), run.reason));
         line("residual", &format!("{:.3e} relative", run.rel_residual));
         line("train", &self.errors(&self.scores.train, setup.problem.train.rows.len()));

@@ -2,10 +2,11 @@
 
 use super::Folder;
 
-const OPTIONS: [&str; 22] = [
+const OPTIONS: [&str; 23] = [
     "--target",
     "--task",
     "--width",
+    "--ensemble",
     "--scale",
     "--solver",
     "--ridge",

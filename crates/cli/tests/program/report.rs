@@ -18,7 +18,8 @@ const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_ou
      left_out_log_loss half_width_90 confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 15] = [
+const NULLABLE: [&str; 16] = [
+    "ensemble",
     "metric",
     "metric.rounds.wrong",
     "ridge_path",
@@ -59,6 +60,7 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
         &repeated(RIDGE, ridges),
         PLAN,
         &repeated(CANDIDATE, report["plan"]["candidates"].as_array().unwrap().len()),
+        "ensemble",
         "scale_search",
         &repeated(TRIAL, count("scale_search")),
         "steps",

@@ -41,7 +41,8 @@ const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 /// share (pixels, of which those that hardly vary matter little); the best of them is what learning starts from.
 /// `forms` are those that may be learned. Base, form and number of rounds are chosen by metrics that are learned
 /// from one half of the equations and judged by leave-one-out on the other, each way round: an error on the
-/// equations that a metric was learned from would flatter it. Then the metric is learned from all.
+/// equations that a metric was learned from would flatter it. One replaces a simpler one where it gains 1% and two
+/// standard errors of that gain. Then the metric is learned from all.
 ///
 /// Takes some tens of Cholesky factorisations of up to 2,048 equations, and `2 n^2 d K` flops a round for the
 /// gradients; of more equations, as many at even distances.
@@ -105,9 +106,9 @@ pub fn learn_metric(
         for &form in forms {
             if form == MetricForm::Diagonal || form != MetricForm::Plain && p <= FULL {
                 let found = cross_fitted(form, judge, &halves, &first, &tried[best])?;
-                let of_form = best_of(judge, &found);
-                if of_form.is_some_and(|at| judge.is_sure(&found[at].score, &tried[best].score)) {
-                    best = tried.len() + of_form.unwrap_or(0);
+                let sure = |&at: &usize| judge.is_sure(&found[at].score, &tried[best].score);
+                if let Some(at) = best_of(judge, &found).filter(sure) {
+                    best = tried.len() + at;
                 }
                 tried.extend(found);
             }

@@ -72,7 +72,7 @@ impl Attempt {
 impl<T: Element> Optimiser<'_, T> {
     /// The whole run, or the rest of one: attempts at growing scales, and the story of them.
     pub(super) fn run(
-        mut self,
+        &mut self,
         from: Option<&Checkpoint>,
         observer: &mut dyn Observer,
     ) -> Result<Run, TrainError> {
