@@ -47,21 +47,22 @@ struct Clock {
     steps: Vec<StepTime>,
     /// The steps at the last scale that certified: a search may still look at smaller ones.
     certified: Option<Vec<StepTime>>,
-    /// Set when the first network of several has ended: the steps are its own.
-    stopped: bool,
 }
 
 impl Clock {
     fn new(now: Instant) -> Self {
         let (phases, steps) = (Phases::default(), Vec::new());
-        Self { step_began: now, phase: None, phases, steps, certified: None, stopped: false }
+        Self { step_began: now, phase: None, phases, steps, certified: None }
     }
 
     /// Takes note of `event`, which happened `now`.
     fn note(&mut self, event: &Event<'_>, now: Instant) {
         match event {
-            _ if self.stopped => {}
-            Event::Member { member, .. } => self.stopped = *member > 1,
+            // The steps that are kept are those of the first network; the others have its scale.
+            Event::Member { member, .. } if *member > 1 => {
+                let first = self.certified.take().unwrap_or(std::mem::take(&mut self.steps));
+                *self = Self { certified: Some(first), ..Self::new(now) };
+            }
             Event::Phase(phase) => {
                 self.end_phase(now);
                 self.phase = Some((*phase, now));
@@ -277,6 +278,26 @@ mod tests {
         assert_eq!([masks, build, solve, update].map(milliseconds), [90, 20, 40, 160]);
         assert_eq!(milliseconds((at(1310) - clock.step_began).as_secs_f64()), 310);
         assert!(clock.steps.is_empty());
+    }
+
+    /// The times that are kept are those of the first network, and the clock runs for the others.
+    #[test]
+    fn networks_after_the_first_have_their_own_times() {
+        let start = Instant::now();
+        let time = |milliseconds: u64| StepTime {
+            seconds: milliseconds as f64 / 1e3,
+            ..StepTime::default()
+        };
+        let mut watch = Watch { clock: Clock::new(start), view: View::Nothing };
+        watch.clock.steps = vec![time(7), time(8)];
+        for member in 1..=3 {
+            let now = start + Duration::from_millis(100 * member as u64);
+            watch.clock.note(&Event::Member { member, of: 3 }, now);
+            watch.clock.steps.extend((member > 1).then(|| time(member as u64)));
+            assert_eq!(watch.times().0.len(), if member == 1 { 2 } else { 1 });
+            assert!(member == 1 || watch.clock.step_began == now);
+        }
+        assert_eq!(watch.finish(), [time(7), time(8)]);
     }
 
     #[test]
