@@ -101,7 +101,7 @@ impl Network {
     /// networks[0].change_mut()[5] = 2.0;
     /// networks[1].change_mut()[40] = -1.0;
     /// let x = Mat::from_fn(4, 3, |i, j| (1 + 2 * i + j) as f64 / 9.0);
-    /// let average = Network::average(&networks)?;
+    /// let average = Network::average(&[&networks[0], &networks[1]])?;
     /// let outputs = |network: &Network| network.forward(x.as_ref(), Par::Seq).map(|f| f.outputs);
     /// let (a, b) = (outputs(&networks[0])?, outputs(&networks[1])?);
     /// for ((f, a), b) in outputs(&average)?.iter().zip(&a).zip(&b) {
@@ -109,8 +109,8 @@ impl Network {
     /// }
     /// # Ok::<(), nearlin_relu::ReluError>(())
     /// ```
-    pub fn average(networks: &[Self]) -> Result<Self, ReluError> {
-        let Some(first) = networks.first() else {
+    pub fn average(networks: &[&Self]) -> Result<Self, ReluError> {
+        let Some(&first) = networks.first() else {
             return Err(ReluError::Empty { inputs: 0, outputs: 0 });
         };
         let shape = |of: &Self| [of.width(), of.inputs, of.outputs, of.copies];
@@ -128,10 +128,10 @@ impl Network {
             for network in networks {
                 let part = |all: &[f64]| {
                     let len = all.len() / first.copies;
-                    all[copy * len..(copy + 1) * len].to_vec()
+                    copy * len..(copy + 1) * len
                 };
-                change.extend(scaled(&part(&network.change)));
-                signs.extend(part(&network.signs));
+                change.extend(scaled(&network.change[part(&network.change)]));
+                signs.extend_from_slice(&network.signs[part(&network.signs)]);
             }
         }
         let directions = networks.iter().flat_map(|network| scaled(&network.directions)).collect();

@@ -82,7 +82,7 @@ pub fn train_ensemble(
             break;
         }
     }
-    let networks: Vec<Network> = runs.iter().map(|run| run.network.clone()).collect();
+    let networks: Vec<&Network> = runs.iter().map(|run| &run.network).collect();
     let network = Network::average(&networks)?;
     let outputs = network.forward(equations.x(), options.par)?.outputs;
     let size = norm(equations.y());

@@ -172,24 +172,25 @@ impl Metric {
                     let to = mapped.as_mut();
                     matmul(to, Accum::Replace, &map, inputs.transpose(), 1.0, Par::Seq);
                     for (row, mapped) in rows.chunks_exact_mut(p + 1).zip(mapped.col_iter()) {
-                        self.replace(row, |q| mapped[q]);
+                        let before = length(row);
+                        row.iter_mut().zip(mapped.iter()).for_each(|(x, mapped)| *x = *mapped);
+                        self.finish(row, before);
                     }
                 }
             }
             MetricForm::Plain | MetricForm::Diagonal => {
                 for row in x.chunks_exact_mut(p + 1) {
-                    let mapped: Vec<f64> = self.map.iter().zip(&*row).map(|(m, x)| m * x).collect();
-                    self.replace(row, |q| mapped[q]);
+                    let before = length(row);
+                    row.iter_mut().zip(&self.map).for_each(|(x, m)| *x *= m);
+                    self.finish(row, before);
                 }
             }
         }
     }
 
-    /// Gives a row `mapped` inputs and its own length.
-    fn replace(&self, row: &mut [f64], mapped: impl Fn(usize) -> f64) {
-        let (p, before) = (row.len() - 1, length(row));
-        row[p] *= self.bias;
-        row[..p].iter_mut().enumerate().for_each(|(q, x)| *x = mapped(q));
+    /// Weighs the bias of a row whose other inputs are mapped, and gives it the length that it had `before`.
+    fn finish(&self, row: &mut [f64], before: f64) {
+        row[self.inputs()] *= self.bias;
         let after = length(row);
         // Only where the bias is 0 and the rest lies in the null space is there nothing left.
         let scale = if after > 0.0 { before / after } else { 0.0 };
