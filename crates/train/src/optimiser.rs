@@ -299,6 +299,11 @@ impl<'a, T: Element> Optimiser<'a, T> {
         self.options.ridge > 0.0 || self.overdetermined
     }
 
+    /// Whether a step counts by what it lowers the objective by: then the gradient need not contract.
+    fn by_gain(&self) -> bool {
+        self.options.ridge > 0.0 && self.options.least_gain > 0.0
+    }
+
     fn relative(&self, residual: f64) -> f64 {
         if self.y_norm > 0.0 { residual / self.y_norm } else { 0.0 }
     }
@@ -328,7 +333,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             };
             return Some(words);
         }
-        if self.options.ridge > 0.0 && state.gain < self.options.least_gain {
+        if self.by_gain() && state.gain < self.options.least_gain {
             let (gain, least) = (state.gain, self.options.least_gain);
             let words = format!(
                 "the last step lowered the objective by {gain:.1e} of it, less than {least:e}"
@@ -339,7 +344,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             return Some((Ending::MaxSteps, format!("{} steps were taken", steps.len())));
         }
         let idle = steps.iter().rev().take_while(|s| s.contraction > 1.0 - LITTLE).count();
-        if idle >= PATIENCE {
+        if idle >= PATIENCE && !self.by_gain() {
             let rel_gradient = if start > 0.0 { state.measure / start } else { 0.0 };
             let at = if self.by_gradient() {
                 format!("relative gradient {rel_gradient:.1e}")

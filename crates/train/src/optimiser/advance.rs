@@ -112,7 +112,7 @@ impl<T: Element> Optimiser<'_, T> {
             }
             let end = (length == 1.0 && !trial.certified()).then(|| trial.next.mask().clone());
             // Where gains decide, a step need not contract, and one that gains nothing is the end.
-            let by_gain = self.options.ridge > 0.0 && self.options.least_gain > 0.0;
+            let by_gain = self.by_gain();
             let solved = direction.reduction <= UNTOLD;
             if by_gain && solved && !trial.lower && !steps.is_empty() {
                 let reason = "the next step would not lower the objective".to_owned();
