@@ -31,8 +31,8 @@ pub struct Checkpoint {
     /// The end of a run at a larger scale.
     pub(crate) certified: Option<Saved>,
     pub(crate) current: Saved,
-    /// The mask that the preconditioner was built for, row after row.
-    pub(crate) built: Option<Vec<u64>>,
+    /// The mask that the preconditioner was built for, row after row, and the ridge with the damping.
+    pub(crate) built: Option<(Vec<u64>, f64)>,
     pub(crate) deficient: bool,
     /// The first step, with the shift of its preconditioner.
     pub(crate) first: Option<(Direction, f64)>,
@@ -96,7 +96,7 @@ impl Checkpoint {
         };
         saved(&self.current)
             && self.certified.as_ref().is_none_or(saved)
-            && self.built.as_ref().is_none_or(|built| built.len() == words)
+            && self.built.as_ref().is_none_or(|(mask, _)| mask.len() == words)
             && self.first.as_ref().is_none_or(|(first, _)| direction(first))
     }
 }
@@ -109,7 +109,7 @@ pub struct Snapshot<'a> {
     pub(crate) solver: SolverKind,
     pub(crate) search: &'a Search,
     pub(crate) attempt: &'a Attempt,
-    pub(crate) built: Option<&'a PackedMask>,
+    pub(crate) built: Option<(&'a PackedMask, f64)>,
     pub(crate) deficient: bool,
     pub(crate) first: Option<&'a (Direction, f64)>,
 }
@@ -128,7 +128,7 @@ impl Snapshot<'_> {
             rejected: self.search.rejected,
             certified: self.search.certified.as_ref().map(Saved::of),
             current: Saved::of(self.attempt),
-            built: self.built.map(words),
+            built: self.built.map(|(mask, ridge)| (words(mask), ridge)),
             deficient: self.deficient,
             first: self.first.cloned(),
         }

@@ -7,11 +7,14 @@
 //! the same; the optimiser takes the smallest scale at which every step certifies.
 
 mod advance;
+mod damp;
+mod direct;
 mod line;
 mod pin;
 mod saved;
 mod search;
 
+pub(crate) use damp::Damping;
 pub(crate) use saved::{Saved, Search};
 pub(crate) use search::Attempt;
 
@@ -99,8 +102,13 @@ fn start(
     }
 }
 
-/// A preconditioner, with the mask that it was built for.
-type Built<T> = Option<(Preconditioner<T>, PackedMask)>;
+/// A preconditioner, with what it was built for.
+struct Built<T> {
+    preconditioner: Preconditioner<T>,
+    mask: PackedMask,
+    /// The ridge and the damping.
+    ridge: f64,
+}
 
 /// Runs that differ in their seeds, and hand on a preconditioner that does not depend on them.
 pub(crate) struct Members {
@@ -109,8 +117,8 @@ pub(crate) struct Members {
 }
 
 enum EitherBuilt {
-    Double(Built<f64>),
-    Single(Built<f32>),
+    Double(Option<Built<f64>>),
+    Single(Option<Built<f32>>),
 }
 
 impl Members {
@@ -155,8 +163,8 @@ struct Optimiser<'a, T> {
     overdetermined: bool,
     /// `J J^T g = r` was found to have no solution: steps are least-squares ones.
     deficient: bool,
-    /// The last preconditioner, with the mask that it was built for.
-    built: Built<T>,
+    /// The last preconditioner.
+    built: Option<Built<T>>,
     /// The state at the initial weights of some scale.
     start: Option<State>,
     /// The first step, which no scale changes.
@@ -177,6 +185,8 @@ struct State {
     measure: f64,
     /// What the step here lowered the objective by, relative to it.
     gain: f64,
+    /// Of the next step.
+    damping: Damping,
     /// `measure` relative to the gradient with `relu'(0) = 0`: below 1 only on kinks.
     share: f64,
     objective: f64,
@@ -218,7 +228,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
     /// The whole run with a preconditioner that another one has left, if it serves, and leaves its own.
     fn run_sharing(
         mut self,
-        built: &mut Built<T>,
+        built: &mut Option<Built<T>>,
         observer: &mut dyn Observer,
     ) -> Result<Run, TrainError> {
         if !self.solver.follows_masks() {
@@ -288,6 +298,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             pins,
             measure,
             gain: f64::INFINITY,
+            damping: Damping::NONE,
             share,
             objective,
         }
@@ -343,7 +354,10 @@ impl<'a, T: Element> Optimiser<'a, T> {
         if steps.len() >= self.options.max_steps {
             return Some((Ending::MaxSteps, format!("{} steps were taken", steps.len())));
         }
-        let idle = steps.iter().rev().take_while(|s| s.contraction > 1.0 - LITTLE).count();
+        // Short steps need not lower the gradient while they lower the objective.
+        let gains = |s: &&StepReport| s.damping > 0.0 && s.gain > LITTLE;
+        let idles = |s: &&StepReport| s.contraction > 1.0 - LITTLE && !gains(s);
+        let idle = steps.iter().rev().take_while(idles).count();
         if idle >= PATIENCE && !self.by_gain() {
             let rel_gradient = if start > 0.0 { state.measure / start } else { 0.0 };
             let at = if self.by_gradient() {

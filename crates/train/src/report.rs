@@ -50,13 +50,15 @@ pub struct StepReport {
     pub solver: SolverKind,
     /// `|f(W) - y| / |y|` after the step.
     pub rel_residual: f64,
-    /// What the inner solver left: `|r + J D| / |r|` without a ridge,
+    /// What the inner solver and damping left: `|r + J D| / |r|` without a ridge,
     /// `|(G + mu I) g - b| / |b|` with one. Recomputed, never taken from a recurrence.
     pub eta_inner: f64,
     /// What the linear model missed: `|f(W + D) - f(W) - J D| / |r|`.
     pub eta_lin: f64,
     /// `|r_new| / |r_old|` without a ridge, the ratio of the gradients' norms with one.
     pub contraction: f64,
+    /// What the objective `|f(W) - y|^2 + mu |W - W_0|^2` fell by, relative to its value after the step.
+    pub gain: f64,
     /// Fraction of the activation mask that changed.
     pub flipped: f64,
     /// Iterations of the inner solver.
@@ -69,6 +71,8 @@ pub struct StepReport {
     /// The fraction of the Gauss-Newton step that was taken; below 1 only where a full step at a
     /// fixed scale raised the objective.
     pub step_length: f64,
+    /// `lambda` of a Levenberg-Marquardt step, in the units of the ridge; 0 for a Gauss-Newton step.
+    pub damping: f64,
     /// Entries of the activation mask that the step put on their kinks, where `relu'` is any number
     /// of `[0, 1]`; the gradient is the smallest that these allow. 0 without a ridge.
     pub pinned: usize,

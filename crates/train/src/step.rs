@@ -70,16 +70,20 @@ pub(crate) struct Direction {
     pub(crate) broken: bool,
 }
 
-/// The system `(J J^T + mu I) g = b` of one step.
+/// The system `(J J^T + (mu + lambda) I) g = b` of one step, the minimiser of
+/// `|r + J D|^2 + mu |U + D|^2 + lambda |D|^2`.
 ///
-/// Without a ridge `b = r`, `D = -J^T g`. With one `b = r - J U` and `U + D = -J^T g`, the minimiser
-/// of `|r + J D|^2 + mu |U + D|^2`.
+/// With `kappa = mu / (mu + lambda)`, 0 where both are: `b = r - kappa J U` and `D = -J^T g - kappa U`, and what is
+/// left of the system is `r + J D - (mu + lambda) g`.
 pub(crate) struct System<'a, T> {
     pub(crate) point: Point<'a>,
     pub(crate) exact: &'a Features<f64>,
     pub(crate) features: &'a Features<T>,
     pub(crate) preconditioner: &'a Preconditioner<T>,
+    /// `mu`.
     pub(crate) ridge: f64,
+    /// `lambda`.
+    pub(crate) damping: f64,
 }
 
 impl<T: Element> System<'_, T> {
@@ -93,7 +97,8 @@ impl<T: Element> System<'_, T> {
         options: &Options,
         observer: &mut dyn Observer,
     ) -> Result<Direction, TrainError> {
-        let &Self { point, exact, preconditioner, ridge, .. } = self;
+        let &Self { point, exact, preconditioner, ridge, damping, .. } = self;
+        let (shift, kappa) = (ridge + damping, ratio(ridge, ridge + damping));
         let par = options.par;
         let (n, d, m, k) = exact.shape;
         let jacobian = exact.jacobian(point.active);
@@ -102,26 +107,26 @@ impl<T: Element> System<'_, T> {
         if ridge > 0.0 {
             let mut ju = vec![0.0; n * k];
             jacobian.apply(rows_mut(&mut ju, n, k), rows(point.change, m, d), par).expect(fits);
-            b.iter_mut().zip(&ju).for_each(|(b, v)| *b -= v);
+            b.iter_mut().zip(&ju).for_each(|(b, v)| *b -= kappa * v);
         }
         let b_norm = norm(&b);
 
-        // D from g, J D, and what is left of the system: b - (G + mu) g = r + J D - mu g.
+        // D from g, J D, and what is left of the system.
         let certify = |at: &mut Candidate| -> Vec<f64> {
             jacobian
                 .apply_adjoint(rows_mut(&mut at.step, m, d), rows(&at.g, n, k), par)
                 .expect(fits);
             for (s, u) in at.step.iter_mut().zip(point.change) {
-                *s = if ridge > 0.0 { -*s - u } else { -*s };
+                *s = if ridge > 0.0 { -*s - kappa * u } else { -*s };
             }
             let image = rows_mut(&mut at.image, n, k);
             jacobian.apply(image, rows(&at.step, m, d), par).expect(fits);
-            (0..n * k).map(|i| point.residual[i] + at.image[i] - ridge * at.g[i]).collect()
+            (0..n * k).map(|i| point.residual[i] + at.image[i] - shift * at.g[i]).collect()
         };
         let mut at = Candidate::new(m * d, n * k);
         let mut rho = match point.multipliers {
             Some(g) if ridge > 0.0 => {
-                at.g.copy_from_slice(g);
+                at.g.iter_mut().zip(g).for_each(|(at, g)| *at = kappa * g);
                 certify(&mut at)
             }
             _ => b.clone(),
@@ -156,7 +161,11 @@ impl<T: Element> System<'_, T> {
                 break;
             }
         }
-        let (eta_inner, reduction) = (ratio(left, b_norm), ratio(left, start));
+        let reduction = ratio(left, start);
+        // Without a ridge the certificate is of `r + J D`, of which damping keeps a part.
+        let linear = || point.residual.iter().zip(&at.image).map(|(r, v)| (r + v) * (r + v));
+        let damped = ridge == 0.0 && damping > 0.0;
+        let eta_inner = ratio(if damped { linear().sum::<f64>().sqrt() } else { left }, b_norm);
         debug_assert_eq!(preconditioner.dim(), n * k);
         let Candidate { g: multipliers, step, image } = at;
         Ok(Direction {
@@ -174,7 +183,7 @@ impl<T: Element> System<'_, T> {
     /// A step without a certificate, solved in `T` alone: what the linear model makes of it is seen from the
     /// next forward pass, which saves two passes in `f64`.
     ///
-    /// Only without a ridge, and where one round can reach `tolerance`: see [`draft_suffices`].
+    /// Only without a ridge and damping, and where one round can reach `tolerance`: see [`draft_suffices`].
     pub(crate) fn draft(
         &self,
         tolerance: f64,
@@ -218,7 +227,7 @@ impl<T: Element> System<'_, T> {
     ) -> Result<Round<T>, TrainError> {
         let (par, preconditioner) = (options.par, self.preconditioner);
         let jacobian = self.features.jacobian(self.point.active);
-        let operator = Dual { jacobian, ridge: cast(self.ridge) };
+        let operator = Dual { jacobian, ridge: cast(self.ridge + self.damping) };
         let cg = Cg::default()
             .with_final_check(false)
             .with_rtol(rtol)

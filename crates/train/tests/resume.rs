@@ -45,11 +45,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// From each of its checkpoints a run ends with the same bits, whatever solves it: preconditioners
-    /// that serve several masks, kinks that hold an iterate and scales that are still looked for included.
+    /// that serve several masks, damped steps, kinks that hold an iterate and scales that are still looked for included.
     #[test]
     fn a_resumed_run_is_the_run(
         n in 20usize..70, d in 2usize..6, k in 1usize..3, seed: u64, which in 0usize..5,
-        ridge in prop::sample::select(vec![0.0, 1e-3, 0.1]), half: bool, fixed: bool, by_gain: bool,
+        ridge in prop::sample::select(vec![0.0, 1e-3, 0.1]), half: bool, by_gain: bool,
+        scale in prop::sample::select(vec![Scale::Auto, Scale::Fixed(0.5), Scale::Fixed(8.0)]),
     ) {
         let equations = problem(n, d, k, seed);
         let options = Options::default()
@@ -57,7 +58,7 @@ proptest! {
             .seed(seed)
             .ridge(ridge)
             .solver(Some(SolverKind::ALL[which]))
-            .scale(if fixed { Scale::Fixed(8.0) } else { Scale::Auto })
+            .scale(scale)
             .precision(if half { Precision::F32 } else { Precision::F64 })
             .least_gain(if by_gain { 1e-3 } else { 0.0 })
             .max_steps(8);

@@ -185,6 +185,9 @@ struct Step {
     contraction: Finite,
     flipped: Finite,
     inner_iterations: usize,
+    #[serde(rename = "step_length")]
+    length: Finite,
+    damping: Finite,
     seconds: Finite,
     phases: Phases,
 }
@@ -221,6 +224,8 @@ struct Sureness {
     left_out_log_loss: Option<Finite>,
     /// Half the length of an interval for nine targets of ten; null for classification.
     half_width_90: Option<Finite>,
+    /// `local` where intervals are wider in some places, and that is half the length of a usual one, or `equal`.
+    widths: Option<&'static str>,
     confusion: Option<Confusion>,
 }
 
@@ -306,6 +311,8 @@ impl Report {
             contraction: Finite(step.contraction),
             flipped: Finite(step.flipped),
             inner_iterations: step.inner_iterations,
+            length: Finite(step.step_length),
+            damping: Finite(step.damping),
             seconds: Finite(time.seconds),
             phases: Phases {
                 masks: Finite(time.phases.masks),
@@ -338,6 +345,7 @@ impl Report {
                 left_out_accuracy: left_out.and_then(|left| left.accuracy).map(Finite),
                 left_out_log_loss: left_out.and_then(|left| left.log_loss).map(Finite),
                 half_width_90: half_width.map(Finite),
+                widths: half_width.map(|_| if scores.local.is_some() { "local" } else { "equal" }),
                 confusion: scores.confusion.as_ref().map(|counts| Confusion {
                     rows: if test.is_some() { "test" } else { "left-out" },
                     classes: setup.problem.target.classes().unwrap_or_default().to_vec(),

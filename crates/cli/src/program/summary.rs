@@ -244,7 +244,8 @@ impl Summary<'_> {
         let rows = self.setup.problem.train.rows.len();
         let half_width = self.scores.calibration.as_ref().and_then(|by| by.half_width(0.9));
         let interval = half_width.map_or(String::new(), |half_width| {
-            format!("; nine of ten within {} of the prediction", figure(half_width))
+            let about = if self.scores.local.is_some() { "about " } else { "" };
+            format!("; nine of ten within {about}{} of the prediction", figure(half_width))
         });
         self.errors(errors, rows) + ", one at a time" + &interval
     }
@@ -306,22 +307,19 @@ impl Summary<'_> {
         let of = |which: &dyn Fn(&StepReport) -> bool| {
             let steps: Vec<usize> =
                 steps.iter().filter(|step| which(step)).map(|step| step.step).collect();
-            (!steps.is_empty()).then(|| {
-                format!(
-                    "{} {}",
-                    if steps.len() == 1 { "step" } else { "steps" },
-                    listed(&steps, LINES)
-                )
-            })
+            let noun = if steps.len() == 1 { "step" } else { "steps" };
+            (!steps.is_empty()).then(|| format!("{noun} {}", listed(&steps, LINES)))
         };
-        let largest = steps.iter().map(|step| step.shift).fold(0.0, f64::max);
         let shifted = of(&|step| step.shift > 0.0).map(|which| {
+            let largest = steps.iter().map(|step| step.shift).fold(0.0, f64::max);
             format!("the factorisation needed up to {largest:.1e} more on its diagonal in {which}")
         });
         let shortened = of(&|step| step.step_length < 1.0).map(|which| {
             format!("the full step raised the objective and was shortened in {which}")
         });
-        shifted.into_iter().chain(shortened).collect()
+        let damped = of(&|step| step.damping > 0.0)
+            .map(|which| format!("the linear model promised too much: damped in {which}"));
+        shifted.into_iter().chain(shortened).chain(damped).collect()
     }
 }
 

@@ -10,15 +10,15 @@ const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
 const TRIAL: &str = "scale eta_lin worst_contraction accepted";
-const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations \
+const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations step_length damping \
      seconds phases masks build solve update";
 const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rmse test_r2 \
      test_accuracy seconds peak_bytes";
 const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_out_accuracy \
-     left_out_log_loss half_width_90 confusion";
+     left_out_log_loss half_width_90 widths confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 16] = [
+const NULLABLE: [&str; 17] = [
     "ensemble",
     "metric",
     "metric.rounds.wrong",
@@ -34,6 +34,7 @@ const NULLABLE: [&str; 16] = [
     "sureness.left_out_accuracy",
     "sureness.left_out_log_loss",
     "sureness.half_width_90",
+    "sureness.widths",
     "sureness.confusion",
 ];
 
@@ -127,6 +128,8 @@ fn check_figures(report: &Value) {
     ] {
         assert_eq!(sure[key].is_number(), there, "{key}");
     }
+    let widths = sure["widths"].as_str();
+    assert_eq!(widths.is_some_and(|w| ["equal", "local"].contains(&w)), ridge && regression);
     assert!(sure["test_log_loss"].is_null() || ridge && tested && !regression);
     if regression {
         assert!(sure["confusion"].is_null());

@@ -75,11 +75,13 @@ impl Trainer<'_> {
             eta_inner: found.gradient / state.gradient,
             eta_lin: 0.0,
             contraction: 1.0,
+            gain: 0.0,
             flipped: 0.0,
             inner_iterations: found.inner_iterations,
             rel_gradient: Some(state.gradient / attempt.start),
             shift: precond.shift(),
             step_length: 1.0,
+            damping: 0.0,
             pinned: 0,
         };
         // Sums of nK terms, each of a sum over m neurons, with errors of random sign.
@@ -111,6 +113,8 @@ impl Trainer<'_> {
                 let flips = next.active.mask().count_differences(state.active.mask());
                 report.flipped = flips as f64 / (n * m) as f64;
                 report.rel_gradient = Some(next.gradient / attempt.start);
+                report.gain = (state.objective - next.objective)
+                    / next.objective.abs().max(f64::MIN_POSITIVE);
                 report.rel_residual = self.rel_residual(&next.outputs);
                 return Ok(Some((Some(next), report)));
             }

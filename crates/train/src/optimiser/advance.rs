@@ -1,16 +1,13 @@
 //! One step of the outer iteration: found, certified, and kept or not.
 
-use nearlin_relu::PackedMask;
-
+use super::direct::Care;
 use super::line::Line;
-use super::search::Failure;
-use super::{Hold, Optimiser, Pin, STOPPED, State, Verdict, ratio};
+use super::search::{FLIPS_THAT_MATTER, Failure};
+use super::{Damping, Hold, Optimiser, Pin, STOPPED, State, Verdict, ratio};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
-use crate::options::InnerTolerance;
-use crate::primal::least_squares;
 use crate::report::{Ending, StepReport};
-use crate::step::{Direction, Point, System, draft_suffices};
+use crate::step::Direction;
 use crate::vector::{Element, distance, norm, rows, rows_mut};
 
 /// A direction of which more is left says nothing of its scale.
@@ -19,33 +16,15 @@ const UNTOLD: f64 = 0.25;
 /// A step that contracts less than this asks for a larger scale.
 const CONTRACTION: f64 = 0.5;
 
+/// The first damping, relative to the mean diagonal of `J J^T`.
+const WEAK: f64 = 1e-2;
+
 /// Halvings of a step that raises the objective at its best length, as only rounding lets it.
 const MAX_HALVINGS: usize = 12;
-
-/// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
-/// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
-const REUSE: f64 = 5e-4;
-
-/// A system of which this much is left has no solution, as far as the solver can tell.
-const UNSOLVED: f64 = 0.5;
-
-/// How much more accurately a direction is solved when a step onto kinks fails to contract.
-const SHARPER: f64 = 1e-4;
 
 /// Where fewer entries of the mask than this have flipped, what the linear model misses is summed over
 /// them; else it takes a pass.
 const FEW_FLIPS: f64 = 1.0 / 256.0;
-
-/// How carefully a direction is solved for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Care {
-    /// By the solver's word, where that is likely to do; the trial tells.
-    Draft,
-    /// To the tolerance of the step, seen in `f64`.
-    Full,
-    /// More accurately than that.
-    Sharp,
-}
 
 /// Where a step leads.
 struct Trial {
@@ -90,6 +69,7 @@ impl<T: Element> Optimiser<'_, T> {
 
         let tolerance = self.inner_tolerance(state, start, steps);
         let mut length = 1.0;
+        let mut damping = Damping::NONE;
         for _ in 0..=MAX_HALVINGS {
             let drafted = direction.image.is_none();
             let Some(mut trial) =
@@ -118,12 +98,24 @@ impl<T: Element> Optimiser<'_, T> {
                 let reason = "the next step would not lower the objective".to_owned();
                 return Ok(Verdict::End(Ending::Converged, reason));
             }
-            if length == 1.0 && self.options.ridge > 0.0 && !trial.certified() && !by_gain {
+            let undamped = state.damping.strength() == 0.0;
+            if length == 1.0
+                && undamped
+                && self.options.ridge > 0.0
+                && !trial.certified()
+                && !by_gain
+            {
                 trial = self.onto_kinks(state, (start, steps), &direction, trial, observer)?;
+            }
+            let flips = trial.next.mask().count_differences(state.mask()) as f64;
+            // Shorter steps do not pass a few convex kinks either.
+            let calls = !trial.certified() && flips > FLIPS_THAT_MATTER;
+            if length == 1.0 && !may_grow && !by_gain && (calls || !undamped) {
+                let gain_ratio = self.gain_ratio(state, &direction, &trial);
+                damping = state.damping.after(gain_ratio, self.weak());
             }
             // A larger scale helps where the linear model missed, not where the solver did.
             if may_grow && direction.reduction <= UNTOLD {
-                let flips = trial.next.mask().count_differences(state.mask()) as f64;
                 let Trial { eta_lin, contraction, lower, .. } = trial;
                 if steps.is_empty() && !(eta_lin < self.options.first_eta && lower) {
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction: None, flips }));
@@ -136,23 +128,10 @@ impl<T: Element> Optimiser<'_, T> {
             }
             let gains = trial.next.objective < state.objective || trial.contraction < 1.0;
             if trial.lower && gains {
-                let Trial { mut next, eta_lin, contraction, iterations, .. } = trial;
-                next.gain = ratio(state.objective - next.objective, next.objective);
-                let report = StepReport {
-                    step: steps.len() + 1,
-                    solver: self.solver.kind(),
-                    rel_residual: self.relative(norm(&next.residual)),
-                    eta_inner: direction.eta_inner,
-                    eta_lin,
-                    contraction,
-                    flipped: next.mask().count_differences(state.mask()) as f64 / self.entries(),
-                    inner_iterations: iterations,
-                    rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
-                    shift,
-                    step_length: length,
-                    pinned: next.pins.len(),
-                };
-                return Ok(Verdict::Keep(Box::new((next, report))));
+                let how = (steps.len() + 1, shift, length, damping);
+                return Ok(Verdict::Keep(Box::new(
+                    self.kept(state, start, &direction, trial, how),
+                )));
             }
             length *= match (&end, &direction.image) {
                 (Some(end), Some(image)) => {
@@ -179,6 +158,37 @@ impl<T: Element> Optimiser<'_, T> {
             direction.eta_inner
         );
         Ok(Verdict::End(Ending::Stagnated, reason))
+    }
+
+    /// A step that is kept: its number, what its factorisation added, its length and the next one's damping.
+    fn kept(
+        &self,
+        state: &State,
+        start: f64,
+        direction: &Direction,
+        trial: Trial,
+        (step, shift, step_length, damping): (usize, f64, f64, Damping),
+    ) -> (State, StepReport) {
+        let Trial { mut next, eta_lin, contraction, iterations, .. } = trial;
+        next.gain = ratio(state.objective - next.objective, next.objective);
+        next.damping = damping;
+        let report = StepReport {
+            step,
+            solver: self.solver.kind(),
+            rel_residual: self.relative(norm(&next.residual)),
+            eta_inner: direction.eta_inner,
+            eta_lin,
+            contraction,
+            gain: next.gain,
+            flipped: next.mask().count_differences(state.mask()) as f64 / self.entries(),
+            inner_iterations: iterations,
+            rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
+            shift,
+            step_length,
+            damping: state.damping.strength(),
+            pinned: next.pins.len(),
+        };
+        (next, report)
     }
 
     /// Tries steps onto the kinks that a plain step crossed without contracting, first with the
@@ -259,6 +269,24 @@ impl<T: Element> Optimiser<'_, T> {
         Ok(Some(trial))
     }
 
+    /// What the step lowered the objective by, relative to what the linear model promised.
+    fn gain_ratio(&self, state: &State, direction: &Direction, trial: &Trial) -> f64 {
+        let squares =
+            |u: &[f64], v: &[f64]| -> f64 { u.iter().zip(v).map(|(u, v)| (u + v) * (u + v)).sum() };
+        let image = direction.image.as_deref().expect("a trial completes its direction");
+        let promised = squares(&state.residual, image)
+            + self.options.ridge * squares(state.network.change(), &direction.step);
+        let least = self.rounding() * state.objective;
+        (state.objective - trial.next.objective + least)
+            / (state.objective - promised).max(0.0).max(least)
+    }
+
+    /// A damping that hardly changes a step: a part of the mean diagonal of `J J^T`, half of `|x|^2` on average.
+    fn weak(&self) -> f64 {
+        let x = self.equations.x();
+        0.5 * WEAK * x.squared_norm_l2() / x.nrows() as f64
+    }
+
     /// `J D` for the whole step `D` from `state` to `next`: what the outputs changed by, without what the
     /// linear model missed, or by a pass where that would be dearer.
     fn image(&self, state: &State, next: &State, step: &[f64]) -> Result<Vec<f64>, TrainError> {
@@ -284,97 +312,5 @@ impl<T: Element> Optimiser<'_, T> {
     fn rounding(&self) -> f64 {
         let terms = [self.equations.y().len(), self.options.width];
         4.0 * f64::EPSILON * terms.iter().map(|&n| (n as f64).sqrt()).sum::<f64>()
-    }
-
-    /// Builds the preconditioner where there is none for this mask, and solves for the step.
-    fn direction(
-        &mut self,
-        state: &State,
-        start: f64,
-        steps: &[StepReport],
-        care: Care,
-        observer: &mut dyn Observer,
-    ) -> Result<(Direction, f64), TrainError> {
-        let options = self.options;
-        let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
-        let tolerance = factor * self.inner_tolerance(state, start, steps);
-        let dual = !(self.deficient || (self.overdetermined && options.ridge == 0.0));
-        if dual && !self.built.as_ref().is_some_and(|(_, mask)| self.serves(mask, state.mask())) {
-            let _ = observer.on_event(&Event::Phase(Phase::Build));
-            // Freed before the next one is built: they are the largest things in memory.
-            self.built = None;
-            match self.build(&state.active) {
-                // Nothing to factor, as when no neuron is active: a fact about the data.
-                Err(TrainError::Factor(_)) => self.deficient = true,
-                built => built?,
-            }
-        }
-        let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
-        let in_weight_space = |observer: &mut dyn Observer| {
-            least_squares(exact, active, residual, tolerance, options, observer)
-        };
-        if self.deficient || (self.overdetermined && options.ridge == 0.0) {
-            return Ok((in_weight_space(observer)?, 0.0));
-        }
-        let Some((preconditioner, _)) = &self.built else {
-            unreachable!("a preconditioner has just been built")
-        };
-        let point = Point {
-            active: &state.active,
-            residual: &state.residual,
-            change: state.network.change(),
-            multipliers: state.multipliers.as_deref(),
-        };
-        let system = System {
-            point,
-            exact: &self.exact,
-            features: &self.features,
-            preconditioner,
-            ridge: options.ridge,
-        };
-        let adaptive = options.inner_tolerance == InnerTolerance::Adaptive;
-        let suffices = options.ridge == 0.0 && adaptive && draft_suffices::<T>(tolerance);
-        let found = if care == Care::Draft && suffices {
-            system.draft(tolerance, options, observer)?
-        } else {
-            system.direction(tolerance, options, observer)?
-        };
-        let shift = preconditioner.shift();
-        let stuck = found.step.iter().all(|&s| s == 0.0);
-        let unsolved = options.ridge == 0.0 && found.reduction > UNSOLVED;
-        if found.stopped || !(stuck || unsolved) {
-            return Ok((found, shift));
-        }
-        // Linearly dependent columns can leave J without full rank although it has enough columns.
-        let other = in_weight_space(observer)?;
-        if stuck || other.eta_inner < found.eta_inner {
-            self.deficient = true;
-            return Ok((other, 0.0));
-        }
-        Ok((found, shift))
-    }
-
-    /// Whether a preconditioner built at one mask still serves at another.
-    fn serves(&self, built: &PackedMask, now: &PackedMask) -> bool {
-        let flipped = built.count_differences(now) as f64;
-        !self.solver.follows_masks() || flipped <= REUSE * self.entries()
-    }
-
-    /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further
-    /// than the outer tolerance asks.
-    fn inner_tolerance(&self, state: &State, start: f64, steps: &[StepReport]) -> f64 {
-        match self.options.inner_tolerance {
-            InnerTolerance::Fixed(tolerance) => tolerance,
-            InnerTolerance::Adaptive => {
-                let needed = 0.3 * self.options.tolerance * start / state.measure;
-                let last = steps
-                    .last()
-                    .map_or(1.0, |s| if self.by_gradient() { s.contraction } else { s.eta_lin });
-                let tolerance = last.min(0.1).max(needed).min(0.1);
-                // The plain step undoes what holds the iterate on its kinks, which is large beside
-                // what is left of the gradient, and is put back afterwards.
-                if state.pins.is_empty() { tolerance } else { 1e-3 * tolerance * state.share }
-            }
-        }
     }
 }

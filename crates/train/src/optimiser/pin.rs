@@ -18,7 +18,7 @@ use faer::Mat;
 use faer::linalg::solvers::Solve;
 use nearlin_relu::{Network, PackedMask};
 
-use super::{Optimiser, State};
+use super::{Built, Optimiser, State};
 use crate::TrainError;
 use crate::observe::Observer;
 use crate::step::{Direction, Point, System};
@@ -52,7 +52,8 @@ impl<T: Element> Optimiser<'_, T> {
         observer: &mut dyn Observer,
     ) -> Result<Option<(Direction, Vec<Pin>)>, TrainError> {
         let Some(pins) = candidates(state, flipped) else { return Ok(None) };
-        let (Some((preconditioner, _)), Some(image)) = (&self.built, &direction.image) else {
+        let (Some(Built { preconditioner, .. }), Some(image)) = (&self.built, &direction.image)
+        else {
             return Ok(None);
         };
         let jacobian = self.exact.jacobian(&state.active);
@@ -72,7 +73,7 @@ impl<T: Element> Optimiser<'_, T> {
             let (active, residual) = (&state.active, &residual[..]);
             let point = Point { active, residual, change: &still, multipliers: None };
             let (exact, features) = (&self.exact, &self.features);
-            let system = System { point, exact, features, preconditioner, ridge };
+            let system = System { point, exact, features, preconditioner, ridge, damping: 0.0 };
             let solved = system.direction(ACCURACY, self.options, observer)?;
             iterations += solved.iterations;
             if solved.stopped {

@@ -5,7 +5,7 @@ use nearlin_relu::Activations;
 
 use super::pin::Pin;
 use super::search::Attempt;
-use super::{Hold, Optimiser, State};
+use super::{Built, Damping, Hold, Optimiser, State};
 use crate::TrainError;
 use crate::checkpoint::Checkpoint;
 use crate::dual::Preconditioner;
@@ -23,6 +23,7 @@ pub(crate) struct Saved {
     pub(crate) multipliers: Option<Vec<f64>>,
     pub(crate) pins: Vec<Pin>,
     pub(crate) gain: f64,
+    pub(crate) damping: Damping,
     pub(crate) steps: Vec<StepReport>,
     pub(crate) ending: Option<Ending>,
     pub(crate) reason: String,
@@ -37,6 +38,7 @@ impl Saved {
             multipliers: state.multipliers.clone(),
             pins: state.pins.clone(),
             gain: state.gain,
+            damping: state.damping,
             steps: steps.clone(),
             ending: *ending,
             reason: reason.clone(),
@@ -71,7 +73,7 @@ impl<T: Element> Optimiser<'_, T> {
             certified: certified.map(|saved| self.attempted(saved, observer)).transpose()?,
         };
         let current = self.attempted(&from.current, observer)?;
-        if let Some(built) = &from.built {
+        if let Some((built, ridge)) = &from.built {
             let _ = observer.on_event(&Event::Phase(Phase::Build));
             let (n, m) = (self.equations.rows(), self.options.width);
             let words = m.div_ceil(64);
@@ -79,18 +81,18 @@ impl<T: Element> Optimiser<'_, T> {
                 PackedMask::from_fn(n, m, |i, r| built[i * words + r / 64] >> (r % 64) & 1 == 1);
             let (inputs, outputs) = (self.equations.inputs(), self.equations.outputs());
             let copies = current.state.network.copies();
-            self.build(&Activations::new(mask, copies, inputs, outputs))?;
+            self.build(&Activations::new(mask, copies, inputs, outputs), *ridge)?;
         }
         Ok((search, current))
     }
 
-    /// Builds the preconditioner at some activations.
-    pub(super) fn build(&mut self, active: &Activations) -> Result<(), TrainError> {
+    /// Builds the preconditioner at some activations, for a ridge and a damping that add up to `ridge`.
+    pub(super) fn build(&mut self, active: &Activations, ridge: f64) -> Result<(), TrainError> {
         let jacobian = self.features.jacobian(active);
-        let factor = self.solver.build(&jacobian, self.options.ridge, self.options.par)?;
+        let factor = self.solver.build(&jacobian, ridge, self.options.par)?;
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
         let preconditioner = Preconditioner { factor, examples, outputs };
-        self.built = Some((preconditioner, active.mask().clone()));
+        self.built = Some(Built { preconditioner, mask: active.mask().clone(), ridge });
         Ok(())
     }
 
@@ -104,7 +106,11 @@ impl<T: Element> Optimiser<'_, T> {
         network.change_mut().copy_from_slice(&saved.change);
         let forward = network.forward(self.equations.x(), self.options.par)?;
         let hold = Hold { multipliers: saved.multipliers.clone(), pins: saved.pins.clone() };
-        let state = State { gain: saved.gain, ..self.state(network, forward, hold) };
+        let state = State {
+            gain: saved.gain,
+            damping: saved.damping,
+            ..self.state(network, forward, hold)
+        };
         Ok(Attempt {
             start: start.measure,
             state,

@@ -15,7 +15,7 @@ use crate::vector::{Element, norm};
 const GROWTH: f64 = 8.0;
 
 /// With a ridge, a scale whose first step flips this many entries is still too small as a rule.
-const FLIPS_THAT_MATTER: f64 = 64.0;
+pub(super) const FLIPS_THAT_MATTER: f64 = 64.0;
 
 /// Why a scale is too small.
 pub(crate) struct Failure {
@@ -163,7 +163,7 @@ impl<T: Element> Optimiser<'_, T> {
                         solver: self.solver.kind(),
                         search,
                         attempt: &attempt,
-                        built: self.built.as_ref().map(|(_, mask)| mask),
+                        built: self.built.as_ref().map(|built| (&built.mask, built.ridge)),
                         deficient: self.deficient,
                         // No scale is left to try where it was given.
                         first: self.first.as_ref().filter(|_| self.options.scale == Scale::Auto),

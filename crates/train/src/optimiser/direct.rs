@@ -1,0 +1,138 @@
+//! The direction of a step: a preconditioner where there is none that serves, and the inner solve.
+
+use nearlin_relu::PackedMask;
+
+use super::{Built, Optimiser, State};
+use crate::TrainError;
+use crate::observe::{Event, Observer, Phase};
+use crate::options::InnerTolerance;
+use crate::primal::least_squares;
+use crate::report::StepReport;
+use crate::step::{Direction, Point, System, draft_suffices};
+use crate::vector::Element;
+
+/// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
+/// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
+const REUSE: f64 = 5e-4;
+
+/// A system of which this much is left has no solution, as far as the solver can tell.
+const UNSOLVED: f64 = 0.5;
+
+/// How much more accurately a direction is solved when a step onto kinks fails to contract.
+const SHARPER: f64 = 1e-4;
+
+/// How many times larger or smaller the ridge of a preconditioner may be.
+const NEAR: f64 = 8.0;
+
+/// How carefully a direction is solved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// By the solver's word, where that is likely to do; the trial tells.
+    Draft,
+    /// To the tolerance of the step, seen in `f64`.
+    Full,
+    /// More accurately than that.
+    Sharp,
+}
+
+impl<T: Element> Optimiser<'_, T> {
+    /// Builds the preconditioner where there is none for this mask, and solves for the step.
+    pub(super) fn direction(
+        &mut self,
+        state: &State,
+        start: f64,
+        steps: &[StepReport],
+        care: Care,
+        observer: &mut dyn Observer,
+    ) -> Result<(Direction, f64), TrainError> {
+        let options = self.options;
+        let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
+        let tolerance = factor * self.inner_tolerance(state, start, steps);
+        let damping = state.damping.strength();
+        let ridge = options.ridge + damping;
+        let singular = self.deficient || (self.overdetermined && options.ridge == 0.0);
+        let mut dual = damping > 0.0 || !singular;
+        if dual && !self.built.as_ref().is_some_and(|built| self.serves(built, state.mask(), ridge))
+        {
+            let _ = observer.on_event(&Event::Phase(Phase::Build));
+            // Freed before the next one is built: they are the largest things in memory.
+            self.built = None;
+            match self.build(&state.active, ridge) {
+                // Nothing to factor, as when no neuron is active: a fact about the data.
+                Err(TrainError::Factor(_)) => (self.deficient, dual) = (true, false),
+                built => built?,
+            }
+        }
+        let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
+        let in_weight_space = |observer: &mut dyn Observer| {
+            least_squares(exact, active, residual, tolerance, options, observer)
+        };
+        if !dual {
+            return Ok((in_weight_space(observer)?, 0.0));
+        }
+        let Some(Built { preconditioner, .. }) = &self.built else {
+            unreachable!("a preconditioner has just been built")
+        };
+        let point = Point {
+            active: &state.active,
+            residual: &state.residual,
+            change: state.network.change(),
+            multipliers: state.multipliers.as_deref(),
+        };
+        let system = System {
+            point,
+            exact: &self.exact,
+            features: &self.features,
+            preconditioner,
+            ridge: options.ridge,
+            damping,
+        };
+        let adaptive = options.inner_tolerance == InnerTolerance::Adaptive;
+        let suffices = ridge == 0.0 && adaptive && draft_suffices::<T>(tolerance);
+        let found = if care == Care::Draft && suffices {
+            system.draft(tolerance, options, observer)?
+        } else {
+            system.direction(tolerance, options, observer)?
+        };
+        let shift = preconditioner.shift();
+        let stuck = found.step.iter().all(|&s| s == 0.0);
+        let unsolved = ridge == 0.0 && found.reduction > UNSOLVED;
+        if found.stopped || damping > 0.0 || !(stuck || unsolved) {
+            return Ok((found, shift));
+        }
+        // Linearly dependent columns can leave J without full rank although it has enough columns.
+        let other = in_weight_space(observer)?;
+        if stuck || other.eta_inner < found.eta_inner {
+            self.deficient = true;
+            return Ok((other, 0.0));
+        }
+        Ok((found, shift))
+    }
+
+    /// Whether a preconditioner serves at a mask, with a ridge: that of `G + a I` leaves `G + b I` with a
+    /// condition number of at most the larger of `a / b` and `b / a`.
+    fn serves(&self, built: &Built<T>, now: &PackedMask, ridge: f64) -> bool {
+        let near =
+            built.ridge == ridge || (built.ridge <= NEAR * ridge && ridge <= NEAR * built.ridge);
+        let flipped = built.mask.count_differences(now) as f64;
+        near && (!self.solver.follows_masks() || flipped <= REUSE * self.entries())
+    }
+
+    /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further
+    /// than the outer tolerance asks.
+    pub(super) fn inner_tolerance(&self, state: &State, start: f64, steps: &[StepReport]) -> f64 {
+        match self.options.inner_tolerance {
+            InnerTolerance::Fixed(tolerance) => tolerance,
+            InnerTolerance::Adaptive => {
+                let needed = 0.3 * self.options.tolerance * start / state.measure;
+                let last = steps
+                    .last()
+                    .map_or(1.0, |s| if self.by_gradient() { s.contraction } else { s.eta_lin });
+                let tolerance = last.min(0.1).max(needed).min(0.1);
+                // The plain step undoes what holds the iterate on its kinks, which is large beside
+                // what is left of the gradient, and is put back afterwards.
+                if state.pins.is_empty() { tolerance } else { 1e-3 * tolerance * state.share }
+            }
+        }
+    }
+}
