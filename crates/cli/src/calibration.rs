@@ -14,7 +14,7 @@ pub enum Calibration {
     /// log loss (temperature scaling: Guo, Pleiss, Sun and Weinberger, *On calibration of modern neural
     /// networks*, 2017).
     Sharpness(f64),
-    /// Regression: absolute residuals in the target's units, ascending.
+    /// Regression: absolute residuals in the target's units over the scale of intervals at their rows, ascending.
     Residuals(Vec<f64>),
 }
 
@@ -25,17 +25,17 @@ impl Calibration {
         Self::Sharpness(sureness::sharpness(scores, labels))
     }
 
-    /// From residuals, in any order.
+    /// From residuals over the scales of intervals at their rows, in any order.
     #[must_use]
-    pub fn of_residuals(residuals: &[f64]) -> Self {
-        let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+    pub fn of_residuals(residuals: impl Iterator<Item = f64>) -> Self {
+        let mut sizes: Vec<f64> = residuals.map(f64::abs).collect();
         sizes.sort_by(f64::total_cmp);
         let (n, kept) = (sizes.len(), sizes.len().min(KEPT));
         // The largest is among them.
         Self::Residuals((1..=kept).map(|at| sizes[at * n / kept - 1]).collect())
     }
 
-    /// Half the length of an interval that holds a new target with probability `level`; `None` for
+    /// Half the length of an interval of scale 1 that holds a new target with probability `level`; `None` for
     /// classification. No more than the largest residual is known of.
     #[must_use]
     pub fn half_width(&self, level: f64) -> Option<f64> {
@@ -121,7 +121,7 @@ mod tests {
             residuals in prop::collection::vec(-5.0f64..5.0, 1..300),
             level in 0.05f64..0.95,
         ) {
-            let width = Calibration::of_residuals(&residuals).half_width(level).unwrap();
+            let width = Calibration::of_residuals(residuals.iter().copied()).half_width(level).unwrap();
             let n = residuals.len() as f64;
             let within = residuals.iter().filter(|r| r.abs() <= width).count() as f64;
             let below = residuals.iter().filter(|r| r.abs() < width).count() as f64;
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn kept_residuals_stand_for_all() {
         let residuals: Vec<f64> = (0..50_000).map(|i| f64::from((i * 7919) % 50_000)).collect();
-        let calibration = Calibration::of_residuals(&residuals);
+        let calibration = Calibration::of_residuals(residuals.iter().copied());
         let Calibration::Residuals(kept) = &calibration else { panic!("regression") };
         assert_eq!((kept.len(), kept[kept.len() - 1]), (KEPT, 49_999.0));
         for level in [0.1, 0.5, 0.9, 0.99] {

@@ -3,8 +3,9 @@
 //! Cho and Saul, *Kernel methods for deep learning*, NIPS 2009, eq. 6: two inputs at the angle
 //! `theta` activate a random neuron together with probability `(pi - theta) / 2 pi`.
 
-use faer::{Mat, MatRef, Par};
-use nearlin_dense::{Real, for_each_col_chunk, symmetric_product};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+use nearlin_dense::{Real, fixed_par, for_each_col_chunk, symmetric_product};
 
 /// The lower triangle of `K_ij = x_i . x_j (pi - angle(x_i, x_j)) / 2 pi` (n x n), the expectation
 /// of the Gram matrix over the initial weights. It does not depend on the width, the scale or the
@@ -26,6 +27,29 @@ pub fn arc_cosine_kernel<T: Real>(x: MatRef<'_, T>, par: Par) -> Mat<T> {
                 } else {
                     weigh(product, lengths[i] * lengths[j])
                 };
+            }
+        }
+    });
+    k
+}
+
+/// The kernel of [`arc_cosine_kernel`] between the rows of `x : n x d` and of `z : q x d`: n x q, `2 n q d` flops and `n q`
+/// arc cosines.
+///
+/// # Panics
+/// If the rows differ in length.
+#[must_use]
+pub fn arc_cosine_cross<T: Real>(x: MatRef<'_, T>, z: MatRef<'_, T>, par: Par) -> Mat<T> {
+    assert_eq!(x.ncols(), z.ncols(), "inputs of unlike length");
+    let lengths =
+        |x: MatRef<'_, T>| -> Vec<T> { x.row_iter().map(|x| (x * x.transpose()).sqrt()).collect() };
+    let (of_x, of_z) = (lengths(x), lengths(z));
+    let mut k = Mat::zeros(x.nrows(), z.nrows());
+    matmul(k.as_mut(), Accum::Replace, x, z.transpose(), T::of(1.0), fixed_par(par));
+    for_each_col_chunk(k.as_mut(), 16, par, |first, mut cols| {
+        for c in 0..cols.ncols() {
+            for (i, entry) in cols.as_mut().col_mut(c).iter_mut().enumerate() {
+                *entry = weigh(*entry, of_x[i] * of_z[first + c]);
             }
         }
     });

@@ -38,7 +38,7 @@ pub use forward::Forward;
 pub use gram::{gram, gram_entry};
 pub use init::{Init, Signs, hadamard_order};
 pub use jacobian::Jacobian;
-pub use kernel::{arc_cosine_entry, arc_cosine_kernel};
+pub use kernel::{arc_cosine_cross, arc_cosine_entry, arc_cosine_kernel};
 pub use network::Network;
 pub use shared::Activations;
 

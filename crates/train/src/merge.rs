@@ -59,13 +59,13 @@ impl Merged {
         Self { x, y, inputs, outputs, counts, weights, equation_of, floor, contradictions }
     }
 
-    /// Outputs of each row, n x K, from those of its equation: the rows' times the square root of the weight.
+    /// Outputs of each row, n x k, from those of its equation: the rows' times the square root of the weight.
     ///
     /// # Panics
-    /// If `by_equation` is not `equations x outputs`.
+    /// If `by_equation` is not `equations x k` for any `k`.
     #[must_use]
     pub fn by_row(&self, by_equation: &[f64]) -> Vec<f64> {
-        let k = self.outputs;
+        let k = by_equation.len() / self.equations();
         assert_eq!(by_equation.len(), self.equations() * k, "outputs of each equation");
         let rows = self.equation_of.iter().flat_map(|&equation| {
             let weight = self.weights[equation].sqrt();

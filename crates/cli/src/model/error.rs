@@ -54,13 +54,13 @@ pub enum ModelError {
         /// What the JSON reader says.
         reason: String,
     },
-    /// Tensors other than the three.
+    /// Tensors other than the metadata ask for.
     #[error("it holds the tensors {found:?}, expected {expected:?}")]
     Tensors {
         /// Names in the file, sorted.
         found: Vec<String>,
         /// Names that should be there.
-        expected: &'static [&'static str],
+        expected: Vec<&'static str>,
     },
     /// A tensor of another type or shape than the metadata say.
     #[error("tensor `{tensor}` is {found_type} {found:?}, expected {expected_type} {expected:?}")]

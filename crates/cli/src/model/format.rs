@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use nearlin::{Metric, MetricForm};
+use faer::Par;
+use nearlin::{LocalScale, Metric, MetricForm, Posterior};
 
 use super::{Model, ModelError};
 use crate::calibration::Calibration;
@@ -17,8 +18,11 @@ pub const KEY: &str = "nearlin";
 /// Version of the file's format.
 pub const VERSION: u64 = 1;
 
-const NAMES: [&str; 3] = ["signs", "u", "w0"];
-const NAMES_WITH_METRIC: [&str; 4] = ["metric", "signs", "u", "w0"];
+const NAMES: [&str; 3] = ["w0", "u", "signs"];
+/// Of a metric.
+const METRIC: &str = "metric";
+/// Of a local scale.
+const LOCAL: [&str; 2] = ["landmarks", "inner"];
 
 /// The JSON text; its fields are written in this order.
 #[derive(Serialize, Deserialize)]
@@ -40,6 +44,17 @@ struct Metadata<'a> {
     /// Absent where nothing tells how sure predictions are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calibration: Option<Cow<'a, Calibration>>,
+    /// Absent for intervals that are as wide everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    local: Option<Local>,
+}
+
+/// What a local scale is beside its landmarks.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Local {
+    landmarks: usize,
+    usual: f64,
 }
 
 /// What a metric is beside its map.
@@ -86,14 +101,19 @@ pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
             bias: metric.bias(),
         }),
         calibration: model.calibration.as_ref().map(Cow::Borrowed),
+        local: model.local.as_ref().map(|local| Local {
+            landmarks: local.posterior().landmarks().len() / model.inputs,
+            usual: local.usual(),
+        }),
     };
     let json = serde_json::to_string(&metadata).map_err(|error| unreadable(&error))?;
     let weights = vec![model.width, model.inputs];
+    let [w0, u, signs] = NAMES;
     let mut matrices = vec![
-        ("w0", Matrix { data: &model.w0, shape: weights.clone(), dtype: Dtype::F64 }),
-        ("u", Matrix { data: &model.u, shape: weights, dtype: Dtype::F64 }),
+        (w0, Matrix { data: &model.w0, shape: weights.clone(), dtype: Dtype::F64 }),
+        (u, Matrix { data: &model.u, shape: weights, dtype: Dtype::F64 }),
         (
-            "signs",
+            signs,
             Matrix {
                 data: &model.signs,
                 shape: vec![model.width, model.outputs],
@@ -104,7 +124,15 @@ pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
     if let Some(metric) = &model.metric {
         let p = metric.inputs();
         let shape = if metric.form() == MetricForm::Full { vec![p, p] } else { vec![p] };
-        matrices.push(("metric", Matrix { data: metric.map(), shape, dtype: Dtype::F64 }));
+        matrices.push((METRIC, Matrix { data: metric.map(), shape, dtype: Dtype::F64 }));
+    }
+    let inner = model.local.as_ref().map(|local| local.posterior().inner());
+    if let (Some(local), Some(inner)) = (&model.local, &inner) {
+        let q = inner.len().isqrt();
+        let parts = [(local.posterior().landmarks(), model.inputs), (&inner[..], q)];
+        for (name, (data, columns)) in LOCAL.into_iter().zip(parts) {
+            matrices.push((name, Matrix { data, shape: vec![q, columns], dtype: Dtype::F64 }));
+        }
     }
     safetensors::serialize(matrices, Some(HashMap::from([(KEY.to_owned(), json)])))
         .map_err(|error| broken(&error))
@@ -125,11 +153,14 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
     let mut found: Vec<String> = tensors.names().into_iter().map(str::to_owned).collect();
     found.sort_unstable();
-    let expected: &'static [&'static str] =
-        if metadata.metric.is_some() { &NAMES_WITH_METRIC } else { &NAMES };
+    let mut expected = NAMES.to_vec();
+    expected.extend(metadata.metric.map(|_| METRIC));
+    expected.extend(metadata.local.iter().flat_map(|_| LOCAL));
+    expected.sort_unstable();
     if found != expected {
         return Err(ModelError::Tensors { found, expected });
     }
+    let local = metadata.local.map(|local| read_local(&tensors, local, &metadata));
     let metric = metadata.metric.map(|weighting| read_metric(&tensors, weighting, metadata.inputs));
     let weights = [metadata.width, metadata.inputs];
     let signs = read(&tensors, "signs", Dtype::I8, &[metadata.width, metadata.outputs])?;
@@ -147,6 +178,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
         target: metadata.target.into_owned(),
         metric: metric.transpose()?,
         calibration: metadata.calibration.map(Cow::into_owned),
+        local: local.transpose()?,
         w0,
         u,
         signs: signs.iter().map(|&b| f64::from(b.cast_signed())).collect(),
@@ -170,6 +202,24 @@ fn read_metric(
         what: "metric",
         found: format!("numbers that are not finite, or a bias of {bias}"),
         expected: "finite numbers and a positive bias".into(),
+    })
+}
+
+/// The local scale of a model.
+fn read_local(
+    tensors: &SafeTensors<'_>,
+    Local { landmarks: q, usual }: Local,
+    of: &Metadata<'_>,
+) -> Result<LocalScale, ModelError> {
+    let [landmarks, inner] = LOCAL;
+    let landmarks = numbers(read(tensors, landmarks, Dtype::F64, &[q, of.inputs])?);
+    let inner = numbers(read(tensors, inner, Dtype::F64, &[q, q])?);
+    let posterior = Posterior::from_parts(landmarks, of.ridge, &inner, Par::rayon(0));
+    let local = posterior.and_then(|posterior| LocalScale::from_parts(posterior, usual));
+    local.ok_or_else(|| ModelError::Invalid {
+        what: "local scale",
+        found: format!("numbers that no rows give, or a usual deviation of {usual}"),
+        expected: "landmarks whose kernel has a factor, and a positive number".into(),
     })
 }
 

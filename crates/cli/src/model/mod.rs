@@ -16,7 +16,7 @@ use std::path::Path;
 use crate::calibration::Calibration;
 use crate::output;
 use crate::table::{Encoder, Target, Task};
-use nearlin::{Metric, Network};
+use nearlin::{LocalScale, Metric, Network};
 
 pub use error::ModelError;
 pub use format::{KEY, VERSION};
@@ -50,6 +50,8 @@ pub struct Model {
     pub metric: Option<Metric>,
     /// How sure predictions are; `None` where nothing tells.
     pub calibration: Option<Calibration>,
+    /// Where intervals are wider; `None` for the same width everywhere.
+    pub local: Option<LocalScale>,
     /// Initial weights times the scale: row-major, `m x d`.
     pub w0: Vec<f64>,
     /// What training added to them: row-major, `m x d`.
@@ -150,6 +152,14 @@ impl Model {
             let task = self.target.task();
             require(of == task, "calibration", found.into(), &format!("for {}", task.name()))?;
             require(calibration.is_valid(), "calibration", "inconsistent".into(), sound)?;
+        }
+        if let Some(local) = &self.local {
+            let of = (local.posterior().inputs(), local.posterior().ridge());
+            let found = format!("for {} inputs at ridge {}", of.0, of.1);
+            let expected = format!("for {d} at {ridge}, and residuals");
+            let fine =
+                of == (d, ridge) && matches!(self.calibration, Some(Calibration::Residuals(_)));
+            require(fine, "local scale", found, &expected)?;
         }
         check_entries("w0", &self.w0, [self.width, d], f64::is_finite)?;
         check_entries("u", &self.u, [self.width, d], f64::is_finite)?;

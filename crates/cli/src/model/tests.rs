@@ -9,7 +9,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use super::{KEY, Model, ModelError};
 use crate::calibration::Calibration;
 use crate::table::{Encoder, Table, Target, Task};
-use nearlin::{Metric, MetricForm};
+use faer::Par;
+use nearlin::{LocalScale, Metric, MetricForm, Posterior};
 
 /// A model of a small table with numbers and categories; its weights are made up.
 fn model(task: Task) -> Model {
@@ -36,9 +37,47 @@ fn model(task: Task) -> Model {
         signs: (0..width * outputs).map(|i| if i % 3 == 0 { 1.0 } else { -1.0 }).collect(),
         metric: None,
         calibration: None,
+        local: None,
         encoder,
         target,
     }
+}
+
+/// Where intervals are wider comes back bit for bit; what is for other inputs or another ridge, or broken, is refused.
+#[test]
+fn local_scales_round_trip() {
+    let plain = model(Task::Regression);
+    let d = plain.inputs;
+    let local = |d: usize, ridge: f64, usual: f64| {
+        let landmarks: Vec<f64> = (0..3 * d).map(|i| (i as f64).sin()).collect();
+        let inner = [2.0, 0.1, 0.2, 0.0, 3.0, 0.3, 0.0, 0.0, 4.0];
+        let posterior = Posterior::from_parts(landmarks, ridge, &inner, Par::Seq).unwrap();
+        LocalScale::from_parts(posterior, usual)
+    };
+    assert!(local(d, 0.01, 0.0).is_none());
+    let residuals = Calibration::of_residuals([0.3, 2.5].into_iter());
+    let with = |local: Option<LocalScale>| Model {
+        calibration: Some(residuals.clone()),
+        local,
+        ..plain.clone()
+    };
+    let sound = with(local(d, 0.01, 0.2));
+    let bytes = sound.to_bytes().unwrap();
+    assert_eq!(Model::from_bytes(&bytes).unwrap(), sound);
+    for wrong in [with(local(d + 1, 0.01, 0.2)), with(local(d, 0.02, 0.2))] {
+        let error = wrong.to_bytes().unwrap_err().to_string();
+        assert!(error.contains("local scale") && error.contains("at 0.01"), "{error}");
+    }
+    let silent = Model { calibration: None, ..sound.clone() };
+    assert!(silent.to_bytes().unwrap_err().to_string().contains("residuals"));
+    // A usual deviation of no length.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let at = text.find("usual").unwrap();
+    let at = at + text[at..].find("0.2").unwrap();
+    let mut broken = bytes;
+    broken[at..at + 3].copy_from_slice(b"0.0");
+    let error = Model::from_bytes(&broken).unwrap_err().to_string();
+    assert!(error.contains("local scale") && error.contains("usual deviation of 0"), "{error}");
 }
 
 /// The model with a metric of each form.
@@ -56,7 +95,7 @@ fn weighted(task: Task) -> impl Iterator<Item = Model> {
 #[test]
 fn calibrations_round_trip() {
     let sharp = Calibration::Sharpness(0.1 + 0.2);
-    let residuals = Calibration::of_residuals(&[0.3, -1e-9, 2.5]);
+    let residuals = Calibration::of_residuals([0.3, -1e-9, 2.5].into_iter());
     for (task, right, wrong) in
         [(Task::Regression, &residuals, &sharp), (Task::Classification, &sharp, &residuals)]
     {

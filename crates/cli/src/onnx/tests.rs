@@ -66,10 +66,11 @@ impl Case {
             Metric::from_parts(form, p, (0..len).map(entry).collect(), 0.5)
         });
         let calibration = self.calibrated.then(|| match self.task {
-            Task::Regression => Calibration::of_residuals(&[0.1, 0.2]),
+            Task::Regression => Calibration::of_residuals([0.1, 0.2].into_iter()),
             Task::Classification => Calibration::Sharpness(3.0),
         });
         Model {
+            local: None,
             width,
             inputs,
             outputs,

@@ -2,7 +2,7 @@
 
 use faer::{MatRef, Par};
 use nearlin::sureness::best;
-use nearlin::{LeftOut, Loss, Network, TrainError, left_out};
+use nearlin::{LeftOut, LocalScale, Loss, Network, Posterior, TrainError, left_out};
 
 use super::setup::Setup;
 use crate::calibration::Calibration;
@@ -41,6 +41,8 @@ pub(super) struct Scores {
     pub(super) left_out: Option<Errors>,
     /// What those say of predictions.
     pub(super) calibration: Option<Calibration>,
+    /// Where intervals are wider; `None` for classification, or the same width everywhere.
+    pub(super) local: Option<LocalScale>,
     /// Rows of the test, or else of the training, left out: by class, and by the class that is predicted;
     /// `None` for regression, or without such rows.
     pub(super) confusion: Option<Vec<Vec<usize>>>,
@@ -75,9 +77,13 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
     let test = decoded(outputs(network, &problem.test_x)?);
     let held =
         held(setup, network)?.map(|outputs| decoded(setup.problem.equations.by_row(&outputs)));
-    let calibration = match &held {
-        _ if target.has_logits() => Some(Calibration::Sharpness(1.0)),
-        held => held.as_ref().map(|outputs| calibration(outputs, &problem.train.truth)),
+    let (calibration, local) = match &held {
+        _ if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
+        Some(held) => {
+            let (calibration, local) = calibration(setup, held);
+            (Some(calibration), local)
+        }
+        None => (None, None),
     };
     let errors = |part: &Part, outputs: &[f64]| {
         let found = errors(part, outputs, calibration.as_ref(), target.has_logits());
@@ -94,6 +100,7 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
         left_out: held.as_ref().and_then(|held| of(&problem.train, held)),
         confusion: judged.and_then(|(part, outputs)| confusion(&part.truth, outputs)),
         calibration,
+        local,
     })
 }
 
@@ -111,14 +118,24 @@ fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError
     }
 }
 
-fn calibration(outputs: &[f64], truth: &Truth) -> Calibration {
-    match truth {
-        Truth::Labels(labels) => Calibration::of_scores(outputs, labels),
-        Truth::Numbers(numbers) => {
-            let residuals: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
-            Calibration::of_residuals(&residuals)
-        }
-    }
+/// What training rows that were left out, by their outputs, say of predictions.
+fn calibration(setup: &Setup, outputs: &[f64]) -> (Calibration, Option<LocalScale>) {
+    let numbers = match &setup.problem.train.truth {
+        Truth::Labels(labels) => return (Calibration::of_scores(outputs, labels), None),
+        Truth::Numbers(numbers) => numbers,
+    };
+    let residuals: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
+    // Where rounding leaves no posterior, intervals are as wide everywhere.
+    let posterior = Posterior::new(&setup.equations, setup.options.ridge, Par::rayon(0)).ok();
+    let local = posterior.and_then(|(posterior, deviations)| {
+        let deviations = setup.problem.equations.by_row(&deviations);
+        LocalScale::worthwhile(posterior, &residuals, &deviations)
+    });
+    let Some((local, scales)) = local else {
+        return (Calibration::of_residuals(residuals.into_iter()), None);
+    };
+    let scaled = residuals.iter().zip(scales).map(|(residual, scale)| residual / scale);
+    (Calibration::of_residuals(scaled), Some(local))
 }
 
 /// Rows by class and predicted class.

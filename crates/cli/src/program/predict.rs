@@ -2,10 +2,13 @@
 
 use std::io::Write;
 
+use faer::{MatRef, Par};
+
 use super::args::PredictArgs;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{evaluate, say, to_stdout};
+use crate::calibration::Calibration;
 use crate::model::{Model, ModelError};
 use crate::output;
 use crate::table::{Sureness, Table, Task, write_predictions};
@@ -20,7 +23,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         .reads(&args.data, "the table")
         .writes("--output", args.output.as_deref())?;
     let model = Model::read(&args.model)?;
-    let sure = sureness(args, &model)?;
+    let calibration = calibration(args, &model)?;
     let network = model.network().map_err(|reason| ModelError::Unusable {
         path: args.model.clone(),
         reason: Box::new(reason),
@@ -37,6 +40,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         say(&format_args!("nearlin: warning: {warning}"));
     }
     let outputs = evaluate::outputs(&network, &encoded.x)?;
+    let sure = sureness(args, &model, calibration, &encoded.x);
     let fill = |out: &mut dyn Write| write_predictions(out, &model.target, &outputs, &sure);
     args.output.as_ref().map_or_else(
         || to_stdout(fill),
@@ -44,27 +48,39 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
     )
 }
 
-/// What was asked for beside predictions.
+/// What tells what was asked for beside predictions; `None` for nothing.
 ///
 /// # Errors
 /// [`ProgramError::Sureness`] where the model cannot say.
-fn sureness(args: &PredictArgs, model: &Model) -> Result<Sureness, ProgramError> {
+fn calibration(args: &PredictArgs, model: &Model) -> Result<Option<Calibration>, ProgramError> {
     let task = model.target.task();
-    let fail =
-        |option, expected| Err(ProgramError::Sureness { option, task: task.name(), expected });
-    let calibration = model.calibration.clone();
-    if let Some(level) = args.interval {
-        let half_width = calibration.and_then(|by| by.half_width(level));
-        return half_width.map_or_else(
-            || fail("--interval", Task::Regression.name()),
-            |half_width| Ok(Sureness::Interval { half_width }),
-        );
-    }
-    if !args.probabilities {
-        return Ok(Sureness::Silent);
-    }
-    calibration.filter(|_| task == Task::Classification).map_or_else(
-        || fail("--probabilities", Task::Classification.name()),
-        |calibration| Ok(Sureness::Probabilities(calibration)),
-    )
+    let (option, of) = match (args.interval, args.probabilities) {
+        (Some(_), _) => ("--interval", Task::Regression),
+        (None, true) => ("--probabilities", Task::Classification),
+        (None, false) => return Ok(None),
+    };
+    let found = model.calibration.clone().filter(|_| task == of);
+    let (task, expected) = (task.name(), of.name());
+    found.map(Some).ok_or(ProgramError::Sureness { option, task, expected })
+}
+
+/// What is written beside predictions for rows `x`, as the network takes them.
+fn sureness(
+    args: &PredictArgs,
+    model: &Model,
+    calibration: Option<Calibration>,
+    x: &[f64],
+) -> Sureness {
+    let Some(calibration) = calibration else { return Sureness::Silent };
+    let half = args.interval.and_then(|level| calibration.half_width(level));
+    let Some(half) = half else { return Sureness::Probabilities(calibration) };
+    let rows = x.len() / model.inputs;
+    let half_widths = model.local.as_ref().map_or_else(
+        || vec![half; rows],
+        |local| {
+            let x = MatRef::from_row_major_slice(x, rows, model.inputs);
+            local.scales(x, Par::rayon(0)).into_iter().map(|scale| scale * half).collect()
+        },
+    );
+    Sureness::Interval { half_widths }
 }

@@ -17,8 +17,8 @@ pub enum Sureness {
     Silent,
     /// Regression: columns `lower` and `upper`.
     Interval {
-        /// Half their distance.
-        half_width: f64,
+        /// Half their distance, for each row.
+        half_widths: Vec<f64>,
     },
     /// Classification: probabilities in place of scores.
     Probabilities(Calibration),
@@ -33,6 +33,7 @@ pub struct Predictions<'a, W: Write> {
     out: csv::Writer<W>,
     target: &'a Target,
     sure: &'a Sureness,
+    rows: usize,
 }
 
 impl<'a, W: Write> Predictions<'a, W> {
@@ -47,7 +48,7 @@ impl<'a, W: Write> Predictions<'a, W> {
             header.extend(["lower", "upper"].map(String::from));
         }
         out.write_record(header)?;
-        Ok(Self { out, target, sure })
+        Ok(Self { out, target, sure, rows: 0 })
     }
 
     /// Writes the rows of `outputs`, the network's outputs, row-major with `K` columns.
@@ -56,7 +57,7 @@ impl<'a, W: Write> Predictions<'a, W> {
     /// What the writer says.
     ///
     /// # Panics
-    /// If `outputs` is not a whole number of rows.
+    /// If `outputs` is not a whole number of rows, or there are more of them than half widths.
     pub fn push(&mut self, outputs: &[f64]) -> io::Result<()> {
         let k = self.target.outputs();
         assert_eq!(outputs.len() % k, 0, "rows of {k} outputs");
@@ -69,8 +70,8 @@ impl<'a, W: Write> Predictions<'a, W> {
                 Sureness::Probabilities(calibration) => {
                     calibration.to_probabilities(&mut row);
                 }
-                Sureness::Interval { half_width } => {
-                    let prediction = row[0];
+                Sureness::Interval { half_widths } => {
+                    let (prediction, half_width) = (row[0], half_widths[self.rows]);
                     row.extend([prediction - half_width, prediction + half_width]);
                 }
                 Sureness::Silent => {}
@@ -83,6 +84,7 @@ impl<'a, W: Write> Predictions<'a, W> {
             }
             self.out.write_record(None::<&[u8]>)?;
             row.truncate(k);
+            self.rows += 1;
         }
         Ok(())
     }

@@ -60,12 +60,27 @@ fn models_of_numbers() {
     }
     // Half the intervals of predict.
     let ran = folder.run(["predict", "m.safetensors", "data.csv", "--interval", "0.9"]).succeeded();
-    let row: Vec<f64> =
-        ran.stdout.lines().nth(1).unwrap().split(',').map(|cell| cell.parse().unwrap()).collect();
+    let halves: Vec<f64> = ran
+        .stdout
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let row: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+            assert!(
+                (row[0] - row[1] - (row[2] - row[0])).abs() <= 1e-9 * row[0].abs().max(1.0),
+                "{line}"
+            );
+            row[2] - row[0]
+        })
+        .collect();
     let intervals = model["sureness"]["intervals"].as_array().unwrap();
     let at = intervals.iter().find(|interval| interval["level"] == 0.9).unwrap();
     let half = at["half_width"].as_f64().unwrap();
-    assert!((row[2] - row[0] - half).abs() <= 1e-9 * half, "{row:?} {half}");
+    let [least, most] =
+        [f64::min, f64::max].map(|pick| halves.iter().copied().reduce(pick).unwrap());
+    let local = model["sureness"]["local"].as_bool().unwrap();
+    assert_eq!(local, most > least * (1.0 + 1e-9), "{least} {most}");
+    assert!(least <= half * (1.0 + 1e-9) && half <= most * (1.0 + 1e-9), "{least} {half} {most}");
 }
 
 #[test]

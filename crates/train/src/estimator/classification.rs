@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use super::fit::{FitReport, Fitted, Inputs};
+use super::fit::{FitReport, Fitted, Held, Inputs};
 use super::{Classification, Estimator};
 use crate::matrix::room;
 use crate::sureness::{best, log_loss, probabilities, sharpness};
@@ -88,7 +88,7 @@ impl Estimator<Classification> {
         }
         let (fitted, held) =
             Fitted::new(&self.settings, inputs, &y, Judge::Misclassified, observer)?;
-        let left_out = held.map(|mut scores| {
+        let left_out = held.map(|Held { outputs: mut scores, .. }| {
             decode(&mut scores, &shares);
             ClassificationLeftOut::new(scores, &of)
         });

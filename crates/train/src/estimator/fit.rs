@@ -9,8 +9,8 @@ use super::{Ridge, Settings};
 use crate::matrix::{entries, room};
 use crate::{
     Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Metric, MetricChoice,
-    Observer, Options, Phase, RidgePath, RidgePoint, Run, TrainError, learn_metric, left_out,
-    merge, ridge_path, train,
+    Observer, Options, Phase, Posterior, RidgePath, RidgePoint, Run, TrainError, learn_metric,
+    left_out, merge, ridge_path, train,
 };
 
 /// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that the pass takes at a
@@ -96,6 +96,14 @@ impl Inputs {
     }
 }
 
+/// Training rows, each left out.
+pub(super) struct Held {
+    /// n x K, row-major.
+    pub(super) outputs: Vec<f64>,
+    /// For regression, what they leave open, and the deviation at each of them.
+    pub(super) posterior: Option<(Posterior, Vec<f64>)>,
+}
+
 /// A trained network with what it takes to use it.
 #[derive(Clone, Debug)]
 pub(super) struct Fitted {
@@ -104,8 +112,8 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// Fits to encoded targets `y : n x outputs` in the metric that `judge` prefers; also gives the outputs for training rows, each left out, unless the
-    /// ridge is none or the training was stopped.
+    /// Fits to encoded targets `y : n x outputs` in the metric that `judge` prefers; also gives what training rows would have been told
+    /// had each been left out, unless the ridge is none or the training was stopped.
     ///
     /// # Errors
     /// [`TrainError`] for options out of their range, or weights beyond all memory.
@@ -115,7 +123,7 @@ impl Fitted {
         y: &[f64],
         judge: Judge,
         observer: &mut dyn Observer,
-    ) -> Result<(Self, Option<Vec<f64>>), TrainError> {
+    ) -> Result<(Self, Option<Held>), TrainError> {
         let mut options = settings.options();
         options.check()?;
         let (inputs, outputs) = (encoder.inputs(), y.len() / rows);
@@ -156,15 +164,21 @@ impl Fitted {
             options,
             run,
         };
-        let held = held(&equations, &report)?.map(|outputs| merged.by_row(&outputs));
+        let held = held(&equations, &report)?.map(|outputs| {
+            let posterior = (judge == Judge::SquaredError)
+                .then(|| Posterior::new(&equations, options.ridge, options.par).ok())
+                .flatten()
+                .map(|(posterior, deviations)| (posterior, merged.by_row(&deviations)));
+            Held { outputs: merged.by_row(&outputs), posterior }
+        });
         Ok((Self { encoder, report }, held))
     }
 
-    /// Outputs for rows, n x K, row-major.
+    /// Rows as the network takes them, n x d, row-major.
     ///
     /// # Errors
-    /// [`TrainError::Columns`], [`TrainError::NonFinite`] or [`TrainError::TooLarge`].
-    pub(super) fn outputs(&self, x: &impl Matrix) -> Result<Vec<f64>, TrainError> {
+    /// [`TrainError::Columns`] or [`TrainError::NonFinite`].
+    pub(super) fn encoded(&self, x: &impl Matrix) -> Result<Vec<f64>, TrainError> {
         let (found, expected) = (x.ncols(), self.encoder.columns());
         if found != expected {
             return Err(TrainError::Columns { found, expected });
@@ -173,6 +187,15 @@ impl Fitted {
         if let Some(choice) = &self.report.metric {
             choice.metric.apply(&mut encoded);
         }
+        Ok(encoded)
+    }
+
+    /// Outputs for rows, n x K, row-major.
+    ///
+    /// # Errors
+    /// [`TrainError::Columns`], [`TrainError::NonFinite`] or [`TrainError::TooLarge`].
+    pub(super) fn outputs(&self, x: &impl Matrix) -> Result<Vec<f64>, TrainError> {
+        let encoded = self.encoded(x)?;
         let (network, par) = (&self.report.run.network, self.report.options.par);
         let d = network.inputs();
         let mut outputs = room("outputs", x.nrows(), network.outputs())?;

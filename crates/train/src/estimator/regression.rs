@@ -2,11 +2,13 @@
 
 use core::ops::ControlFlow;
 
-use super::fit::{FitReport, Fitted, Inputs};
+use faer::MatRef;
+
+use super::fit::{FitReport, Fitted, Held, Inputs};
 use super::{Estimator, Regression};
 use crate::matrix::entries;
 use crate::sureness::half_width;
-use crate::{Event, Judge, Matrix, Observer, Standard, TrainError};
+use crate::{Event, Judge, LocalScale, Matrix, Observer, Standard, TrainError};
 
 /// A fit that predicts numbers.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub struct RegressionModel {
     fitted: Fitted,
     targets: Vec<Standard>,
     left_out: Option<RegressionLeftOut>,
+    /// Where intervals are wider; `None` for the same width everywhere.
+    local: Option<LocalScale>,
 }
 
 /// What training rows would have been told had each been left out.
@@ -26,7 +30,7 @@ pub struct RegressionLeftOut {
     pub rmse: Vec<f64>,
     /// `1 - (rmse / standard deviation of the targets)^2` of each output.
     pub r2: Vec<f64>,
-    /// Absolute residuals of each output, ascending.
+    /// Absolute residuals of each output over the scale of intervals, ascending.
     sizes: Vec<Vec<f64>>,
 }
 
@@ -84,8 +88,10 @@ impl Estimator<Regression> {
         }
         let (fitted, held) =
             Fitted::new(&self.settings, inputs, &y, Judge::SquaredError, observer)?;
-        let left_out = held.map(|outputs| RegressionLeftOut::new(outputs, &truth, &targets));
-        Ok(RegressionModel { fitted, targets, left_out })
+        let (left_out, local) = held
+            .map(|held| RegressionLeftOut::new(held, &truth, &targets))
+            .map_or((None, None), |(left_out, local)| (Some(left_out), local));
+        Ok(RegressionModel { fitted, targets, left_out, local })
     }
 }
 
@@ -104,7 +110,9 @@ impl RegressionModel {
     }
 
     /// For each output half the length of an interval around predictions that holds new targets with probability
-    /// `level`, by the residuals of training rows that were left out (the jackknife).
+    /// `level`, by the residuals of training rows that were left out (the jackknife). With a
+    /// [`local_scale`](Self::local_scale) that is the length where the scale is 1: [`intervals`](Self::intervals) has
+    /// each row's own.
     ///
     /// # Errors
     /// [`TrainError::Option`] for a level not between 0 and 1, [`TrainError::Unsure`] without
@@ -116,6 +124,48 @@ impl RegressionModel {
         }
         let left_out = self.left_out.as_ref().ok_or(TrainError::Unsure)?;
         Ok(left_out.sizes.iter().filter_map(|sizes| half_width(sizes, level)).collect())
+    }
+
+    /// For rows `x : n x d` and each output the ends of an interval that holds new targets with probability `level`, in
+    /// the targets' units: n x K, row-major.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict) and [`half_widths`](Self::half_widths).
+    ///
+    /// # Examples
+    /// ```
+    /// use nearlin::Regressor;
+    ///
+    /// let x: Vec<[f64; 1]> = (0..60).map(|i| [f64::from(i) / 30.0 - 1.0]).collect();
+    /// let y: Vec<f64> = x.iter().enumerate().map(|(i, [x])| x.sin() + 0.01 * (i % 3) as f64).collect();
+    /// let model = Regressor::new().width(512).fit(x.as_slice(), y.as_slice())?;
+    /// let [lower, upper] = model.intervals([[0.5]].as_slice(), 0.9)?[0];
+    /// assert!(lower < 0.49 && 0.49 < upper && upper - lower < 0.1);
+    /// # Ok::<(), nearlin::TrainError>(())
+    /// ```
+    pub fn intervals(&self, x: impl Matrix, level: f64) -> Result<Vec<[f64; 2]>, TrainError> {
+        let half_widths = self.half_widths(level)?;
+        let predictions = self.predict(&x)?;
+        let rows = predictions.chunks_exact(half_widths.len());
+        let scales = match &self.local {
+            None => vec![1.0; rows.len()],
+            Some(local) => {
+                let encoded = self.fitted.encoded(&x)?;
+                let d = encoded.len() / rows.len().max(1);
+                let encoded = MatRef::from_row_major_slice(&encoded, rows.len(), d);
+                local.scales(encoded, self.fitted.report.options.par)
+            }
+        };
+        let around = rows.zip(scales).flat_map(|(row, scale)| {
+            row.iter().zip(&half_widths).map(move |(f, half)| [f - scale * half, f + scale * half])
+        });
+        Ok(around.collect())
+    }
+
+    /// Where intervals are wider than elsewhere: `None` where that would not make them better, or nothing was left out.
+    #[must_use]
+    pub fn local_scale(&self) -> Option<&LocalScale> {
+        self.local.as_ref()
     }
 
     /// Training rows that were left out: an honest error. `None` at ridge 0 or one that is
@@ -139,16 +189,16 @@ impl RegressionModel {
 }
 
 impl RegressionLeftOut {
-    fn new(mut predictions: Vec<f64>, truth: &[f64], targets: &[Standard]) -> Self {
-        let k = targets.len();
+    fn new(held: Held, truth: &[f64], targets: &[Standard]) -> (Self, Option<LocalScale>) {
+        let (k, mut predictions) = (targets.len(), held.outputs);
         decode(&mut predictions, targets);
-        let column = |col: usize| {
-            let residuals = predictions.iter().zip(truth).skip(col).step_by(k);
-            let mut sizes: Vec<f64> = residuals.map(|(f, y)| (f - y).abs().min(f64::MAX)).collect();
-            sizes.sort_by(f64::total_cmp);
-            sizes
-        };
-        let sizes: Vec<Vec<f64>> = (0..k).map(column).collect();
+        let residuals: Vec<f64> =
+            predictions.iter().zip(truth).map(|(f, y)| (f - y).clamp(f64::MIN, f64::MAX)).collect();
+        let local = held.posterior.and_then(|(posterior, deviations)| {
+            LocalScale::worthwhile(posterior, &residuals, &deviations)
+        });
+        let column = |col: usize| residuals.iter().skip(col).step_by(k).map(|r| r.abs()).collect();
+        let mut sizes: Vec<Vec<f64>> = (0..k).map(column).collect();
         // In units of the spread, so that no square overflows.
         let relative = |sizes: &Vec<f64>, standard: &Standard| {
             let squares = sizes.iter().map(|size| (size / standard.spread()).powi(2));
@@ -157,7 +207,13 @@ impl RegressionLeftOut {
         let relative: Vec<f64> = sizes.iter().zip(targets).map(|(s, t)| relative(s, t)).collect();
         let rmse = relative.iter().zip(targets).map(|(square, t)| square.sqrt() * t.spread());
         let (rmse, r2) = (rmse.collect(), relative.iter().map(|square| 1.0 - square).collect());
-        Self { predictions, rmse, r2, sizes }
+        for sizes in &mut sizes {
+            if let Some((_, scales)) = &local {
+                sizes.iter_mut().zip(scales).for_each(|(size, scale)| *size /= scale);
+            }
+            sizes.sort_by(f64::total_cmp);
+        }
+        (Self { predictions, rmse, r2, sizes }, local.map(|(local, _)| local))
     }
 }
 

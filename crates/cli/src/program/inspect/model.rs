@@ -73,6 +73,8 @@ enum Sureness {
         residuals: usize,
         intervals: Vec<Interval>,
         largest: f64,
+        /// Whether widths are those of usual rows, and other rows have others.
+        local: bool,
     },
 }
 
@@ -152,7 +154,7 @@ impl About {
                 .metric
                 .as_ref()
                 .map(|metric| Weighting { form: metric.form().name(), bias: metric.bias() }),
-            sureness: model.calibration.as_ref().map(Sureness::of),
+            sureness: model.calibration.as_ref().map(|by| Sureness::of(by, model.local.is_some())),
         }
     }
 
@@ -234,7 +236,7 @@ impl About {
 }
 
 impl Sureness {
-    fn of(calibration: &Calibration) -> Self {
+    fn of(calibration: &Calibration, local: bool) -> Self {
         let interval =
             |level| calibration.half_width(level).map(|half_width| Interval { level, half_width });
         match calibration {
@@ -243,6 +245,7 @@ impl Sureness {
                 residuals: sizes.len(),
                 intervals: LEVELS.into_iter().filter_map(interval).collect(),
                 largest: sizes.last().copied().unwrap_or(0.0),
+                local,
             },
         }
     }
@@ -252,16 +255,17 @@ impl Sureness {
             Self::Probabilities { sharpness } => {
                 format!("probabilities are the softmax of {} times the scores", figure(*sharpness))
             }
-            Self::Intervals { residuals, intervals, largest } => {
+            Self::Intervals { residuals, intervals, largest, local } => {
                 let parts = intervals.iter().map(|Interval { level, half_width }| {
                     format!("{:.0}% within {}", 100.0 * level, figure(*half_width))
                 });
                 let parts: Vec<String> = parts.collect();
                 let residuals = counted(*residuals, "residual");
                 format!(
-                    "of {residuals} of left-out rows {}, all within {}",
+                    "of {residuals} of left-out rows {}, all within {}{}",
                     parts.join(", "),
-                    figure(*largest)
+                    figure(*largest),
+                    if *local { ", at usual rows; more where training rows say less" } else { "" }
                 )
             }
         }

@@ -26,10 +26,10 @@ fn surely_written(target: &Target, outputs: &[f64], sure: &Sureness) -> String {
 fn intervals_about_predictions() {
     let target = target("y\n1\n3\n", Task::Regression);
     assert_eq!(
-        surely_written(&target, &[0.0, 1.0], &Sureness::Interval { half_width: 0.25 }),
+        surely_written(&target, &[0.0, 1.0], &Sureness::Interval { half_widths: vec![0.25, 0.5] }),
         "prediction,lower,upper\n\
          2.0000000000000000e0,1.7500000000000000e0,2.2500000000000000e0\n\
-         3.0000000000000000e0,2.7500000000000000e0,3.2500000000000000e0\n"
+         3.0000000000000000e0,2.5000000000000000e0,3.5000000000000000e0\n"
     );
 }
 
