@@ -8,6 +8,9 @@ use crate::sureness::{half_width, interval_score};
 /// The probability of the intervals that two kinds are compared by.
 const LEVEL: f64 = 0.9;
 
+/// Standard errors that a gain must have.
+const SURE: f64 = 2.0;
+
 /// How far off predictions are at some inputs, relative to what is usual: `sqrt(mu + v(x))`, the standard deviation of a
 /// new target with noise of variance `mu` and the [`Posterior`] variance `v`, over its mean for training rows that
 /// were left out.
@@ -19,8 +22,8 @@ pub struct LocalScale {
 
 impl LocalScale {
     /// From the residuals of training rows that were left out, n x K and row-major, and their standard deviations; also
-    /// gives the rows' own scales. `None` where intervals of 90% that are scaled so have a larger
-    /// [`interval_score`] on those rows than intervals of equal widths.
+    /// gives the rows' own scales. `None` unless intervals of 90% that are scaled so have a smaller mean
+    /// [`interval_score`] on those rows than intervals of equal widths, by two standard errors of the difference.
     #[must_use]
     pub fn worthwhile(
         posterior: Posterior,
@@ -35,15 +38,26 @@ impl LocalScale {
         }
         let outputs = residuals.len() / n.max(1);
         let column = |k: usize| residuals.iter().skip(k).step_by(outputs).map(|r| r.abs());
-        let score = |k: usize, scale: &dyn Fn(usize) -> f64| {
+        let score = |k: usize, scale: &dyn Fn(usize) -> f64| -> Vec<f64> {
             let mut sizes: Vec<f64> = column(k).enumerate().map(|(i, e)| e / scale(i)).collect();
             sizes.sort_by(f64::total_cmp);
             let half = half_width(&sizes, LEVEL).unwrap_or(0.0);
-            interval_score(column(k).enumerate().map(|(i, e)| (e, half * scale(i))), LEVEL)
+            column(k).enumerate().map(|(i, e)| interval_score(e, half * scale(i), LEVEL)).collect()
         };
-        // Outputs count alike, whatever their units.
-        let part = |k: usize| score(k, &|i| scales[i]) / score(k, &|_| 1.0);
-        let better = (0..outputs).map(part).sum::<f64>() < outputs as f64;
+        // What each row's score gains, outputs alike whatever their units.
+        let mut gains = vec![0.0; n];
+        for k in 0..outputs {
+            let equal = score(k, &|_| 1.0);
+            let mean = equal.iter().sum::<f64>() / n as f64;
+            let pairs = equal.iter().zip(score(k, &|i| scales[i]));
+            gains
+                .iter_mut()
+                .zip(pairs)
+                .for_each(|(gain, (equal, local))| *gain += (equal - local) / mean);
+        }
+        let sum: f64 = gains.iter().sum();
+        let squares: f64 = gains.iter().map(|gain| (gain - sum / n as f64).powi(2)).sum();
+        let better = sum > SURE * squares.sqrt();
         (usual.is_finite() && better).then(|| (Self { posterior, usual }, scales))
     }
 

@@ -74,14 +74,12 @@ pub fn half_width(sizes: &[f64], level: f64) -> Option<f64> {
     sizes.get(rank.clamp(1, sizes.len().max(1)) - 1).copied()
 }
 
-/// The mean of `2 h + 2 / (1 - level) max(|e| - h, 0)` over absolute residuals `|e|` and half widths `h`: the smaller, the
+/// `2 h + 2 / (1 - level) max(|e| - h, 0)` for an absolute residual `|e|` and a half width `h`: the smaller on average, the
 /// better the intervals, as what makes them wide and what they miss are both told (Gneiting and Raftery, *Strictly proper
 /// scoring rules, prediction, and estimation*, 2007, eq. 43).
-pub fn interval_score(intervals: impl Iterator<Item = (f64, f64)>, level: f64) -> f64 {
-    let (sum, count) = intervals.fold((0.0, 0), |(sum, count), (size, half)| {
-        (sum + 2.0 * half + 2.0 / (1.0 - level) * (size - half).max(0.0), count + 1)
-    });
-    sum / f64::from(count.max(1))
+#[must_use]
+pub fn interval_score(size: f64, half: f64, level: f64) -> f64 {
+    2.0 * half + 2.0 / (1.0 - level) * (size - half).max(0.0)
 }
 
 /// Index of the largest score, the first of them on a tie; 0 of none.
