@@ -28,6 +28,8 @@ enum Check {
     Tests,
     /// The library compiles without its optional features, which the workspace's tests turn on.
     Plain,
+    /// The program compiles without its optional features.
+    Lean,
     /// The documentation builds without a warning.
     Docs,
     /// The rules of `cargo xtask tidy` hold.
@@ -54,12 +56,16 @@ impl Check {
             }
             Self::Tests => Some(("test --release --workspace", None)),
             Self::Plain => Some(("check --release --package nearlin", None)),
+            Self::Lean => {
+                Some(("check --release --package nearlin-cli --no-default-features", None))
+            }
             Self::Docs => {
                 Some(("doc --no-deps --workspace", Some(("RUSTDOCFLAGS", "-D warnings"))))
             }
-            Self::Aarch64 => {
-                Some(("check --release --workspace --target aarch64-unknown-linux-gnu", None))
-            }
+            Self::Aarch64 => Some((
+                "check --release --workspace --no-default-features --target aarch64-unknown-linux-gnu",
+                None,
+            )),
             Self::Tidy | Self::Counts | Self::Onnx => None,
         }
     }

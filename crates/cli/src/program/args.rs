@@ -83,8 +83,8 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct FitArgs {
     /// The table: a text file with a header, its fields divided by commas, tabs or semicolons, or arrays
-    /// (NPY with columns x0, x1, ..; NPZ with columns A0, A1, .. of an array A, or A of one dimension),
-    /// gzipped or not; - is standard input.
+    /// (NPY with columns x0, x1, ..; NPZ with columns A0, A1, .. of an array A, or A of one dimension), or
+    /// a Parquet file; gzipped or not; - is standard input.
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
 

@@ -219,7 +219,7 @@ impl Column {
         &self.name
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         match &self.cells {
             Cells::Text { ends, .. } => ends.len(),
             Cells::Numbers(numbers) => numbers.len(),

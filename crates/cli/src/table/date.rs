@@ -41,6 +41,29 @@ fn civil_days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
+/// A time since the beginning of 1970, in microseconds, as `YYYY-MM-DD` or, where it is part of a day, with `Thh:mm:ss.f`;
+/// years out of 0 to 9999 have more characters.
+#[cfg(feature = "parquet")]
+pub(super) fn text(micros: i64) -> String {
+    let (days, time) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000));
+    // Howard Hinnant, `civil_from_days`: years begin in March.
+    let from_march = days + 719_468;
+    let (era, of_era) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if time == 0 {
+        return date;
+    }
+    let (seconds, part) = (time / 1_000_000, time % 1_000_000);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{date}T{hours:02}:{minutes:02}:{seconds:02}.{part:06}")
+}
+
 fn month_length(year: i64, month: i64) -> i64 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
@@ -176,6 +199,19 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Texts of times are read as those times.
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn texts_are_read_back() {
+        assert_eq!(text(951_782_400_000_000), "2000-02-29");
+        assert_eq!(text(-1), "1969-12-31T23:59:59.999999");
+        for at in -40_000..40_000 {
+            let (day, micros) = (at * 17, (at * 7919 % 1000 + 1000) * 86_399_999);
+            let read = days(&text(day * 86_400_000_000 + micros)).unwrap();
+            assert!((read - day as f64 - micros as f64 / 86.4e9).abs() < 1e-9, "{day} {micros}");
+        }
+    }
 
     #[test]
     fn known_days() {

@@ -46,6 +46,22 @@ pub enum TableError {
         /// The first such member.
         member: String,
     },
+    /// The file starts like Parquet and cannot be read as such.
+    #[error("cannot read `{path}`, which starts like a Parquet file: {reason}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says, or that there is none.
+        reason: String,
+    },
+    /// A column of a type that no input can be made of.
+    #[error("column `{column}` holds {found}, expected numbers, texts, booleans, dates or times")]
+    ColumnType {
+        /// Its name.
+        column: String,
+        /// What it holds.
+        found: String,
+    },
     /// An array that cannot be read as columns.
     #[error("array `{array}` {fault}")]
     Array {

@@ -18,6 +18,8 @@ mod means;
 mod missing;
 mod npy;
 mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod predictions;
 mod problem;
 mod read;

@@ -14,6 +14,7 @@ use super::{npy, npz, read};
 pub const STDIN: &str = "-";
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 /// First bytes that are looked at.
 const HEAD: usize = 8;
 const BUFFER: usize = 1 << 16;
@@ -29,6 +30,10 @@ pub(super) fn read(path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Table, Ta
     let mut input = BufReader::with_capacity(BUFFER, file);
     if seekable && is_zip(input.fill_buf().map_err(failed)?) {
         return npz::read(input, path, keep);
+    }
+    #[cfg(feature = "parquet")]
+    if seekable && input.fill_buf().map_err(failed)?.starts_with(PARQUET_MAGIC) {
+        return super::parquet::read(input.into_inner(), path, keep);
     }
     from(input, path, keep)
 }
@@ -67,7 +72,34 @@ fn plain(
         input.read_to_end(&mut bytes).map_err(failed)?;
         return npz::read(Cursor::new(bytes), path, keep);
     }
+    if head.starts_with(PARQUET_MAGIC) {
+        return parquet(input, path, keep, failed);
+    }
     read::parse(input, path, keep, failed)
+}
+
+/// Reads a Parquet file as a whole: its directory stands at its end.
+#[cfg(feature = "parquet")]
+fn parquet(
+    mut input: impl BufRead,
+    path: &Path,
+    keep: &dyn Fn(&str) -> bool,
+    failed: &dyn Fn(io::Error) -> TableError,
+) -> Result<Table, TableError> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).map_err(failed)?;
+    super::parquet::read(prost::bytes::Bytes::from(bytes), path, keep)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(
+    _: impl BufRead,
+    path: &Path,
+    _: &dyn Fn(&str) -> bool,
+    _: &dyn Fn(io::Error) -> TableError,
+) -> Result<Table, TableError> {
+    let reason = "this program was built without its feature `parquet`".to_owned();
+    Err(TableError::Parquet { path: path.to_owned(), reason })
 }
 
 /// Whether a file begins like a zip archive, be it an empty one.

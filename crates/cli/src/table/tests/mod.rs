@@ -8,6 +8,8 @@ mod encode;
 mod levels;
 mod merge;
 mod missing;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod predictions;
 mod problem;
 mod read;
