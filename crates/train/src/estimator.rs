@@ -92,6 +92,7 @@ struct Settings {
     options: Options,
     ridge: Ridge,
     metric: MetricRule,
+    width: Option<usize>,
     tolerance: Option<f64>,
     precision: Option<Precision>,
 }
@@ -103,10 +104,12 @@ impl<Task> Estimator<Task> {
         Self { settings: Settings::default(), task: PhantomData }
     }
 
-    /// This one with `m` neurons, a positive even number. Default 4096.
+    /// This one with `m` neurons, a positive even number. By default 4096, or with [`Ridge::Auto`] as many more as
+    /// [`choose_width`](crate::choose_width()) finds worth it.
     #[must_use]
-    pub fn width(self, width: usize) -> Self {
-        self.options(|options| options.width(width))
+    pub fn width(mut self, width: usize) -> Self {
+        self.settings.width = Some(width);
+        self
     }
 
     /// This one with a ridge: a number, in the units of [`Options::ridge`], or [`Ridge::Auto`], the default.
@@ -159,8 +162,8 @@ impl<Task> Estimator<Task> {
     }
 
     /// This one with other options changed, as in `.options(|options| options.sketch_rows(Some(500)))`. Ridge,
-    /// tolerance, precision, least gain and first `eta_lin` are not taken from there: see [`ridge`](Self::ridge),
-    /// [`tolerance`](Self::tolerance) and [`precision`](Self::precision).
+    /// tolerance, precision, width, least gain and first `eta_lin` are not taken from there: see [`ridge`](Self::ridge),
+    /// [`width`](Self::width), [`tolerance`](Self::tolerance) and [`precision`](Self::precision).
     #[must_use]
     pub fn options(mut self, change: impl FnOnce(Options) -> Options) -> Self {
         self.settings.options = change(self.settings.options);
@@ -178,6 +181,7 @@ impl Settings {
         };
         let options =
             self.options.ridge(ridge).tolerance(self.tolerance.unwrap_or(usual.tolerance));
+        let options = options.width(self.width.unwrap_or(usual.width));
         let options = if self.ridge == Ridge::Auto && self.tolerance.is_none() {
             options.automatic()
         } else {

@@ -42,6 +42,7 @@ mod standard;
 mod step;
 pub mod sureness;
 mod vector;
+mod width;
 
 pub use checkpoint::{Checkpoint, Snapshot};
 pub use dual::{Factor, Preconditioner};
@@ -69,5 +70,6 @@ pub use scores::NormalScores;
 pub use solver::SolverKind;
 pub use standard::{Standard, to_sphere};
 pub use vector::Element;
+pub use width::{WidthChoice, choose_width};
 
 pub use nearlin_relu::{Network, Signs};

@@ -27,7 +27,7 @@ use crate::vector::norm;
 use crate::{Equations, TrainError};
 
 /// Most equations whose Gram matrix is decomposed: a few seconds on two cores.
-const DECOMPOSED: usize = 2048;
+pub(crate) const DECOMPOSED: usize = 2048;
 
 /// Ridges of a path for each factor of ten.
 const PER_DECADE: i32 = 4;
@@ -96,16 +96,19 @@ pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath,
         }
     }
     let some = equations.spread(DECOMPOSED);
-    leave_one_out(&some, &mask(some.x())?, options.par)
+    leave_one_out(&some, gram(some.x(), &mask(some.x())?, options.par)?, options.par)
 }
 
-/// Ridges around the mean of the diagonal of `G`, which is the mean of `|x_i|^2` times the part of the
-/// neurons that are active for `x_i`.
-fn grid(equations: &Equations, mask: &PackedMask) -> Vec<f64> {
+/// The mean of the diagonal of `G`: of `|x_i|^2` times the part of the neurons that are active for `x_i`.
+fn mean_diagonal(equations: &Equations, mask: &PackedMask) -> f64 {
     let (x, n) = (equations.x(), equations.rows());
     let active = |i: usize| mask.row(i).iter().map(|word| word.count_ones()).sum::<u32>();
     let entry = |i: usize| x.row(i).squared_norm_l2() * f64::from(active(i)) / mask.width() as f64;
-    let mean = (0..n).map(entry).sum::<f64>() / n as f64;
+    (0..n).map(entry).sum::<f64>() / n as f64
+}
+
+/// Ridges around the mean of the diagonal.
+fn grid(mean: f64) -> Vec<f64> {
     // Inputs that are all zero have no scale; any ridge is as good.
     let unit = if mean > 0.0 { mean } else { 1.0 };
     (DECADES.0 * PER_DECADE..=DECADES.1 * PER_DECADE)
@@ -119,17 +122,19 @@ pub(crate) fn three_digits(x: f64) -> f64 {
     format!("{x:.2e}").parse().unwrap_or(x)
 }
 
-fn leave_one_out(
+/// The path of these equations, whose kernel has this lower triangle.
+pub(crate) fn leave_one_out(
     equations: &Equations,
-    mask: &PackedMask,
+    gram: Mat<f64>,
     par: Par,
 ) -> Result<RidgePath, TrainError> {
     let (n, k) = (equations.rows(), equations.outputs());
-    let eigen = SymmetricEigen::decompose(gram(equations.x(), mask, par)?.as_ref(), par)?;
+    let ridges = grid((0..n).map(|i| gram[(i, i)]).sum::<f64>() / n as f64);
+    let eigen = SymmetricEigen::decompose(gram.as_ref(), par)?;
+    drop(gram);
     let vectors = eigen.vectors();
     // Rounding may leave values of either sign where there are zeros.
     let values: Vec<f64> = eigen.values().iter().map(|s| s.max(0.0)).collect();
-    let ridges = grid(equations, mask);
 
     // diagonal[(i, t)] = [(G + mu_t I)^-1]_ii.
     let inverses = Mat::from_fn(n, ridges.len(), |j, t| 1.0 / (values[j] + ridges[t]));
@@ -204,7 +209,7 @@ fn cross_validation(
         let error = if size > 0.0 { residual / size } else { 0.0 };
         RidgePoint { ridge, error, effective_parameters: n as f64 - ridge * trace }
     };
-    let points: Vec<RidgePoint> = (grid(equations, mask).into_iter().rev())
+    let points: Vec<RidgePoint> = (grid(mean_diagonal(equations, mask)).into_iter().rev())
         .map(|ridge| (judge(ridge, STEPS), judge(ridge, STEPS * 3 / 4)))
         .enumerate()
         // From the largest ridge down, where fewer steps do; the largest needs hardly any.
@@ -262,8 +267,8 @@ mod tests {
         /// by a factor.
         #[test]
         fn leaving_out_is_leaving_out(n in 5usize..25, k in 1usize..4, seed: u64) {
-            let (equations, _, mask, g) = problem(n, k, seed);
-            let path = leave_one_out(&equations, &mask, Par::Seq).unwrap();
+            let (equations, _, _, g) = problem(n, k, seed);
+            let path = leave_one_out(&equations, g.clone(), Par::Seq).unwrap();
             let y = Mat::from_fn(n, k, |i, c| equations.y()[i * k + c]);
             for point in path.points.iter().skip(3 * PER_DECADE as usize).step_by(5) {
                 let mut sum = 0.0;
@@ -302,7 +307,7 @@ mod tests {
                 let weights = weights(c);
                 (0..k).map(|o| weights[o] * equations.y()[i * k + o]).sum::<f64>()
             });
-            prop_assert_eq!(path.points.len(), grid(&equations, &mask).len());
+            prop_assert_eq!(path.points.len(), grid(mean_diagonal(&equations, &mask)).len());
             for point in path.points.iter().skip(3 * PER_DECADE as usize).step_by(5) {
                 let solved = solve(&g, &all, point.ridge, &probes);
                 let trace = (0..PROBES)
@@ -321,12 +326,12 @@ mod tests {
     /// Of ridges that are equally good the largest; nothing to fit is no error.
     #[test]
     fn ties_and_nothing() {
-        let (_, options, mask, _) = problem(9, 1, 1);
+        let (_, options, mask, g) = problem(9, 1, 1);
         let (x, zero) = (problem(9, 1, 1).0, vec![0.0; 9]);
         let x = (0..27).map(|at| x.x()[(at / 3, at % 3)]).collect();
         let equations = Equations::new(x, zero, 3, 1).unwrap();
         for path in [
-            leave_one_out(&equations, &mask, Par::Seq).unwrap(),
+            leave_one_out(&equations, g, Par::Seq).unwrap(),
             cross_validation(&equations, &mask, &options).unwrap(),
         ] {
             assert!(path.points.iter().all(|point| point.error == 0.0));

@@ -15,6 +15,7 @@ use nearlin::{MetricForm, Options, Precision, Scale, Signs};
 pub(super) use self::values::{Choice, LossChoice};
 use self::values::{
     SolverChoice, at_least_one, at_least_two, checked, loss, ridge, scale, solvers, tolerance,
+    width,
 };
 use crate::table;
 
@@ -111,12 +112,11 @@ pub(super) struct FitArgs {
     #[arg(long, value_enum, default_value = "none")]
     pub(super) class_weights: ClassWeights,
 
-    /// Neurons, a positive even number.
-    #[arg(long, value_name = "M", default_value = "4096", allow_hyphen_values = true)]
-    #[arg(value_parser = |text: &str| checked(text, "a positive even number", |&width: &usize| {
-        width > 0 && width.is_multiple_of(2)
-    }))]
-    pub(super) width: usize,
+    /// Neurons: auto or a positive even number. auto takes 4096, or with --ridge auto and squared errors as many more as
+    /// bring the error of left-out rows near that of infinite width.
+    #[arg(long, value_name = "auto|M", default_value = "auto", allow_hyphen_values = true)]
+    #[arg(value_parser = width)]
+    pub(super) width: Choice<usize>,
 
     /// Networks to train, with seeds from S on and one factorisation among them, and to average into one of so many
     /// times the width.
@@ -334,7 +334,7 @@ impl FitArgs {
             (PrecisionChoice::F32, _) => Precision::F32,
         };
         options
-            .width(self.width)
+            .width(self.width.0.unwrap_or(Options::default().width))
             .scale(self.scale)
             .solver(self.solver.0)
             .ridge(self.ridge.0.unwrap_or(Options::default().ridge))

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Crc;
 use nearlin::{
-    Checkpoint, Equations, Event, MetricChoice, Observer, RidgePath, Run, resume, train,
+    Checkpoint, Equations, Event, MetricChoice, Observer, RidgePath, Run, WidthChoice, resume,
+    train,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,7 @@ pub(super) struct Held {
     /// The options that decide what is learned before training.
     choices: String,
     pub(super) metric: Option<MetricChoice>,
+    pub(super) width: Option<WidthChoice>,
     pub(super) ridge_path: Option<RidgePath>,
     /// The last kept step; `None` before the first.
     run: Option<Checkpoint>,
@@ -152,6 +154,7 @@ impl Store {
                 equations: setup.digest,
                 choices: choices(args),
                 metric: setup.metric.clone(),
+                width: setup.width,
                 ridge_path: setup.ridge_path.clone(),
                 ..Held::default()
             },
@@ -207,7 +210,8 @@ fn choices(args: &FitArgs) -> String {
     });
     let path = if args.ridge_plot.is_some() { " --ridge-plot" } else { "" };
     let signs = format!("{:?}", args.signs).to_lowercase();
-    let FitArgs { width, seed, .. } = args;
+    let width = args.width.0.map_or("auto".into(), |m| m.to_string());
+    let seed = args.seed;
     format!("--width {width} --seed {seed} --signs {signs} --ridge {ridge}{path}, metric {metric}")
 }
 

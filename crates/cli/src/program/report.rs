@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
-use nearlin::{Criterion, Run, Scale};
+use nearlin::{Run, Scale};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
+mod choices;
+
+use self::choices::{Metric, RidgePath, Width};
 use super::args::FitArgs;
 use super::ensemble::Member;
 use super::evaluate::Scores;
 use super::progress::StepTime;
 use super::setup::Setup;
 use crate::output::{self, OutputError};
-use crate::table::Task;
 
 /// A number that is written only if it is one: a NaN or an infinity is a bug, and JSON would make
 /// it a null.
@@ -64,92 +66,14 @@ struct Data {
 #[derive(Debug, Serialize)]
 struct Model {
     width: usize,
+    /// Null for a width that was given.
+    width_choice: Option<Width>,
     parameters: usize,
     /// Null from `plan` for an automatic scale.
     scale: Option<Finite>,
     seed: u64,
     ridge: Finite,
     loss: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Metric {
-    form: &'static str,
-    bias: Finite,
-    rows: usize,
-    rounds: Vec<MetricRound>,
-    importances: Vec<Importance>,
-}
-
-#[derive(Debug, Serialize)]
-struct MetricRound {
-    form: &'static str,
-    round: usize,
-    ridge: Finite,
-    error: Finite,
-    /// Null for regression.
-    wrong: Option<Finite>,
-}
-
-#[derive(Debug, Serialize)]
-struct Importance {
-    column: String,
-    part: Finite,
-}
-
-impl Metric {
-    fn of(setup: &Setup) -> Option<Self> {
-        let choice = setup.metric.as_ref()?;
-        let task = setup.problem.target.task();
-        let round = |round: &nearlin::MetricRound| MetricRound {
-            form: round.form.name(),
-            round: round.round,
-            ridge: Finite(round.ridge),
-            error: Finite(round.error),
-            wrong: (task == Task::Classification).then_some(Finite(round.wrong)),
-        };
-        let importances = setup.importances().into_iter();
-        Some(Self {
-            form: choice.metric.form().name(),
-            bias: Finite(choice.metric.bias()),
-            rows: choice.rows,
-            rounds: choice.rounds.iter().map(round).collect(),
-            importances: importances
-                .map(|(column, part)| Importance { column: column.to_owned(), part: Finite(part) })
-                .collect(),
-        })
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct RidgePath {
-    criterion: &'static str,
-    rows: usize,
-    points: Vec<RidgePoint>,
-}
-
-#[derive(Debug, Serialize)]
-struct RidgePoint {
-    ridge: Finite,
-    error: Finite,
-    /// Null where that was not looked at.
-    effective_parameters: Option<Finite>,
-}
-
-impl From<&nearlin::RidgePath> for RidgePath {
-    fn from(path: &nearlin::RidgePath) -> Self {
-        let point = |point: &nearlin::RidgePoint| RidgePoint {
-            ridge: Finite(point.ridge),
-            error: Finite(point.error),
-            effective_parameters: (path.criterion != Criterion::HeldOut)
-                .then_some(Finite(point.effective_parameters)),
-        };
-        Self {
-            criterion: path.criterion.name(),
-            rows: path.rows,
-            points: path.points.iter().map(point).collect(),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -257,6 +181,7 @@ impl Report {
             },
             model: Model {
                 width: options.width,
+                width_choice: Width::of(setup),
                 parameters: setup.parameters(),
                 scale: match options.scale {
                     Scale::Auto => None,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nearlin::{
     Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, RidgePath, Shape, SolverKind,
-    learn_metric, loss_ridge_path, plan, ridge_path,
+    WidthChoice, choose_width, learn_metric, loss_ridge_path, plan, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -35,6 +35,8 @@ pub(super) struct Setup {
     pub(super) options: Options,
     /// What was found about the inputs, if that was looked at; the equations are in its metric.
     pub(super) metric: Option<MetricChoice>,
+    /// What other widths would do, if that was looked at.
+    pub(super) width: Option<WidthChoice>,
     /// What other ridges would do, if that was looked at.
     pub(super) ridge_path: Option<RidgePath>,
     /// The choice of a solver.
@@ -131,6 +133,13 @@ impl Setup {
             None => equations,
         };
         let equations = equations.with_floor(floor);
+        let automatic = args.width.0.is_none() && args.ridge.0.is_none() && loss.is_none();
+        let width = match held {
+            Some(held) => held.width,
+            None => automatic.then(|| choose_width(&equations, &options)).transpose()?,
+        };
+        let options = width.map_or(options, |choice| options.width(choice.width));
+        check_weights(options.width, inputs, outputs)?;
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
         let plan = planned(&equations, &options, args.ensemble);
@@ -142,6 +151,7 @@ impl Setup {
             loss,
             options,
             metric,
+            width,
             ridge_path: None,
             plan,
             ensemble: args.ensemble,

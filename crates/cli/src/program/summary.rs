@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-use nearlin::{Contradiction, Criterion, MetricForm, Run, Scale, StepReport};
+use nearlin::{Contradiction, Run, Scale, StepReport};
 
+mod choices;
+
+use self::choices::{classes, importances, metric, ridge, width};
 use super::args::FitArgs;
 use super::ensemble::{self, Member};
 use super::evaluate::{Errors, Scores};
@@ -19,14 +22,8 @@ const GROUPS: usize = 5;
 /// Lines of a group that are named.
 const LINES: usize = 8;
 
-/// Columns whose importance is told.
-const COLUMNS: usize = 6;
-
 /// Confusions of two classes that are told.
 const CONFUSIONS: usize = 4;
-
-/// Classes whose rows are counted.
-const CLASSES: usize = 8;
 
 /// The problem and the plan, before anything is done, and what is doubtful about them.
 pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
@@ -64,10 +61,11 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
     line(
         "network",
         format!(
-            "width {}, {} parameters, {} for each equation",
+            "width {}, {} parameters, {} for each equation{}",
             options.width,
             setup.parameters(),
             figure(setup.parameters_per_equation()),
+            width(setup),
         ),
     );
     if let Some(text) = metric(setup) {
@@ -321,78 +319,4 @@ impl Summary<'_> {
             .map(|which| format!("the linear model promised too much: damped in {which}"));
         shifted.into_iter().chain(shortened).chain(damped).collect()
     }
-}
-
-/// The metric and what it gained.
-fn metric(setup: &Setup) -> Option<String> {
-    let choice = setup.metric.as_ref()?;
-    let (first, best) = (&choice.rounds[0], &choice.rounds[choice.best]);
-    let bias = match choice.metric.bias() {
-        1.0 => String::new(),
-        bias => format!(", bias {}", plain(bias)),
-    };
-    let form = match best.round {
-        0 if best.form == MetricForm::Diagonal => "columns in their own units".into(),
-        0 => best.form.name().to_owned(),
-        round => format!("{} after {}", best.form.name(), counted(round, "round")),
-    };
-    let [told, plainly] = [best, first].map(|round| match setup.problem.target.task() {
-        Task::Regression => format!("relative error {}", figure(round.error)),
-        Task::Classification => format!("{:.2}% wrong", 100.0 * round.wrong),
-    });
-    Some(format!(
-        "{form}{bias}, learned from {}: {told} across halves, {plainly} for inputs as they are",
-        counted(choice.rows, "equation"),
-    ))
-}
-
-/// The columns that matter most.
-fn importances(setup: &Setup) -> String {
-    let columns = setup.importances();
-    let named: Vec<String> =
-        columns.iter().map(|(column, part)| format!("{column} {:.1}%", 100.0 * part)).collect();
-    format!("squared gradient by column: {}", listed(&named, COLUMNS))
-}
-
-/// The ridge and how it was found.
-fn ridge(args: &FitArgs, setup: &Setup) -> String {
-    let ridge = plain(setup.options.ridge);
-    let Some(path) = setup.ridge_path.as_ref().filter(|_| args.ridge.0.is_none()) else {
-        return format!("{ridge}, as asked for");
-    };
-    let (best, points) = (&path.points[path.best], &path.points);
-    let ends = [&points[0], &points[points.len() - 1]];
-    let [least, most] = ends.map(|end| format!("{} at {}", figure(end.error), plain(end.ridge)));
-    let edge = if path.best == 0 { "; no smaller one was judged" } else { "" };
-    let part = match (path.rows, setup.equations.rows()) {
-        (some, all) if some < all => format!(" on {some} of {all} equations"),
-        _ => String::new(),
-    };
-    let held_out = path.criterion == Criterion::HeldOut;
-    let measure = if held_out { "loss" } else { "error" };
-    let effective = figure(best.effective_parameters);
-    let effective = if held_out {
-        String::new()
-    } else {
-        format!(", {effective} effective parameters for an output")
-    };
-    format!(
-        "{ridge}, by {}{part}: relative {measure} {} ({least}, {most}){effective}{edge}",
-        path.criterion.name(),
-        figure(best.error),
-    )
-}
-
-/// How many classes, and the rows of each.
-fn classes(setup: &Setup) -> String {
-    let classes = &setup.problem.classes;
-    if classes.is_empty() {
-        return String::new();
-    }
-    let counts: Vec<String> = classes
-        .iter()
-        .map(|class| format!("{} ({} + {})", class.label, class.train, class.test))
-        .collect();
-    // There are two classes at least.
-    format!(", {} classes (rows to train + test on): {}", classes.len(), listed(&counts, CLASSES))
 }

@@ -50,10 +50,15 @@ fn help_explains_every_option() {
             let end = start + help[start..].find(&format!(" {next}")).unwrap();
             assert_eq!(help[start..end].contains("[default:"), option != "--target", "{option}");
         }
-        for part in ["auto, cholesky, srht, tensor-srht, arc-cosine, cg", "auto|SIGMA"] {
+        for part in [
+            "auto, cholesky, srht, tensor-srht, arc-cosine, cg",
+            "auto|SIGMA",
+            "auto|M",
+            "auto takes 4096",
+        ] {
             assert!(help.contains(part), "{help}");
         }
-        for default in ["4096", "auto", "50", "0.2", "0", "all cores"] {
+        for default in ["auto", "50", "0.2", "0", "all cores"] {
             assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
         }
     }

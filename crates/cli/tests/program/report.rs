@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Folder, classes, smooth};
 
 const DATA: &str = "data path rows train_rows test_rows features inputs outputs task merged_rows";
-const MODEL: &str = "model width parameters scale seed ridge loss";
+const MODEL: &str = "parameters scale seed ridge loss";
 const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
@@ -18,7 +18,8 @@ const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_ou
      left_out_log_loss half_width_90 widths confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 17] = [
+const NULLABLE: [&str; 18] = [
+    "model.width_choice",
     "ensemble",
     "metric",
     "metric.rounds.wrong",
@@ -50,6 +51,8 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
     let ridges = report["ridge_path"]["points"].as_array().map_or(0, Vec::len);
     let expected = [
         DATA,
+        "model width width_choice",
+        if report["model"]["width_choice"].is_null() { "" } else { "tried error limit rows" },
         MODEL,
         "metric",
         if metric.is_null() { "" } else { "form bias rows rounds" },

@@ -9,8 +9,8 @@ use super::{Ridge, Settings};
 use crate::matrix::{entries, room};
 use crate::{
     Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Metric, MetricChoice,
-    Observer, Options, Phase, Posterior, RidgePath, RidgePoint, Run, TrainError, learn_metric,
-    left_out, merge, ridge_path, train,
+    Observer, Options, Phase, Posterior, RidgePath, RidgePoint, Run, TrainError, WidthChoice,
+    choose_width, learn_metric, left_out, merge, ridge_path, train,
 };
 
 /// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that the pass takes at a
@@ -39,6 +39,8 @@ pub struct FitReport {
     /// The part of the squared gradient along each column of the inputs, as [`MetricChoice::importances`] has it along
     /// each that varies; `None` without a metric.
     pub importances: Option<Vec<f64>>,
+    /// What other widths would do; `None` for a width or a ridge that was given.
+    pub width: Option<WidthChoice>,
     /// What other ridges would do; `None` for a ridge that was given.
     pub ridge_path: Option<RidgePath>,
     /// The options of the training, with the ridge that was chosen.
@@ -143,6 +145,16 @@ impl Fitted {
             metric = Some(choice);
         }
         let equations = equations.with_floor(merged.floor);
+        let mut width = None;
+        if settings.width.is_none()
+            && settings.ridge == Ridge::Auto
+            && observer.on_event(&Event::Phase(Phase::Ridge)).is_continue()
+        {
+            let found = choose_width(&equations, &options)?;
+            options = options.width(found.width);
+            check_weights(options.width, inputs + outputs)?;
+            width = Some(found);
+        }
         let mut path = None;
         if settings.ridge == Ridge::Auto
             && observer.on_event(&Event::Phase(Phase::Ridge)).is_continue()
@@ -160,6 +172,7 @@ impl Fitted {
             constant_columns: encoder.constant(),
             importances: metric.as_ref().map(|choice| encoder.by_column(&choice.importances)),
             metric,
+            width,
             ridge_path: path,
             options,
             run,

@@ -117,7 +117,8 @@ pub(super) fn page(report: &Report) -> String {
          ## Test error\n\n\
          The share of wrong classes, or the root of the mean squared error over the deviation of the test \
          targets; last what it is less than the best other's, in standard errors of that mean over the splits. The \
-         network's own limit, ridge regression with the kernel of infinite width, is not among the others.\n\n{}\n\
+         network's own limit, ridge regression with the kernel of infinite width, is not among the others, and only of \
+         up to 2,000 rows.\n\n{}\n\
          ## Seconds\n\n\
          To fit and to predict.\n\n{}\n\
          ## How sure\n\n\

@@ -66,6 +66,15 @@ pub(super) fn checked<T: FromStr>(
     text.trim().parse().ok().filter(fine).ok_or_else(|| format!("expected {expected}"))
 }
 
+/// Neurons, or `auto`.
+pub(super) fn width(text: &str) -> Result<Choice<usize>, String> {
+    if text == "auto" {
+        return Ok(Choice(None));
+    }
+    let fine = |&width: &usize| width > 0 && width.is_multiple_of(2);
+    checked(text, "auto or a positive even number", fine).map(|width| Choice(Some(width)))
+}
+
 pub(super) fn positive(text: &str, expected: &str) -> Result<f64, String> {
     checked(text, expected, |x: &f64| x.is_finite() && *x > 0.0)
 }

@@ -1,0 +1,97 @@
+//! What was chosen, and why.
+
+use nearlin::{Criterion, MetricForm, WidthChoice};
+
+use crate::program::args::FitArgs;
+use crate::program::setup::Setup;
+use crate::program::words::{counted, figure, listed, plain};
+use crate::table::Task;
+
+/// Classes whose rows are counted.
+const CLASSES: usize = 8;
+
+/// Columns whose importance is told.
+const COLUMNS: usize = 6;
+
+/// The metric and what it gained.
+pub(super) fn metric(setup: &Setup) -> Option<String> {
+    let choice = setup.metric.as_ref()?;
+    let (first, best) = (&choice.rounds[0], &choice.rounds[choice.best]);
+    let bias = match choice.metric.bias() {
+        1.0 => String::new(),
+        bias => format!(", bias {}", plain(bias)),
+    };
+    let form = match best.round {
+        0 if best.form == MetricForm::Diagonal => "columns in their own units".into(),
+        0 => best.form.name().to_owned(),
+        round => format!("{} after {}", best.form.name(), counted(round, "round")),
+    };
+    let [told, plainly] = [best, first].map(|round| match setup.problem.target.task() {
+        Task::Regression => format!("relative error {}", figure(round.error)),
+        Task::Classification => format!("{:.2}% wrong", 100.0 * round.wrong),
+    });
+    Some(format!(
+        "{form}{bias}, learned from {}: {told} across halves, {plainly} for inputs as they are",
+        counted(choice.rows, "equation"),
+    ))
+}
+
+/// Why so many neurons.
+pub(super) fn width(setup: &Setup) -> String {
+    let Some(WidthChoice { tried, error, limit, .. }) = setup.width else { return String::new() };
+    let more = 100.0 * (error / limit - 1.0);
+    format!(
+        "; at width {tried} left-out rows are off by {more:+.1}% of what they are at infinite width"
+    )
+}
+
+/// The columns that matter most.
+pub(super) fn importances(setup: &Setup) -> String {
+    let columns = setup.importances();
+    let named: Vec<String> =
+        columns.iter().map(|(column, part)| format!("{column} {:.1}%", 100.0 * part)).collect();
+    format!("squared gradient by column: {}", listed(&named, COLUMNS))
+}
+
+/// The ridge and how it was found.
+pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
+    let ridge = plain(setup.options.ridge);
+    let Some(path) = setup.ridge_path.as_ref().filter(|_| args.ridge.0.is_none()) else {
+        return format!("{ridge}, as asked for");
+    };
+    let (best, points) = (&path.points[path.best], &path.points);
+    let ends = [&points[0], &points[points.len() - 1]];
+    let [least, most] = ends.map(|end| format!("{} at {}", figure(end.error), plain(end.ridge)));
+    let edge = if path.best == 0 { "; no smaller one was judged" } else { "" };
+    let part = match (path.rows, setup.equations.rows()) {
+        (some, all) if some < all => format!(" on {some} of {all} equations"),
+        _ => String::new(),
+    };
+    let held_out = path.criterion == Criterion::HeldOut;
+    let measure = if held_out { "loss" } else { "error" };
+    let effective = figure(best.effective_parameters);
+    let effective = if held_out {
+        String::new()
+    } else {
+        format!(", {effective} effective parameters for an output")
+    };
+    format!(
+        "{ridge}, by {}{part}: relative {measure} {} ({least}, {most}){effective}{edge}",
+        path.criterion.name(),
+        figure(best.error),
+    )
+}
+
+/// How many classes, and the rows of each.
+pub(super) fn classes(setup: &Setup) -> String {
+    let classes = &setup.problem.classes;
+    if classes.is_empty() {
+        return String::new();
+    }
+    let counts: Vec<String> = classes
+        .iter()
+        .map(|class| format!("{} ({} + {})", class.label, class.train, class.test))
+        .collect();
+    // There are two classes at least.
+    format!(", {} classes (rows to train + test on): {}", classes.len(), listed(&counts, CLASSES))
+}

@@ -1,0 +1,121 @@
+//! How many neurons are enough.
+//!
+//! A network of `m` neurons is ridge regression with a random Gram matrix `G` at its initial weights, whose mean, the
+//! tangent kernel `K`, is the limit of infinite width. What `G` differs by from `K` is noise to the regression: where the
+//! data call for a small ridge, leave-one-out errors of few neurons are well above the limit's, by an excess of about
+//! one over `m`. Both errors are known without training, from a decomposition each, and so how many neurons bring the
+//! excess down.
+
+use nearlin_relu::{Init, Signs, arc_cosine_kernel, gram};
+
+use crate::options::Options;
+use crate::ridge::{DECOMPOSED, leave_one_out};
+use crate::{Equations, TrainError};
+
+/// What an error may be more than the limit's, relative to it.
+const EXCESS: f64 = 0.01;
+
+/// Most neurons.
+const WIDEST: usize = 1 << 16;
+
+/// Most multiplications of a pass, `n m (d + K)`: some seconds on two cores.
+const WORK: f64 = 5.5e10;
+
+/// How many neurons a fit should have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct WidthChoice {
+    /// That many.
+    pub width: usize,
+    /// The neurons that were tried.
+    pub tried: usize,
+    /// The relative leave-one-out error with those, at the best ridge.
+    pub error: f64,
+    /// The same at infinite width.
+    pub limit: f64,
+    /// Equations by which they were judged.
+    pub rows: usize,
+}
+
+/// Chooses the width of a fit with a ridge: that of `options` where its leave-one-out error is within 1% of
+/// the error of infinite width, at the best ridge of each, or the power of two times it that should be; at most 65,536
+/// neurons and `n m (d + K)` of 5.5e10.
+///
+/// Two eigendecompositions of at most 2,048 equations at even distances, and `n^2 m / 2` bit operations.
+///
+/// # Errors
+/// [`TrainError`] for options out of their range or a network that cannot be made.
+///
+/// # Examples
+/// ```
+/// use nearlin::{Equations, Options, choose_width};
+///
+/// // A line without noise: every neuron helps.
+/// let x: Vec<f64> = (0..60).flat_map(|i| [i as f64 / 30.0 - 1.0, 1.0]).collect();
+/// let y = x.chunks(2).map(|x| x[0]).collect();
+/// let equations = Equations::new(x, y, 2, 1)?;
+/// let few = choose_width(&equations, &Options::default().width(16))?;
+/// assert!(few.width > 16 && few.error > few.limit);
+/// # Ok::<(), nearlin::TrainError>(())
+/// ```
+pub fn choose_width(equations: &Equations, options: &Options) -> Result<WidthChoice, TrainError> {
+    options.check()?;
+    let (par, tried) = (options.par, options.width);
+    let some = equations.spread(DECOMPOSED);
+    let init = Init {
+        inputs: some.inputs(),
+        outputs: some.outputs(),
+        width: tried,
+        seed: options.seed,
+        signs: options.signs.unwrap_or(Signs::Random),
+    };
+    let mask = init.network(1.0)?.forward(some.x(), par)?.mask;
+    let finite = leave_one_out(&some, gram(some.x(), &mask, par)?, par)?;
+    let infinite = leave_one_out(&some, arc_cosine_kernel(some.x(), par), par)?;
+    let least = |path: crate::RidgePath| path.points[path.best].error;
+    let (error, limit) = (least(finite), least(infinite));
+    let a_neuron = equations.rows() as f64 * (equations.inputs() + equations.outputs()) as f64;
+    let width = wide_enough(tried, error / limit - 1.0, WORK / a_neuron);
+    Ok(WidthChoice { width, tried, error, limit, rows: some.rows() })
+}
+
+/// The power of two times a width of this excess that has little of it, if that can be afforded.
+fn wide_enough(tried: usize, excess: f64, affordable: f64) -> usize {
+    let mut width = tried;
+    // Not for an excess that is no number.
+    while excess * tried as f64 > EXCESS * width as f64
+        && 2 * width <= WIDEST
+        && 2.0 * width as f64 <= affordable
+    {
+        width *= 2;
+    }
+    width
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// As few neurons as will do, or as many as there may be.
+        #[test]
+        fn widths_are_just_enough(half in 1usize..4096, excess in -0.5..20.0f64, affordable in 1.0..1e6f64) {
+            let tried = 2 * half;
+            let width = wide_enough(tried, excess, affordable);
+            prop_assert!(width % tried == 0 && (width / tried).is_power_of_two());
+            let left = |width: usize| excess * tried as f64 / width as f64;
+            if width > tried {
+                prop_assert!(left(width / 2) > EXCESS && width <= WIDEST && width as f64 <= affordable);
+            }
+            prop_assert!(left(width) <= EXCESS || 2 * width > WIDEST || 2.0 * width as f64 > affordable);
+        }
+    }
+
+    #[test]
+    fn no_number_asks_for_nothing() {
+        assert_eq!(wide_enough(64, f64::NAN, 1e9), 64);
+    }
+}
