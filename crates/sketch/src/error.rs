@@ -1,7 +1,7 @@
 //! What can be wrong with a call.
 
 /// A sketch that cannot be made, or operands that do not fit it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SketchError {
     /// Operands do not fit together.
@@ -27,6 +27,14 @@ pub enum SketchError {
         input: usize,
         /// The largest possible.
         most: usize,
+    },
+    /// A matrix that should be positive semidefinite is not.
+    #[error("diagonal entry {at} is {value}, expected a finite number that is not negative")]
+    NotPsd {
+        /// Its index.
+        at: usize,
+        /// The entry.
+        value: f64,
     },
     /// The vectors to embed have no entries.
     #[error("cannot sketch vectors of length 0")]

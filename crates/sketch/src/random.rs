@@ -14,6 +14,7 @@ pub(crate) enum Purpose {
     RightSamples = 4,
     Gaussian = 5,
     Probe = 6,
+    Pivots = 7,
 }
 
 /// Stream `counter` of `purpose` for `seed`.
