@@ -51,12 +51,12 @@ pub struct WidthChoice {
 /// ```
 /// use nearlin::{Equations, Options, choose_width};
 ///
-/// // A line without noise: every neuron helps.
+/// // A wave without noise, which takes many neurons.
 /// let x: Vec<f64> = (0..60).flat_map(|i| [i as f64 / 30.0 - 1.0, 1.0]).collect();
-/// let y = x.chunks(2).map(|x| x[0]).collect();
+/// let y = x.chunks(2).map(|x| (4.0 * x[0]).sin()).collect();
 /// let equations = Equations::new(x, y, 2, 1)?;
-/// let few = choose_width(&equations, &Options::default().width(16))?;
-/// assert!(few.width > 16 && few.error > few.limit);
+/// let few = choose_width(&equations, &Options::default().width(64))?;
+/// assert!(few.width > 64 && few.error > few.limit, "{few:?}");
 /// # Ok::<(), nearlin::TrainError>(())
 /// ```
 pub fn choose_width(equations: &Equations, options: &Options) -> Result<WidthChoice, TrainError> {
