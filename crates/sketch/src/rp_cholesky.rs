@@ -234,12 +234,12 @@ fn accept<T: Scalar>(
         }
         let root = h[(i, i)].sqrt();
         for row in i..b {
-            h[(row, i)] = h[(row, i)] / root;
+            h[(row, i)] /= root;
         }
         for col in i + 1..b {
             for row in col..b {
                 let change = h[(row, i)] * h[(col, i)];
-                h[(row, col)] = h[(row, col)] - change;
+                h[(row, col)] -= change;
             }
         }
         kept.push(i);

@@ -105,7 +105,7 @@ mod tests {
         fn widths_are_just_enough(half in 1usize..4096, excess in -0.5..20.0f64, affordable in 1.0..1e6f64) {
             let tried = 2 * half;
             let width = wide_enough(tried, excess, affordable);
-            prop_assert!(width % tried == 0 && (width / tried).is_power_of_two());
+            prop_assert!(width.is_multiple_of(tried) && (width / tried).is_power_of_two());
             let left = |width: usize| excess * tried as f64 / width as f64;
             if width > tried {
                 prop_assert!(left(width / 2) > EXCESS && width <= WIDEST && width as f64 <= affordable);
