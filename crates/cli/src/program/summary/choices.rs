@@ -41,7 +41,7 @@ pub(super) fn width(setup: &Setup) -> String {
     let Some(WidthChoice { tried, error, limit, .. }) = setup.width else { return String::new() };
     let more = 100.0 * (error / limit - 1.0);
     format!(
-        "; at width {tried} left-out rows are off by {more:+.1}% of what they are at infinite width"
+        "; at width {tried} the error of left-out rows is {more:.1}% above that of infinite width"
     )
 }
 
