@@ -26,6 +26,7 @@
 
 mod error;
 mod forward;
+mod gradient;
 mod gram;
 mod init;
 mod jacobian;

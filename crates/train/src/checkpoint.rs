@@ -142,7 +142,7 @@ impl fmt::Debug for Snapshot<'_> {
 }
 
 /// The options that decide the course of a run. The solver is told apart, as a planner may have chosen it.
-fn decisive(options: &Options) -> String {
+pub(crate) fn decisive(options: &Options) -> String {
     let others = Options::default();
     let (max_steps, par, solver) = (others.max_steps, faer::Par::Seq, None);
     format!("{:?}", Options { solver, max_steps, par, ..*options })

@@ -25,7 +25,7 @@ use crate::{Equations, TrainError};
 const LEVERAGES: usize = 4096;
 
 /// Relative residual of the system for the trace.
-const ROUGH: f64 = 0.01;
+const ROUGH: f64 = 0.1;
 
 /// Relative residual of the system for `g`: of one output, whose factor is exact, and of several, whose diagonal is an
 /// estimate anyway.

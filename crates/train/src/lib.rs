@@ -55,10 +55,16 @@ pub use estimator::{
 };
 pub use left_out::{LeftOut, left_out};
 pub use local_scale::LocalScale;
-pub use loss::{LinearFit, LinearModel, Loss, fit_linear, loss_ridge_path, train_loss};
+pub use loss::{
+    LinearFit, LinearModel, Loss, LossCheckpoint, LossSnapshot, fit_linear, loss_ridge_path,
+    resume_loss, train_loss,
+};
 pub use matrix::{Matrix, Rows};
 pub use merge::{Contradiction, Merged, merge, merge_weighted};
-pub use metric::{Judge, Metric, MetricChoice, MetricForm, MetricRound, learn_metric};
+pub use metric::{
+    Judge, Metric, MetricChoice, MetricForm, MetricRound, NetworkRounds, learn_metric,
+    refine_metric,
+};
 pub use observe::{Event, Observer, Phase};
 pub use optimiser::{chosen_solver, resume, train};
 pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};

@@ -9,12 +9,14 @@ mod linear;
 mod network;
 mod newton;
 mod ridge;
+mod saved;
 mod step;
 
 pub use self::linear::{LinearFit, LinearModel, fit_linear};
 pub use self::network::train_loss;
 use self::newton::Problem;
 pub use self::ridge::loss_ridge_path;
+pub use self::saved::{LossCheckpoint, LossSnapshot, resume_loss};
 
 use crate::TrainError;
 

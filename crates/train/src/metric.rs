@@ -12,12 +12,14 @@
 //! `M = diag(A^(1/2), bias)`, which is the same as to map `s` and to choose the bias anew.
 
 mod fit;
+mod network;
 mod score;
 mod search;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
+pub use network::refine_metric;
 pub use search::learn_metric;
 
 /// Rows that are mapped together: a matrix of them is read from a cache.
@@ -254,4 +256,22 @@ pub struct MetricChoice {
     pub best: usize,
     /// Equations that they were learned from.
     pub rows: usize,
+    /// Rounds on the network, if there were any: `metric`, `importances` and `ridge` are then of the last that gained.
+    pub network: Option<NetworkRounds>,
+}
+
+/// Rounds of [`refine_metric`].
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct NetworkRounds {
+    /// Equations that networks were trained on.
+    pub rows: usize,
+    /// Equations that they did not see, by whose leave-one-out errors metrics were judged.
+    pub judged: usize,
+    /// Those errors, relative: of the metric before, and after each round. The last round did not gain, unless there
+    /// are four numbers.
+    pub errors: Vec<f64>,
+    /// Rounds that were kept.
+    pub kept: usize,
 }

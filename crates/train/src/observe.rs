@@ -4,6 +4,7 @@
 use core::ops::ControlFlow;
 
 use crate::checkpoint::Snapshot;
+use crate::loss::LossSnapshot;
 use crate::report::{ScaleTrial, StepReport};
 
 /// What the optimiser is about to do.
@@ -56,6 +57,8 @@ pub enum Event<'a> {
     /// The same step, for an observer that wants to set the run down; only of [`train`](crate::train()) and
     /// [`resume`](crate::resume).
     Kept(Snapshot<'a>),
+    /// The same of [`train_loss`](crate::train_loss()) and [`resume_loss`](crate::resume_loss()).
+    KeptOnLoss(LossSnapshot<'a>),
 }
 
 /// Watches a run, and may stop it. Any `FnMut(&Event) -> ControlFlow<()>` is one.

@@ -7,8 +7,8 @@ use core::ops::ControlFlow;
 
 use common::problem;
 use nearlin::{
-    Checkpoint, Ending, Equations, Event, Options, Precision, Run, Scale, SolverKind, TrainError,
-    resume, train,
+    Checkpoint, Ending, Equations, Event, Loss, LossCheckpoint, Options, Precision, Run, Scale,
+    SolverKind, TrainError, resume, resume_loss, train, train_loss,
 };
 use proptest::prelude::*;
 
@@ -68,6 +68,75 @@ proptest! {
             assert_same(&resumed(&equations, &options, from).unwrap(), &whole);
         }
     }
+}
+
+/// A run on a loss and its checkpoints.
+fn watched_on_loss(
+    (equations, loss, weights): (&Equations, Loss, Option<&[f64]>),
+    options: &Options,
+) -> (Run, Vec<LossCheckpoint>) {
+    let mut taken = Vec::new();
+    let mut watch = |event: &Event<'_>| {
+        if let Event::KeptOnLoss(snapshot) = event {
+            taken.push(snapshot.take());
+        }
+        ControlFlow::Continue(())
+    };
+    (train_loss(equations, loss, weights, options, &mut watch).unwrap(), taken)
+}
+
+fn resumed_on_loss(
+    (equations, loss, weights): (&Equations, Loss, Option<&[f64]>),
+    options: &Options,
+    from: &LossCheckpoint,
+) -> Result<Run, TrainError> {
+    let mut still = |_: &Event<'_>| ControlFlow::Continue(());
+    resume_loss(equations, loss, weights, options, from, &mut still)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// The same of other losses, with weights and while a scale is still looked for.
+    #[test]
+    fn a_resumed_run_on_a_loss_is_the_run(
+        n in 20usize..50, d in 2usize..5, seed: u64, huber: bool, weighted: bool, fixed: bool,
+    ) {
+        let squares = problem(n, d, 1, seed);
+        let rows: Vec<f64> = (0..n * d).map(|at| squares.x()[(at / d, at % d)]).collect();
+        let y = squares.y().iter().map(|&y| if huber { y } else { f64::from(u8::from(y > 0.0)) });
+        let equations = Equations::new(rows, y.collect(), d, 1).unwrap();
+        let loss = if huber { Loss::Huber { delta: 0.1 } } else { Loss::Logistic };
+        let weights: Vec<f64> = (0..n).map(|i| 1.0 + (i % 3) as f64).collect();
+        let of = (&equations, loss, weighted.then_some(&weights[..]));
+        let scale = if fixed { Scale::Fixed(8.0) } else { Scale::Auto };
+        let options = Options::default().width(128).seed(seed).ridge(0.01).scale(scale).max_steps(6);
+        let (whole, taken) = watched_on_loss(of, &options);
+        prop_assert!(taken.len() >= whole.steps.len());
+        for from in &taken {
+            assert_same(&resumed_on_loss(of, &options, from).unwrap(), &whole);
+        }
+    }
+}
+
+/// Checkpoints of another loss, other weights or options.
+#[test]
+fn other_runs_on_a_loss_are_refused() {
+    let equations = problem(40, 3, 1, 1);
+    let (loss, weights) = (Loss::Huber { delta: 0.5 }, vec![2.0; 40]);
+    let options = Options::default().width(128).max_steps(2);
+    let (_, taken) = watched_on_loss((&equations, loss, None), &options);
+    let refused = |of: (&Equations, Loss, Option<&[f64]>), options: &Options| {
+        let error = resumed_on_loss(of, options, &taken[0]).unwrap_err();
+        assert!(matches!(error, TrainError::Checkpoint { .. }), "{error}");
+        error.to_string()
+    };
+    let words = refused((&equations, Loss::Huber { delta: 0.25 }, None), &options);
+    assert!(words.contains("0.5") && words.contains("0.25"), "{words}");
+    let words = refused((&equations, loss, None), &options.ridge(0.5));
+    assert!(words.contains("ridge: 0.01") && words.contains("ridge: 0.5"), "{words}");
+    let words = refused((&equations, loss, Some(&weights)), &options);
+    assert!(words.contains("other data"), "{words}");
 }
 
 /// A run that spent its budget goes on with a larger one as if it had had that from the start.

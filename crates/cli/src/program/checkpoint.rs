@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Crc;
 use nearlin::{
-    Checkpoint, Equations, Event, MetricChoice, Observer, RidgePath, Run, WidthChoice, resume,
-    train,
+    Checkpoint, Equations, Event, LossCheckpoint, MetricChoice, Observer, RidgePath, Run,
+    WidthChoice, resume, resume_loss, train,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ use super::{say, words};
 use crate::output;
 
 /// How a checkpoint begins; the digit is the version of the format.
-const MAGIC: &[u8] = b"nearlin checkpoint 1\n";
+const MAGIC: &[u8] = b"nearlin checkpoint 2\n";
 
 /// Bytes before the payload.
 const HEAD: usize = MAGIC.len() + 4;
@@ -81,6 +81,8 @@ pub(super) struct Held {
     pub(super) ridge_path: Option<RidgePath>,
     /// The last kept step; `None` before the first.
     run: Option<Checkpoint>,
+    /// The same of a run on a loss of its own.
+    loss_run: Option<LossCheckpoint>,
     /// Times of the steps at its scale, and of those at a larger scale that certified.
     times: Vec<StepTime>,
     certified: Option<Vec<StepTime>>,
@@ -147,7 +149,7 @@ impl Store {
         watch: &mut Watch,
     ) -> Result<Run, ProgramError> {
         let Self { path, held } = self;
-        let Held { run, times, certified, .. } = held.unwrap_or_default();
+        let Held { run, loss_run, times, certified, .. } = held.unwrap_or_default();
         let (equations, options) = (&setup.equations, setup.training());
         let mut keeper = Keeper {
             held: Held {
@@ -162,16 +164,32 @@ impl Store {
             watch,
             failed: false,
         };
-        let Some(run) = run else {
-            keeper.write();
-            return Ok(train(equations, &options, &mut keeper)?);
+        let weights = setup.problem.weights.as_deref();
+        let going_on = |steps: usize, keeper: &mut Keeper<'_>| {
+            if !args.quiet {
+                let (path, steps) = (keeper.path.display(), words::counted(steps, "step"));
+                say(&format_args!("going on from {path}, after {steps}"));
+            }
+            keeper.watch.take_up(times, certified);
         };
-        if !args.quiet {
-            let (path, steps) = (keeper.path.display(), words::counted(run.steps().len(), "step"));
-            say(&format_args!("going on from {path}, after {steps}"));
+        match (setup.loss, run, loss_run) {
+            (None, Some(run), _) => {
+                going_on(run.steps().len(), &mut keeper);
+                Ok(resume(equations, &options, &run, &mut keeper)?)
+            }
+            (Some(loss), _, Some(run)) => {
+                going_on(run.steps().len(), &mut keeper);
+                Ok(resume_loss(equations, loss, weights, &options, &run, &mut keeper)?)
+            }
+            (None, None, _) => {
+                keeper.write();
+                Ok(train(equations, &options, &mut keeper)?)
+            }
+            (Some(loss), _, None) => {
+                keeper.write();
+                super::loss::train(setup, loss, &mut keeper)
+            }
         }
-        keeper.watch.take_up(times, certified);
-        Ok(resume(equations, &options, &run, &mut keeper)?)
     }
 }
 
@@ -212,7 +230,13 @@ fn choices(args: &FitArgs) -> String {
     let signs = format!("{:?}", args.signs).to_lowercase();
     let width = args.width.0.map_or("auto".into(), |m| m.to_string());
     let seed = args.seed;
-    format!("--width {width} --seed {seed} --signs {signs} --ridge {ridge}{path}, metric {metric}")
+    let loss = args.loss.name();
+    let weights =
+        args.weights.as_ref().map_or(String::new(), |column| format!(" --weights {column}"));
+    let classes = format!("{:?}", args.class_weights).to_lowercase();
+    format!(
+        "--loss {loss}{weights} --class-weights {classes} --width {width} --seed {seed} --signs {signs} --ridge {ridge}{path}, metric {metric}"
+    )
 }
 
 /// An observer that writes each kept step.
@@ -243,11 +267,13 @@ fn write(held: &Held, path: &Path) -> Result<(), String> {
 impl Observer for Keeper<'_> {
     fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         let flow = self.watch.on_event(event);
-        if let Event::Kept(snapshot) = event {
-            self.held.run = Some(snapshot.take());
-            (self.held.times, self.held.certified) = self.watch.times();
-            self.write();
+        match event {
+            Event::Kept(snapshot) => self.held.run = Some(snapshot.take()),
+            Event::KeptOnLoss(snapshot) => self.held.loss_run = Some(snapshot.take()),
+            _ => return flow,
         }
+        (self.held.times, self.held.certified) = self.watch.times();
+        self.write();
         flow
     }
 }

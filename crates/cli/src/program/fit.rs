@@ -37,8 +37,8 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     let mut watch = Watch::new(args.quiet, options.tolerance);
     let alone = |run: Run| (run, Vec::new());
     let run = match (setup.loss, store) {
-        (Some(loss), _) => loss::train(&setup, loss, &mut watch).map(alone),
-        (None, Some(store)) => store.train(args, &setup, &mut watch).map(alone),
+        (Some(loss), None) => loss::train(&setup, loss, &mut watch).map(alone),
+        (_, Some(store)) => store.train(args, &setup, &mut watch).map(alone),
         (None, None) if args.ensemble > 1 => ensemble::train(args, &setup, &mut watch),
         (None, None) => {
             train(&setup.equations, &options, &mut watch).map(alone).map_err(Into::into)

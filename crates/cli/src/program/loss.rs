@@ -35,9 +35,6 @@ pub(super) fn loss(args: &FitArgs, target: &Target) -> Result<Option<Loss>, Prog
     if args.precision == PrecisionChoice::F32 {
         return fail("--precision", "f32".into(), "f64");
     }
-    if args.checkpoint.is_some() {
-        return fail("--checkpoint", "given".into(), "none");
-    }
     if args.ensemble > 1 {
         return fail("--ensemble", args.ensemble.to_string(), "1");
     }

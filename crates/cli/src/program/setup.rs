@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nearlin::{
     Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, RidgePath, Shape, SolverKind,
-    WidthChoice, choose_width, learn_metric, loss_ridge_path, plan, ridge_path,
+    WidthChoice, choose_width, learn_metric, loss_ridge_path, plan, refine_metric, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -121,7 +121,8 @@ impl Setup {
                     Task::Classification => Judge::Misclassified,
                 };
                 let judged = squared.as_ref().unwrap_or(&equations);
-                Some(learn_metric(judged, &bases, forms, judge, options.par)?)
+                let choice = learn_metric(judged, &bases, forms, judge, options.par)?;
+                Some(refine_metric(judged, choice, judge, &options)?)
             }
         };
         let equations = match &metric {
@@ -176,13 +177,13 @@ impl Setup {
         known: Option<RidgePath>,
         squared: Option<&Equations>,
     ) -> Result<(), ProgramError> {
-        let judged = squared.unwrap_or(&self.equations);
-        let path = known.map_or_else(|| ridge_path(judged, &self.options), Ok)?;
-        let path = match self.loss {
-            None => path,
+        let path = match (known, self.loss) {
+            (Some(path), _) => path,
+            (None, None) => ridge_path(&self.equations, &self.options)?,
             // In the units of the loss, from where squared errors end.
-            Some(loss) => {
-                let options = self.options.ridge(path.ridge());
+            (None, Some(loss)) => {
+                let judged = squared.unwrap_or(&self.equations);
+                let options = self.options.ridge(ridge_path(judged, &self.options)?.ridge());
                 loss_ridge_path(&self.equations, loss, self.problem.weights.as_deref(), &options)?
             }
         };

@@ -223,3 +223,17 @@ fn content_tells_models_from_tables() {
         assert!(ran.stderr.contains(part), "{file}: {}", ran.stderr);
     }
 }
+
+/// A table on standard input is what it is in a file, but for its name and size.
+#[test]
+fn tables_on_standard_input() {
+    let folder = Folder::with(smooth(30));
+    let of_file = json(&folder, "data.csv");
+    let ran = folder.pipe(["inspect", "-", "--json"], &folder.bytes("data.csv")).succeeded();
+    let mut found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(found["bytes"].is_null() && found["file"] == "standard input");
+    (found["bytes"], found["file"]) = (of_file["bytes"].clone(), of_file["file"].clone());
+    assert_eq!(found, of_file);
+    let text = folder.pipe(["inspect", "-"], &folder.bytes("data.csv")).succeeded().stdout;
+    assert!(text.starts_with("table     standard input: 30 rows\n"), "{text}");
+}

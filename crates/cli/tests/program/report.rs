@@ -18,11 +18,12 @@ const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_ou
      left_out_log_loss half_width_90 widths confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 18] = [
+const NULLABLE: [&str; 19] = [
     "model.width_choice",
     "ensemble",
     "metric",
     "metric.rounds.wrong",
+    "metric.network",
     "ridge_path",
     "scale_search.worst_contraction",
     "result.test_rmse",
@@ -57,6 +58,8 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
         "metric",
         if metric.is_null() { "" } else { "form bias rows rounds" },
         &repeated("form round ridge error wrong", length("rounds")),
+        if metric.is_null() { "" } else { "network" },
+        if metric["network"].is_null() { "" } else { "rows judged errors kept" },
         if metric.is_null() { "" } else { "importances" },
         &repeated("column part", length("importances")),
         "ridge_path",

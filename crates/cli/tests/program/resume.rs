@@ -59,8 +59,14 @@ fn steps(folder: &Folder) -> Vec<serde_json::Value> {
 fn killed_runs_end_the_same() {
     let automatic = "--target y --width 1024";
     let exact = "--target y --width 512 --ridge 0 --tol 1e-12 --solver arc-cosine";
-    for (table, options) in [(smooth(300), automatic), (smooth(200), exact), (classes(200), exact)]
-    {
+    let entropy = "--target y --width 128 --metric none --loss cross-entropy --tol 1e-9";
+    let tables = [
+        (smooth(300), automatic),
+        (smooth(200), exact),
+        (classes(200), exact),
+        (classes(60), entropy),
+    ];
+    for (table, options) in tables {
         let (whole, folder) = (Folder::with(&table), Folder::with(&table));
         whole.fit(&format!("{} {OUTPUTS}", &options["--target y ".len()..])).succeeded();
         let kills = killed_until_done(&folder, options);
@@ -93,6 +99,7 @@ fn what_cannot_go_on_is_refused_and_left_alone() {
     refused("--width 64 --resume --ridge 0.5", &["--ridge auto", "--ridge 0.5"]);
     refused("--width 64 --resume --precision f64", &["precision: F64", "precision: F32"]);
     refused("--width 64 --resume --rows 50", &["other data"]);
+    refused("--width 64 --resume --loss huber:1", &["--loss squared", "--loss huber:1"]);
     assert!(folder.bytes("c") == held);
     folder.write("c", &held[..held.len() - 1]);
     refused("--width 64 --resume", &["`c` is no checkpoint", "damaged"]);

@@ -10,7 +10,7 @@ use crate::matrix::{entries, room};
 use crate::{
     Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Metric, MetricChoice,
     Observer, Options, Phase, Posterior, RidgePath, RidgePoint, Run, TrainError, WidthChoice,
-    choose_width, learn_metric, left_out, merge, ridge_path, train,
+    choose_width, learn_metric, left_out, merge, refine_metric, ridge_path, train,
 };
 
 /// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that the pass takes at a
@@ -141,6 +141,7 @@ impl Fitted {
         {
             let bases: Vec<Metric> = Metric::own_units(&encoder.spreads()).into_iter().collect();
             let choice = learn_metric(&equations, &bases, forms, judge, options.par)?;
+            let choice = refine_metric(&equations, choice, judge, &options)?;
             equations = equations.in_metric(&choice.metric);
             metric = Some(choice);
         }

@@ -12,11 +12,12 @@ use core::ops::ControlFlow;
 use nearlin_relu::{Activations, Forward, Init, Network, Signs};
 
 use super::Loss;
+use super::saved::LossSnapshot;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{MAX_SCALE, Options, Scale};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
-use crate::solver::{InnerSolver, default_sketch_rows};
+use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
 use crate::step::{Features, gradient};
 use crate::vector::{distance, norm};
 use crate::{Equations, TrainError};
@@ -69,27 +70,7 @@ pub fn train_loss(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Run, TrainError> {
-    options.check()?;
-    loss.check(equations.y(), equations.outputs())?;
-    if options.ridge == 0.0 {
-        let (name, value, expected) = ("ridge", 0.0, "a positive number with a loss of its own");
-        return Err(TrainError::Option { name, value, expected });
-    }
-    if let Some(weights) = weights {
-        check_weights(weights, equations.rows())?;
-    }
-    let (n, d) = (equations.rows(), equations.inputs());
-    let parameters = options.width * d;
-    let kind =
-        options.solver.unwrap_or_else(|| plan(&Shape::new(equations, options), options).chosen);
-    let sketch = options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, parameters));
-    let signs = options.signs.unwrap_or(Signs::Random);
-    let outputs = equations.outputs();
-    let init = Init { inputs: d, outputs, width: options.width, seed: options.seed, signs };
-    let features = Features::new(equations, init.network(1.0)?.signs(), options.width);
-    let solver = kind.instance(sketch.min(parameters), options.seed);
-    let trainer = Trainer { equations, loss, weights, options, init, features, solver };
-    trainer.run(observer)
+    Trainer::new(equations, loss, weights, options, None)?.run(observer)
 }
 
 /// Whether weights are n positive numbers.
@@ -158,18 +139,62 @@ impl Attempt {
     }
 }
 
-impl Trainer<'_> {
+impl<'a> Trainer<'a> {
+    /// A trainer for valid options, targets and weights; with a solver that was chosen before, or the planner's.
+    pub(super) fn new(
+        equations: &'a Equations,
+        loss: Loss,
+        weights: Option<&'a [f64]>,
+        options: &'a Options,
+        chosen: Option<SolverKind>,
+    ) -> Result<Self, TrainError> {
+        options.check()?;
+        loss.check(equations.y(), equations.outputs())?;
+        if options.ridge == 0.0 {
+            let (name, value, expected) =
+                ("ridge", 0.0, "a positive number with a loss of its own");
+            return Err(TrainError::Option { name, value, expected });
+        }
+        if let Some(weights) = weights {
+            check_weights(weights, equations.rows())?;
+        }
+        let (n, d) = (equations.rows(), equations.inputs());
+        let parameters = options.width * d;
+        let kind = options
+            .solver
+            .or(chosen)
+            .unwrap_or_else(|| plan(&Shape::new(equations, options), options).chosen);
+        let sketch = options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, parameters));
+        let signs = options.signs.unwrap_or(Signs::Random);
+        let outputs = equations.outputs();
+        let init = Init { inputs: d, outputs, width: options.width, seed: options.seed, signs };
+        let features = Features::new(equations, init.network(1.0)?.signs(), options.width);
+        let solver = kind.instance(sketch.min(parameters), options.seed);
+        Ok(Self { equations, loss, weights, options, init, features, solver })
+    }
+
     fn run(&self, observer: &mut dyn Observer) -> Result<Run, TrainError> {
-        let (automatic, mut scale) = match self.options.scale {
-            Scale::Auto => (true, 1.0),
-            Scale::Fixed(scale) => (false, scale),
+        let scale = match self.options.scale {
+            Scale::Auto => 1.0,
+            Scale::Fixed(scale) => scale,
         };
-        let mut search = Vec::new();
-        // Multipliers of the last attempt: the linear problem is the same at every scale.
-        let mut multipliers = vec![0.0; self.equations.y().len()];
+        let multipliers = vec![0.0; self.equations.y().len()];
+        let attempt = self.begin(scale, &multipliers, observer)?;
+        self.go_on(attempt, scale, Vec::new(), observer)
+    }
+
+    /// The rest of a run, from an attempt at that scale.
+    pub(super) fn go_on(
+        &self,
+        mut attempt: Attempt,
+        mut scale: f64,
+        mut search: Vec<ScaleTrial>,
+        observer: &mut dyn Observer,
+    ) -> Result<Run, TrainError> {
+        let automatic = self.options.scale == Scale::Auto;
         loop {
             let may_grow = automatic && scale < MAX_SCALE;
-            let attempt = self.attempt(scale, &multipliers, may_grow, observer)?;
+            self.steps(&mut attempt, (scale, &search), may_grow, observer)?;
             if automatic {
                 search.push(attempt.trial(scale));
                 if observer.on_event(&Event::Scale(&search[search.len() - 1])).is_break() {
@@ -180,15 +205,13 @@ impl Trainer<'_> {
                 return Ok(self.report(attempt, scale, search));
             };
             scale = (scale * if contraction.is_some() { GROWTH } else { 2.0 }).min(MAX_SCALE);
-            multipliers = attempt.state.multipliers;
+            // Multipliers of the last attempt: the linear problem is the same at every scale.
+            let multipliers = attempt.state.multipliers;
             if observer.on_event(&Event::Restart { scale }).is_break() {
                 let still = &mut |_: &Event<'_>| ControlFlow::Continue(());
-                let (state, start) = self.initial(scale, &multipliers, still)?;
-                let (steps, failure) = (Vec::new(), None);
-                let gain = f64::INFINITY;
-                let stopped = Attempt { state, start, gain, steps, failure, ending: None };
-                return Ok(self.report(stopped, scale, search));
+                return Ok(self.report(self.begin(scale, &multipliers, still)?, scale, search));
             }
+            attempt = self.begin(scale, &multipliers, observer)?;
         }
     }
 
@@ -236,50 +259,41 @@ impl Trainer<'_> {
         State { network, active, outputs, multipliers, objective, gradient: norm(&gradient) }
     }
 
-    /// The state at the initial weights, and its gradient.
-    fn initial(
+    /// An attempt at the initial weights of a scale.
+    fn begin(
         &self,
         scale: f64,
         multipliers: &[f64],
         observer: &mut dyn Observer,
-    ) -> Result<(State, f64), TrainError> {
+    ) -> Result<Attempt, TrainError> {
         let _ = observer.on_event(&Event::Phase(Phase::Masks));
         let network = self.init.network(scale)?;
         let forward = network.forward(self.equations.x(), self.options.par)?;
         let state = self.state(network, forward, multipliers.to_vec());
-        let start = state.gradient;
-        Ok((state, start))
+        let (start, gain, steps) = (state.gradient, f64::INFINITY, Vec::new());
+        Ok(Attempt { state, start, gain, steps, failure: None, ending: None })
     }
 
-    /// Steps from the initial weights of one scale.
-    fn attempt(
+    /// Steps until the run ends, the scale fails or the observer stops.
+    fn steps(
         &self,
-        scale: f64,
-        multipliers: &[f64],
+        attempt: &mut Attempt,
+        (scale, search): (f64, &[ScaleTrial]),
         may_grow: bool,
         observer: &mut dyn Observer,
-    ) -> Result<Attempt, TrainError> {
-        let (state, start) = self.initial(scale, multipliers, observer)?;
-        let mut attempt = Attempt {
-            state,
-            start,
-            gain: f64::INFINITY,
-            steps: Vec::new(),
-            failure: None,
-            ending: None,
-        };
+    ) -> Result<(), TrainError> {
         loop {
-            attempt.ending = self.finished(&attempt);
+            attempt.ending = self.finished(attempt);
             if attempt.ending.is_some() {
-                return Ok(attempt);
+                return Ok(());
             }
-            let Some((next, report)) = self.step(&attempt, observer)? else {
-                return Ok(attempt);
+            let Some((next, report)) = self.step(attempt, observer)? else {
+                return Ok(());
             };
             let Some(next) = next else {
                 let why = "no part of the step lowers the objective".to_owned();
                 attempt.ending = Some((Ending::Stagnated, why));
-                return Ok(attempt);
+                return Ok(());
             };
             let StepReport { eta_lin, contraction, .. } = report;
             let first = attempt.steps.is_empty();
@@ -292,15 +306,17 @@ impl Trainer<'_> {
             if may_grow && failed.is_some() {
                 attempt.failure = failed;
                 attempt.state.multipliers = next.multipliers;
-                return Ok(attempt);
+                return Ok(());
             }
             let objective = next.objective;
             attempt.gain = (attempt.state.objective - objective) / objective.abs();
             attempt.state = next;
             attempt.steps.push(report);
             let report = &attempt.steps[attempt.steps.len() - 1];
-            if observer.on_event(&Event::Step(report)).is_break() {
-                return Ok(attempt);
+            let told = observer.on_event(&Event::Step(report)).is_break();
+            let snapshot = LossSnapshot { of: self, attempt, scale, search };
+            if observer.on_event(&Event::KeptOnLoss(snapshot)).is_break() || told {
+                return Ok(());
             }
         }
     }

@@ -184,28 +184,44 @@ impl Mapped<'_> {
         let mut sums = product(slopes.as_ref(), terms.as_ref(), self.par);
         let along = product(along.as_ref(), weights.as_ref(), self.par);
 
-        // 1 / |x| for s: the bias of a row of length 1 is 1 / |[s; 1]|, in the metric bias / |M [s; 1]|.
-        let weight: f64 = self.lengths.iter().map(|w| w * w).sum();
-        for i in 0..n {
-            let shrink = self.unit[(i, d - 1)] / self.metric.bias();
-            let scale = shrink * self.lengths[i] / weight.sqrt();
-            for c in 0..k {
-                for q in 0..d - 1 {
-                    let sum = &mut sums[(i, c * d + q)];
-                    *sum = scale * (*sum - along[(i, c)] * self.unit[(i, q)]);
+        for c in 0..k {
+            for q in 0..d {
+                for i in 0..n {
+                    sums[(i, c * d + q)] -= along[(i, c)] * self.unit[(i, q)];
                 }
             }
         }
-        let p = d - 1;
-        let mut outer = Mat::zeros(p, p);
-        for c in 0..k {
-            let gradients = sums.as_ref().subcols(c * d, p);
-            outer += product(gradients.transpose(), gradients, self.par);
-        }
-        let map = self.metric.matrix();
-        let half = product(map.as_ref().transpose(), outer.as_ref(), self.par);
-        product(half.as_ref(), map.as_ref(), self.par)
+        outer_product(sums, self.unit.as_ref(), &self.lengths, &self.metric, self.par)
     }
+}
+
+/// The mean over examples, weighted by their squared `lengths`, and the sum over outputs of `grad f(s) grad f(s)^T`,
+/// p x p: from `gradients : n x (d K)` at the rows `unit : n x d` of length 1 that a metric mapped inputs to, each
+/// orthogonal to its row, as `f` does not depend on a length. Takes `2 n p^2 K` flops.
+pub(super) fn outer_product(
+    mut gradients: Mat<f64>,
+    unit: MatRef<'_, f64>,
+    lengths: &[f64],
+    metric: &Metric,
+    par: Par,
+) -> Mat<f64> {
+    let (n, d) = (unit.nrows(), unit.ncols());
+    // 1 / |x| for s: the bias of a row of length 1 is 1 / |[s; 1]|, in the metric bias / |M [s; 1]|.
+    let weight: f64 = lengths.iter().map(|w| w * w).sum();
+    let scales: Vec<f64> =
+        (0..n).map(|i| unit[(i, d - 1)] / metric.bias() * lengths[i] / weight.sqrt()).collect();
+    for column in gradients.col_iter_mut() {
+        column.iter_mut().zip(&scales).for_each(|(gradient, scale)| *gradient *= scale);
+    }
+    let p = d - 1;
+    let mut outer = Mat::zeros(p, p);
+    for first in (0..gradients.ncols()).step_by(d) {
+        let gradients = gradients.as_ref().subcols(first, p);
+        outer += product(gradients.transpose(), gradients, par);
+    }
+    let map = metric.matrix();
+    let half = product(map.as_ref().transpose(), outer.as_ref(), par);
+    product(half.as_ref(), map.as_ref(), par)
 }
 
 /// The index of the largest, 0 of none.

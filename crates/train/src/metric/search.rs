@@ -12,7 +12,7 @@ use crate::ridge::{product, three_digits};
 use crate::{Equations, TrainError};
 
 /// Most equations that a metric is learned from: a factorisation of so many takes a tenth of a second.
-const SAMPLE: usize = 2048;
+pub(super) const SAMPLE: usize = 2048;
 
 /// Fewest equations: halves of fewer tell nothing.
 const FEWEST: usize = 40;
@@ -125,11 +125,15 @@ pub fn learn_metric(
     }
     let found = with_best_bias(&sample, judge, found)?;
     let (ridge, metric) = (found.ridge, found.mapped.metric().clone());
-    let outer = found.mapped.gradients(&found.fit);
-    let squares: Vec<f64> = (0..p).map(|q| outer[(q, q)].max(0.0)).collect();
+    let importances = shares(&found.mapped.gradients(&found.fit));
+    Ok(MetricChoice { metric, importances, ridge, rounds, best, rows, network: None })
+}
+
+/// The diagonal of an average gradient outer product, scaled to a sum of 1; zeros for 0.
+pub(super) fn shares(outer: &Mat<f64>) -> Vec<f64> {
+    let squares: Vec<f64> = (0..outer.nrows()).map(|q| outer[(q, q)].max(0.0)).collect();
     let sum: f64 = squares.iter().sum();
-    let importances = squares.iter().map(|s| if sum > 0.0 { s / sum } else { 0.0 }).collect();
-    Ok(MetricChoice { metric, importances, ridge, rounds, best, rows })
+    squares.iter().map(|s| if sum > 0.0 { s / sum } else { 0.0 }).collect()
 }
 
 /// A metric that was tried, and its losses on both halves.
@@ -234,7 +238,7 @@ fn with_best_bias<'a>(
 
 /// Where the search for a ridge begins.
 #[derive(Clone, Copy, Debug)]
-enum Start {
+pub(super) enum Start {
     /// With nothing known, in steps of whole decades.
     Anywhere,
     /// Near the best ridge of a similar metric.
@@ -242,15 +246,15 @@ enum Start {
 }
 
 /// A metric, and the fit in it with the best ridge.
-struct Attempt<'a> {
-    mapped: Mapped<'a>,
-    ridge: f64,
-    fit: Fit,
+pub(super) struct Attempt<'a> {
+    pub(super) mapped: Mapped<'a>,
+    pub(super) ridge: f64,
+    pub(super) fit: Fit,
 }
 
 impl Sample {
     /// Fits in a metric with the best ridge.
-    fn attempt(&self, metric: Metric, start: Start) -> Result<Attempt<'_>, TrainError> {
+    pub(super) fn attempt(&self, metric: Metric, start: Start) -> Result<Attempt<'_>, TrainError> {
         let mapped = self.mapped(metric);
         let (ridge, fit) = best_ridge(&mapped, start)?;
         Ok(Attempt { mapped, ridge, fit })
@@ -276,13 +280,17 @@ impl Attempt<'_> {
     /// The square root of the fit's average gradient outer product, scaled to the trace `p` of the plain
     /// metric's; `None` where the fit is constant.
     fn root(&self, form: MetricForm) -> Result<Option<Metric>, TrainError> {
-        root(form, &self.mapped, &self.fit)
+        root(form, &self.mapped.gradients(&self.fit), self.mapped.metric().bias, self.mapped.par())
     }
 }
 
-/// [`Attempt::root`].
-fn root(form: MetricForm, of: &Mapped<'_>, fit: &Fit) -> Result<Option<Metric>, TrainError> {
-    let outer = of.gradients(fit);
+/// The square root of an average gradient outer product, scaled to the trace `p`, with that bias; `None` for 0.
+pub(super) fn root(
+    form: MetricForm,
+    outer: &Mat<f64>,
+    bias: f64,
+    par: Par,
+) -> Result<Option<Metric>, TrainError> {
     let p = outer.nrows();
     let trace: f64 = (0..p).map(|q| outer[(q, q)]).sum();
     if !(trace > 0.0 && trace.is_finite()) {
@@ -290,7 +298,7 @@ fn root(form: MetricForm, of: &Mapped<'_>, fit: &Fit) -> Result<Option<Metric>, 
     }
     let scale = p as f64 / trace;
     let map = if matches!(form, MetricForm::Full | MetricForm::Damped) {
-        let eigen = SymmetricEigen::decompose(outer.as_ref(), of.par())?;
+        let eigen = SymmetricEigen::decompose(outer.as_ref(), par)?;
         let vectors = eigen.vectors();
         let mut squares: Vec<f64> = eigen.values().iter().map(|s| scale * s.max(0.0)).collect();
         if form == MetricForm::Damped {
@@ -301,12 +309,12 @@ fn root(form: MetricForm, of: &Mapped<'_>, fit: &Fit) -> Result<Option<Metric>, 
         }
         let roots: Vec<f64> = squares.iter().map(|s| s.sqrt()).collect();
         let scaled = Mat::from_fn(p, p, |i, j| vectors[(i, j)] * roots[j]);
-        let map = product(scaled.as_ref(), vectors.transpose(), of.par());
+        let map = product(scaled.as_ref(), vectors.transpose(), par);
         (0..p * p).map(|at| map[(at / p, at % p)]).collect()
     } else {
         (0..p).map(|q| (scale * outer[(q, q)].max(0.0)).sqrt()).collect()
     };
-    Ok(Metric::from_parts(form, p, map, of.metric().bias))
+    Ok(Metric::from_parts(form, p, map, bias))
 }
 
 /// The ridge of least error, to a quarter of a decade, and its fit.

@@ -15,7 +15,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::program) struct InspectArgs {
-    /// A model that fit wrote, or a table as fit takes it, but for standard input.
+    /// A model that fit wrote, or a table as fit takes it: - is a table on standard input.
     #[arg(value_name = "FILE")]
     pub(in crate::program) file: PathBuf,
 

@@ -14,7 +14,7 @@ use super::args::InspectArgs;
 use super::error::ProgramError;
 use super::show;
 use crate::model::Model;
-use crate::table::{Table, TableError};
+use crate::table::{STDIN, Table, TableError};
 
 /// Bytes that tell models, tables and other files apart.
 const HEAD: u64 = 4096;
@@ -37,12 +37,17 @@ const LEVELS_OF_JSON: usize = 20;
 /// [`ProgramError`], with exit code 2 for what is neither a model nor a table.
 pub(super) fn run(args: &InspectArgs) -> Result<(), ProgramError> {
     let path = &args.file;
+    let most = |limit| if args.all { usize::MAX } else { limit };
+    if path == Path::new(STDIN) {
+        let table = Table::read(path)?;
+        let about = table::About::new("standard input".into(), None, &table, most(LEVELS_OF_JSON));
+        return print(args.json, &about, || about.text(most(COLUMNS), most(LEVELS)));
+    }
     let cannot_read = |source| TableError::Read { path: path.clone(), source };
     let about = std::fs::metadata(path).map_err(cannot_read)?;
     // What is read from a pipe to tell it apart would be gone.
     let head = if about.is_file() { head(path).map_err(cannot_read)? } else { Vec::new() };
     let bytes = about.len();
-    let most = |limit| if args.all { usize::MAX } else { limit };
     let file = path.display().to_string();
     if is_model(&head) {
         let about = model::About::new(file, bytes, &Model::read(path)?);
@@ -54,7 +59,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), ProgramError> {
         _ if head.contains(&0) && !is_packed(&head) => ProgramError::Neither { path: path.clone() },
         error => ProgramError::Table(error),
     })?;
-    let about = table::About::new(file, bytes, &table, most(LEVELS_OF_JSON));
+    let about = table::About::new(file, Some(bytes), &table, most(LEVELS_OF_JSON));
     print(args.json, &about, || about.text(most(COLUMNS), most(LEVELS)))
 }
 

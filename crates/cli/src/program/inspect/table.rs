@@ -12,7 +12,8 @@ use crate::table::{self, Encoder, Feature, Standard, Table, Task, Warning, are_m
 #[serde(tag = "kind", rename = "table")]
 pub(super) struct About {
     file: String,
-    bytes: u64,
+    /// Null for standard input.
+    bytes: Option<u64>,
     rows: usize,
     /// What a fit to all rows would have of all columns, the bias included.
     inputs: usize,
@@ -54,7 +55,7 @@ enum Summary {
 
 impl About {
     /// With at most so many categories of a column.
-    pub(super) fn new(file: String, bytes: u64, table: &Table, levels: usize) -> Self {
+    pub(super) fn new(file: String, bytes: Option<u64>, table: &Table, levels: usize) -> Self {
         let rows: Vec<usize> = (0..table.rows()).collect();
         // No column has an empty name, so this is what a fit would make of each.
         let (encoder, warnings) = Encoder::fit(table, "", &rows);
@@ -93,10 +94,10 @@ impl About {
             (
                 "table",
                 format!(
-                    "{}: {}, {}",
+                    "{}: {}{}",
                     self.file,
                     counted(self.rows, "row"),
-                    size(self.bytes as f64)
+                    self.bytes.map_or(String::new(), |bytes| format!(", {}", size(bytes as f64)))
                 ),
             ),
             ("columns", kinds(self.columns.iter().map(|column| column.values))),

@@ -21,6 +21,8 @@ pub(super) struct Metric {
     bias: Finite,
     rows: usize,
     rounds: Vec<MetricRound>,
+    /// Null where there were none.
+    network: Option<NetworkRounds>,
     importances: Vec<Importance>,
 }
 
@@ -32,6 +34,14 @@ struct MetricRound {
     error: Finite,
     /// Null for regression.
     wrong: Option<Finite>,
+}
+
+#[derive(Debug, Serialize)]
+struct NetworkRounds {
+    rows: usize,
+    judged: usize,
+    errors: Vec<Finite>,
+    kept: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,12 +69,19 @@ impl Metric {
             error: Finite(round.error),
             wrong: (task == Task::Classification).then_some(Finite(round.wrong)),
         };
+        let network = |rounds: &nearlin::NetworkRounds| NetworkRounds {
+            rows: rounds.rows,
+            judged: rounds.judged,
+            errors: rounds.errors.iter().copied().map(Finite).collect(),
+            kept: rounds.kept,
+        };
         let importances = setup.importances().into_iter();
         Some(Self {
             form: choice.metric.form().name(),
             bias: Finite(choice.metric.bias()),
             rows: choice.rows,
             rounds: choice.rounds.iter().map(round).collect(),
+            network: choice.network.as_ref().map(network),
             importances: importances
                 .map(|(column, part)| Importance { column: column.to_owned(), part: Finite(part) })
                 .collect(),

@@ -30,8 +30,17 @@ pub(super) fn metric(setup: &Setup) -> Option<String> {
         Task::Regression => format!("relative error {}", figure(round.error)),
         Task::Classification => format!("{:.2}% wrong", 100.0 * round.wrong),
     });
+    let network = choice.network.as_ref().map_or(String::new(), |rounds| {
+        let errors: Vec<String> = rounds.errors.iter().map(|&error| figure(error)).collect();
+        format!(
+            "; {} on networks with {}, relative errors on others {}",
+            counted(rounds.kept, "more round"),
+            counted(rounds.rows, "equation"),
+            errors.join(", "),
+        )
+    });
     Some(format!(
-        "{form}{bias}, learned from {}: {told} across halves, {plainly} for inputs as they are",
+        "{form}{bias}, learned from {}: {told} across halves, {plainly} for inputs as they are{network}",
         counted(choice.rows, "equation"),
     ))
 }
