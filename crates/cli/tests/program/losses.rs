@@ -121,7 +121,6 @@ fn what_does_not_go_together_is_told() {
         ("--loss huber:1", ["huber:1", "classification"]),
         ("--loss cross-entropy --ridge 0", ["`--ridge`", "positive"]),
         ("--loss cross-entropy --precision f32", ["`--precision`", "f64"]),
-        ("--loss cross-entropy --checkpoint c", ["`--checkpoint`", "none"]),
         ("--loss quantile:2", ["quantile:LEVEL", "between 0 and 1"]),
         ("--weights v", ["no column `v`", "the columns are"]),
         ("--weights w", ["column `w`", "found `0`"]),
