@@ -70,7 +70,7 @@ fn smoothing_is_a_mean() {
         let gradients = network.input_gradients(near.as_ref(), 0.0, Par::rayon(2)).unwrap();
         for at in 0..d * outputs {
             let pairs: Vec<f64> = (0..count)
-                .map(|p| (gradients[(p, at)] + gradients[(count + p, at)]) / 2.0)
+                .map(|p| f64::midpoint(gradients[(p, at)], gradients[(count + p, at)]))
                 .collect();
             let mean = pairs.iter().sum::<f64>() / count as f64;
             let spread = pairs.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / count as f64;

@@ -149,7 +149,7 @@ impl RpCholesky {
             }
             pivots.extend(accepted);
         }
-        let factor = factor.as_ref().subcols(0, pivots.len()).to_owned();
+        factor.truncate(n, pivots.len());
         Ok(LowRank { factor, pivots, trace, trace_left: left.iter().sum() })
     }
 }
@@ -159,6 +159,12 @@ impl<T> LowRank<T> {
     #[must_use]
     pub fn factor(&self) -> MatRef<'_, T> {
         self.factor.as_ref()
+    }
+
+    /// `F`, n x k, without a copy.
+    #[must_use]
+    pub fn into_factor(self) -> Mat<T> {
+        self.factor
     }
 
     /// Indices of the columns that it was made from, in the order in which they were drawn.

@@ -11,6 +11,8 @@ use nearlin_dense::{Cholesky, Real, Triangular};
 use nearlin_krylov::{LinOp, Precond};
 use nearlin_relu::Jacobian;
 
+use crate::low_rank::LowRankPlus;
+
 /// `u -> J J^T u + mu u`, matrix-free: `4 n m (d + K)` flops, and scratch for one `m x d` matrix where
 /// neurons share directions.
 #[derive(Clone, Copy, Debug)]
@@ -113,9 +115,11 @@ pub enum Factor<T> {
     Cholesky(Cholesky<T>),
     /// `R^T R`.
     Triangular(Triangular<T>),
+    /// `F F^T + delta I`.
+    LowRank(LowRankPlus<T>),
 }
 
-/// `I kron factor^-1`: the factor's solve applied to every output, `2 n^2 K` flops.
+/// `I kron factor^-1`: the factor's solve applied to every output, `2 n^2 K` flops, or `4 n k K` for one of rank `k`.
 #[derive(Clone, Debug)]
 pub struct Preconditioner<T> {
     /// The factor of one block.
@@ -132,7 +136,7 @@ impl<T: Real> Preconditioner<T> {
     pub fn shift(&self) -> f64 {
         match &self.factor {
             Factor::Cholesky(factor) => factor.shift().as_f64(),
-            Factor::Identity | Factor::Triangular(_) => 0.0,
+            Factor::Identity | Factor::Triangular(_) | Factor::LowRank(_) => 0.0,
         }
     }
 }
@@ -150,6 +154,7 @@ impl<T: Real> Precond<T> for Preconditioner<T> {
                 Factor::Identity => {}
                 Factor::Cholesky(factor) => factor.solve_in_place(z, par),
                 Factor::Triangular(factor) => factor.solve_gram_in_place(z, par),
+                Factor::LowRank(factor) => factor.solve_in_place(z, par),
             }
         }
     }

@@ -61,7 +61,7 @@ pub fn train_ensemble(
         return Err(TrainError::Option { name: "members", value: 0.0, expected: "at least 1" });
     }
     let kind = options.solver.unwrap_or_else(|| match chosen_solver(equations, options) {
-        SolverKind::Cg => SolverKind::Cg,
+        kind @ (SolverKind::Cg | SolverKind::RpCholesky) => kind,
         kind if members == 1 => kind,
         _ => SolverKind::ArcCosine,
     });

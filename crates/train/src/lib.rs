@@ -25,6 +25,7 @@ mod estimator;
 mod left_out;
 mod local_scale;
 mod loss;
+mod low_rank;
 mod matrix;
 mod merge;
 mod metric;
@@ -59,6 +60,7 @@ pub use loss::{
     LinearFit, LinearModel, Loss, LossCheckpoint, LossSnapshot, fit_linear, loss_ridge_path,
     resume_loss, train_loss,
 };
+pub use low_rank::LowRankPlus;
 pub use matrix::{Matrix, Rows};
 pub use merge::{Contradiction, Merged, merge, merge_weighted};
 pub use metric::{

@@ -5,7 +5,7 @@
 
 use crate::Equations;
 use crate::options::{Options, Precision, Scale};
-use crate::solver::{SolverKind, default_sketch_rows};
+use crate::solver::{SolverKind, default_rank, default_sketch_rows};
 
 /// The size of a problem: all that costs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,12 +150,17 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
     let cholesky = n * n * n / 3.0 / (rates::CHOLESKY * arithmetic);
     let qr = 2.0 * n * n * (s - n / 3.0).max(0.0) / (rates::QR * few)
         + if options.ridge > 0.0 { 10.0 / 3.0 * n * n * n / (rates::QR * few) } else { 0.0 };
+    let rank = default_rank(shape.rows) as f64;
     let padded = (parameters as f64).log2().ceil().exp2();
     let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + s;
     let build = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::Cholesky => gemm + n * n * m / 2.0 / (rates::POPCOUNT * threads) + cholesky,
         SolverKind::ArcCosine => gemm + n * n / 2.0 / (rates::ACOS * threads) + cholesky,
+        // The factor, its square and the solve with that.
+        SolverKind::RpCholesky => {
+            3.0 * n * rank * rank / (rates::PASS * arithmetic) + n * rank / (rates::ACOS * threads)
+        }
         SolverKind::Srht => n * padded * padded.log2() / (rates::FWHT * arithmetic) + qr,
         SolverKind::TensorSrht => n * padded_pair / (rates::FWHT * arithmetic) + qr,
     };
@@ -166,6 +171,8 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
     };
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
+        SolverKind::RpCholesky => (2.0 * size * n * rank / rates::MEMORY)
+            .max(4.0 * n * rank * k / (rates::PASS * arithmetic)),
         _ => (size * n * n / rates::MEMORY).max(2.0 * n * n * k / (rates::PASS * arithmetic)),
     };
     let (iterations, builds) = guess(kind, shape, options, steps);
@@ -176,6 +183,7 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
     let factor_bytes = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
+        SolverKind::RpCholesky => size * n * rank,
         SolverKind::Srht | SolverKind::TensorSrht => {
             let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
             size * (s * n + n * n).max(stacked)
@@ -217,5 +225,15 @@ fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> (f
         SolverKind::Cholesky => (crossed(1.0), steps),
         SolverKind::Srht | SolverKind::TensorSrht => (crossed(9.0), steps),
         SolverKind::ArcCosine => (crossed(16.0), 1),
+        SolverKind::RpCholesky => {
+            // Eigenvalues fall like a power, as they did on diamonds; those beyond the rank are the factor's error.
+            let rank = default_rank(shape.rows);
+            let beyond = if rank < shape.rows {
+                shape.rows as f64 / 4.0 * (rank as f64).powf(-1.75)
+            } else {
+                0.0
+            };
+            (crossed(16.0 * (1.0 + beyond / ridge.max(1e-4)).sqrt()), 1)
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! `mu`. Where that would take too long, generalised cross-validation (Golub, Heath and Wahba,
 //! *Generalized cross-validation as a method for choosing a good ridge parameter*, 1979) replaces each
 //! diagonal entry by their mean, a trace that random signs estimate, and the Lanczos process gives all
-//! quadratic forms for every `mu` from a few dozen products with `J J^T`.
+//! quadratic forms for every `mu` from a few dozen products with `G`.
 //!
 //! Several outputs share `G`, the block that each of them has; what they have in common across outputs is
 //! left out, as it is in the preconditioners.
@@ -16,12 +16,11 @@ mod path;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use nearlin_dense::{SymmetricEigen, fixed_par, mirror_lower};
-use nearlin_krylov::{LinOp, Tridiagonal, lanczos};
-use nearlin_relu::{Init, Jacobian, PackedMask, Signs, gram};
+use nearlin_krylov::{Tridiagonal, lanczos};
+use nearlin_relu::{Init, PackedMask, Signs, gram};
 use nearlin_sketch::random_signs;
 
 pub use self::path::{Criterion, RidgePath, RidgePoint};
-use crate::dual::Dual;
 use crate::options::Options;
 use crate::vector::norm;
 use crate::{Equations, TrainError};
@@ -36,7 +35,7 @@ const PER_DECADE: i32 = 4;
 /// ten.
 const DECADES: (i32, i32) = (-6, 2);
 
-/// Most equations whose Gram matrix is formed for the Lanczos process, in half a gibibyte.
+/// Most equations for the Lanczos process, whose Gram matrix takes half a gibibyte.
 const FORMED: usize = 8192;
 
 /// Steps of the Lanczos process.
@@ -54,10 +53,9 @@ const SETTLED: f64 = 0.01;
 /// Judges ridges for the network that `options` describe, at its initial weights.
 ///
 /// Up to 2,048 equations: the leave-one-out residual, at `n^2 m / 2` bit operations and some `10 n^3`
-/// flops, in memory for five n x n matrices. Beyond: generalised cross-validation, at 64 products with
-/// `J J^T` (up to 8,192 equations formed, in memory for another n x n matrix) for each of up to six vectors, in
-/// memory for 65 of them; ridges too small for the estimate to
-/// have settled are left out. Where the best is the least that is left, leave-one-out on 2,048 equations at even
+/// flops, in memory for five n x n matrices. Beyond: generalised cross-validation on up to 8,192 equations at even
+/// distances, at 64 products with their Gram matrix for each of up to six vectors, in half a gibibyte; ridges too small
+/// for the estimate to have settled are left out. Where the best is the least that is left, leave-one-out on 2,048 equations at even
 /// distances tells: a ridge stands for the noise, of which there is as much in a part.
 ///
 /// # Errors
@@ -88,15 +86,16 @@ pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath,
         signs: options.signs.unwrap_or(Signs::Random),
     };
     let network = init.network(1.0)?;
-    let mask = |x| network.forward(x, options.par).map(|forward| forward.mask);
+    let mask = |of: &Equations| network.forward(of.x(), options.par).map(|forward| forward.mask);
     if equations.rows() > DECOMPOSED {
-        let path = cross_validation(equations, &mask(equations.x())?, options)?;
+        let some = equations.spread(FORMED);
+        let path = cross_validation(&some, &mask(&some)?, options)?;
         if path.best > 0 {
             return Ok(path);
         }
     }
     let some = equations.spread(DECOMPOSED);
-    leave_one_out(&some, gram(some.x(), &mask(some.x())?, options.par)?, options.par)
+    leave_one_out(&some, gram(some.x(), &mask(&some)?, options.par)?, options.par)
 }
 
 /// The mean of the diagonal of `G`: of `|x_i|^2` times the part of the neurons that are active for `x_i`.
@@ -172,15 +171,11 @@ fn cross_validation(
     options: &Options,
 ) -> Result<RidgePath, TrainError> {
     let (n, k, par) = (equations.rows(), equations.outputs(), options.par);
-    // The block of one output, whatever the signs: formed where that fits, as it is read some hundred times.
-    let ones = vec![1.0; mask.width()];
-    let signs = MatRef::from_row_major_slice(&ones, mask.width(), 1);
-    let matrix_free = Dual { jacobian: Jacobian::new(mask, equations.x(), signs)?, ridge: 0.0 };
-    let mut formed = (n <= FORMED).then(|| gram(equations.x(), mask, par)).transpose()?;
-    formed.as_mut().map(Mat::as_mut).map(mirror_lower);
-    let operator = formed.as_ref().map_or(&matrix_free as &dyn LinOp<f64>, |g| g);
+    // The block of one output, whatever the signs; it is read some hundred times.
+    let mut formed = gram(equations.x(), mask, par)?;
+    mirror_lower(formed.as_mut());
     let process = |start: Vec<f64>| {
-        lanczos(&operator, MatRef::from_column_major_slice(&start, n, 1), STEPS, par)
+        lanczos(&formed, MatRef::from_column_major_slice(&start, n, 1), STEPS, par)
     };
     let probes = (0..PROBES)
         .map(|p| process(random_signs(n, options.seed, p as u64)))

@@ -52,7 +52,7 @@ proptest! {
             let scale = if at == 0 { Scale::Auto } else { Scale::Fixed(ensemble.members[0].scale) };
             let options = options.seed(seed + at as u64).scale(scale);
             let solver = run.steps[0].solver;
-            prop_assert!(matches!(solver, SolverKind::ArcCosine | SolverKind::Cg));
+            prop_assert!(matches!(solver, SolverKind::ArcCosine | SolverKind::RpCholesky | SolverKind::Cg));
             let options = options.solver(Some(solver));
             let alone =
                 train(&equations, &options, &mut |_: &Event<'_>| ControlFlow::Continue(())).unwrap();

@@ -247,7 +247,7 @@ fn leaving_out_is_leaving_out() {
             .signs(Some(Signs::Random))
             .tolerance(1e-10);
         let run = train(&all, &options, &mut silent()).unwrap();
-        let left = left_out(&all, &run.network, 0.02, None, Par::Seq).unwrap();
+        let left = left_out(&all, &run.network, 0.02, Par::Seq).unwrap();
         assert!(left.exact && 0.0 < left.leverage && left.leverage < 1.0);
         let (mut off, mut size) = (0.0, 0.0);
         for out in 0..all.rows() {

@@ -48,7 +48,7 @@ proptest! {
     /// that serve several masks, damped steps, kinks that hold an iterate and scales that are still looked for included.
     #[test]
     fn a_resumed_run_is_the_run(
-        n in 20usize..70, d in 2usize..6, k in 1usize..3, seed: u64, which in 0usize..5,
+        n in 20usize..70, d in 2usize..6, k in 1usize..3, seed: u64, which in 0usize..6,
         ridge in prop::sample::select(vec![0.0, 1e-3, 0.1]), half: bool, by_gain: bool,
         scale in prop::sample::select(vec![Scale::Auto, Scale::Fixed(0.5), Scale::Fixed(8.0)]),
     ) {

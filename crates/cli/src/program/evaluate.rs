@@ -110,7 +110,7 @@ fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError
     if ridge == 0.0 || setup.loss.is_some() {
         return Ok(None);
     }
-    match left_out(&setup.equations, network, ridge, setup.effective(), Par::rayon(0)) {
+    match left_out(&setup.equations, network, ridge, Par::rayon(0)) {
         Ok(LeftOut { outputs, converged, .. }) => Ok(Some(outputs).filter(|_| converged)),
         // The ridge is lost in rounding: as good as none.
         Err(TrainError::Factor(_)) => Ok(None),

@@ -253,14 +253,6 @@ impl Setup {
         columns
     }
 
-    /// The trace of `G (G + mu I)^-1` at the ridge, where all equations told it.
-    pub(super) fn effective(&self) -> Option<f64> {
-        let path = self.ridge_path.as_ref()?;
-        let at = |point: &&nearlin::RidgePoint| point.ridge == self.options.ridge;
-        let all = path.rows == self.equations.rows();
-        path.points.iter().find(at).filter(|_| all).map(|point| point.effective_parameters)
-    }
-
     /// `m d / (n K)`.
     pub(super) fn parameters_per_equation(&self) -> f64 {
         self.parameters() as f64 / (self.equations.rows() * self.equations.outputs()) as f64
@@ -319,7 +311,8 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
 /// The plan for one network, or for several that share what can be shared.
 fn planned(equations: &Equations, options: &Options, ensemble: usize) -> Plan {
     let mut plan = plan(&Shape::new(equations, options), options);
-    if ensemble > 1 && options.solver.is_none() && plan.chosen != SolverKind::Cg {
+    let shared = matches!(plan.chosen, SolverKind::Cg | SolverKind::RpCholesky);
+    if ensemble > 1 && options.solver.is_none() && !shared {
         plan.chosen = SolverKind::ArcCosine;
         plan.reason = "arc-cosine is factored once for all networks of the ensemble".into();
     }

@@ -47,7 +47,7 @@ fn an_automatic_ensemble() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let report = folder.json("r.json");
     let solver = report["plan"]["solver"].as_str().unwrap();
-    assert!(["arc-cosine", "cg"].contains(&solver), "{solver}");
+    assert!(["arc-cosine", "rp-cholesky", "cg"].contains(&solver), "{solver}");
     assert!(report["result"]["test_r2"].as_f64().unwrap() > 0.5);
     assert!(report["sureness"]["left_out_rmse"].is_number());
 }

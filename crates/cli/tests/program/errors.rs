@@ -116,7 +116,11 @@ fn options_out_of_range() {
         }
     }
     refused(&folder, "--ridge -1", &["'-1'", "--ridge", "at least 0"]);
-    refused(&folder, "--solver lsqr", &["cholesky", "srht", "tensor-srht", "arc-cosine", "cg"]);
+    refused(
+        &folder,
+        "--solver lsqr",
+        &["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "cg"],
+    );
     refused(&folder, "--train-rows 10 --test-fraction 0.5", &["--train-rows", "--test-fraction"]);
     refused(&folder, "--bogus", &["--bogus"]);
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Folder, classes, smooth};
 
-const SOLVERS: [&str; 5] = ["cholesky", "srht", "tensor-srht", "arc-cosine", "cg"];
+const SOLVERS: [&str; 6] = ["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "cg"];
 
 #[test]
 fn every_solver_has_a_price() {

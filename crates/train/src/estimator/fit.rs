@@ -9,8 +9,8 @@ use super::{Ridge, Settings};
 use crate::matrix::{entries, room};
 use crate::{
     Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Metric, MetricChoice,
-    Observer, Options, Phase, Posterior, RidgePath, RidgePoint, Run, TrainError, WidthChoice,
-    choose_width, learn_metric, left_out, merge, refine_metric, ridge_path, train,
+    Observer, Options, Phase, Posterior, RidgePath, Run, TrainError, WidthChoice, choose_width,
+    learn_metric, left_out, merge, refine_metric, ridge_path, train,
 };
 
 /// Rows of a forward pass at a time, so that masks take little memory; a multiple of the rows that the pass takes at a
@@ -60,13 +60,6 @@ impl FitReport {
     #[must_use]
     pub fn ending(&self) -> Ending {
         self.run.ending
-    }
-
-    /// The trace of `G (G + mu I)^-1` at the ridge, where all equations told it.
-    fn effective(&self) -> Option<f64> {
-        let path = self.ridge_path.as_ref().filter(|path| path.rows == self.equations)?;
-        let at = |point: &&RidgePoint| point.ridge == self.options.ridge;
-        path.points.iter().find(at).map(|point| point.effective_parameters)
     }
 }
 
@@ -227,7 +220,7 @@ fn held(equations: &Equations, report: &FitReport) -> Result<Option<Vec<f64>>, T
     if ridge == 0.0 || report.run.ending == Ending::Stopped {
         return Ok(None);
     }
-    match left_out(equations, &report.run.network, ridge, report.effective(), par) {
+    match left_out(equations, &report.run.network, ridge, par) {
         Ok(LeftOut { outputs, converged, .. }) => Ok(Some(outputs).filter(|_| converged)),
         // The ridge is lost in rounding: as good as none.
         Err(TrainError::Factor(_)) => Ok(None),

@@ -114,7 +114,9 @@ fn parts(n: usize) -> (Vec<usize>, Vec<usize>) {
     let count = (unseen.len() / 2).min(SAMPLE);
     let judged: Vec<usize> = (0..count).map(|at| unseen[at * unseen.len() / count]).collect();
     let mut learned = vec![true; n];
-    judged.iter().for_each(|&i| learned[i] = false);
+    for &i in &judged {
+        learned[i] = false;
+    }
     ((0..n).filter(|&i| learned[i]).collect(), judged)
 }
 

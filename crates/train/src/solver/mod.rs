@@ -4,6 +4,7 @@
 mod arc_cosine;
 mod cg;
 mod cholesky;
+mod rp_cholesky;
 mod srht;
 mod tensor_srht;
 
@@ -20,6 +21,7 @@ use crate::vector::Element;
 pub use arc_cosine::ArcCosine;
 pub use cg::PlainCg;
 pub use cholesky::ExactGram;
+pub use rp_cholesky::{PivotedKernel, default_rank};
 pub use srht::SketchedSrht;
 pub use tensor_srht::SketchedTensorSrht;
 
@@ -65,14 +67,16 @@ pub enum SolverKind {
     TensorSrht,
     /// Cholesky factor of the infinite-width Gram matrix, once for the whole run.
     ArcCosine,
+    /// Randomly pivoted Cholesky factor of the infinite-width Gram matrix, once for the whole run.
+    RpCholesky,
 }
 
 impl SolverKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 5] =
-        [Self::Cholesky, Self::Srht, Self::TensorSrht, Self::ArcCosine, Self::Cg];
+    pub const ALL: [Self; 6] =
+        [Self::Cholesky, Self::Srht, Self::TensorSrht, Self::ArcCosine, Self::RpCholesky, Self::Cg];
 
-    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine` or `cg`.
+    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine`, `rp-cholesky` or `cg`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -81,6 +85,7 @@ impl SolverKind {
             Self::Srht => "srht",
             Self::TensorSrht => "tensor-srht",
             Self::ArcCosine => "arc-cosine",
+            Self::RpCholesky => "rp-cholesky",
         }
     }
 
@@ -94,6 +99,7 @@ impl SolverKind {
             Self::Srht => Box::new(SketchedSrht { sketch_rows, seed }),
             Self::TensorSrht => Box::new(SketchedTensorSrht { sketch_rows, seed }),
             Self::ArcCosine => Box::new(ArcCosine),
+            Self::RpCholesky => Box::new(PivotedKernel { rank: None, seed }),
         }
     }
 }
