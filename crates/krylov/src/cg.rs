@@ -18,6 +18,7 @@ use crate::KrylovError;
 use crate::error::check_shape;
 use crate::op::{Identity, LinOp, Precond, Scalar};
 use crate::report::{Column, Ending, Observer, Report, Step};
+use crate::ritz::Ritz;
 
 /// Settings of the conjugate gradient method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +53,7 @@ pub struct Solution<T> {
 }
 
 /// The state of one right-hand side.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct State {
     b_norm: f64,
     rho: f64,
@@ -68,6 +69,9 @@ struct State {
     /// no halving in `2 n` and some means that rounding has the upper hand.
     best: f64,
     best_iter: usize,
+    /// The last `beta`, and what all steps say of the operator.
+    beta: f64,
+    ritz: Ritz,
 }
 
 impl Cg {
@@ -167,7 +171,7 @@ impl Cg {
     ) -> Result<Report, KrylovError> {
         let (n, k) = (b.nrows(), b.ncols());
         self.check(a, p, x.as_ref(), b)?;
-        let mut states: Vec<State> = (0..k).map(|j| start(b.col(j))).collect();
+        let mut states: Vec<State> = (0..k).map(|j| start(b.col(j), self.max_iters)).collect();
         let mut rels: Vec<f64> = states.iter().map(|s| s.rel).collect();
 
         let (mut r, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
@@ -239,7 +243,7 @@ impl Cg {
                     continue;
                 }
                 let beta = if state.restart { 0.0 } else { rho / state.rho };
-                (state.rho, state.restart) = (rho, false);
+                (state.rho, state.beta, state.restart) = (rho, beta, false);
                 let (mut d, z) = (d.as_mut().col_mut(j), z.as_ref().col(j));
                 for i in 0..n {
                     d[i] = z[i] + T::of(beta) * d[i];
@@ -255,6 +259,7 @@ impl Cg {
                     state.ending = Some(Ending::Breakdown { column: j, what, value: curvature });
                     continue;
                 }
+                state.ritz.push(state.rho / curvature, state.beta);
                 let alpha = T::of(state.rho / curvature);
                 let (mut x, mut r) = (x.as_mut().col_mut(j), r.as_mut().col_mut(j));
                 for i in 0..n {
@@ -336,6 +341,7 @@ fn report(states: &[State], iters: usize, applications: usize) -> Report {
             ending: s.ending.unwrap_or(Ending::Converged),
             iters: s.iters,
             rel_residual: s.rel,
+            condition: s.ritz.condition(),
         })
         .collect();
     let ending = columns.iter().fold(Ending::Converged, |worst, c| worst.worse(c.ending));
@@ -343,7 +349,7 @@ fn report(states: &[State], iters: usize, applications: usize) -> Report {
 }
 
 /// A column at `x = 0`, where the residual is `b`.
-fn start<T: Scalar>(b: ColRef<'_, T>) -> State {
+fn start<T: Scalar>(b: ColRef<'_, T>, most: usize) -> State {
     // Scaled by the largest entry: squares of 1e-200 or 1e200 would leave the range.
     let largest = b.iter().fold(0.0, |max: f64, &v| max.max(v.abs().into()));
     let sum: f64 = b.iter().map(|&v| (v.into() / largest.max(f64::MIN_POSITIVE)).powi(2)).sum();
@@ -359,6 +365,8 @@ fn start<T: Scalar>(b: ColRef<'_, T>) -> State {
         restart: true,
         best: 1.0,
         best_iter: 0,
+        beta: 0.0,
+        ritz: Ritz::new(most),
     }
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod lanczos;
 mod op;
 mod report;
+mod ritz;
 
 pub use cg::{Cg, Solution};
 pub use error::KrylovError;

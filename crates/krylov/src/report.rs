@@ -52,6 +52,9 @@ pub struct Column {
     pub iters: usize,
     /// `|b - A x| / |b|` of the returned `x`, recomputed; 0 where `b = 0`.
     pub rel_residual: f64,
+    /// The largest over the least Ritz value of the preconditioned operator: a lower bound of its condition number, and close
+    /// to that of the part which the right-hand side sees where it converged; of the first 1,024 steps, 1 for none.
+    pub condition: f64,
 }
 
 /// What a solve did.
@@ -73,6 +76,12 @@ impl Report {
     #[must_use]
     pub fn worst_residual(&self) -> f64 {
         self.columns.iter().map(|c| c.rel_residual).fold(0.0, f64::max)
+    }
+
+    /// The largest estimate of the preconditioned operator's condition number by any column.
+    #[must_use]
+    pub fn condition(&self) -> f64 {
+        self.columns.iter().map(|c| c.condition).fold(1.0, f64::max)
     }
 }
 

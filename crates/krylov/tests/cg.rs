@@ -71,6 +71,27 @@ proptest! {
         prop_assert!(error <= bound * (1.0 + 1e-8), "error {error:e}, bound {bound:e}");
     }
 
+    /// The estimated condition number is never above the true one, and is that of the eigenvalues that the right-hand side
+    /// sees once there are as many steps.
+    #[test]
+    fn condition_numbers_are_met(powers in prop::collection::vec(0.0..2.0f64, 2..12), steps in 1usize..40) {
+        let eigenvalues: Vec<f64> = powers.iter().map(|p| 10f64.powf(*p)).collect();
+        let largest = eigenvalues.iter().copied().fold(0.0, f64::max);
+        let condition = largest / eigenvalues.iter().copied().fold(f64::INFINITY, f64::min);
+        let b = Mat::from_fn(eigenvalues.len(), 1, |i, _| 1.0 + i as f64);
+        let few = Cg::default().with_rtol(0.0).with_max_iters(steps);
+        let found = few.solve(&Diagonal(eigenvalues.clone()), b.as_ref()).unwrap().report.condition();
+        prop_assert!((1.0 - 1e-7..=condition * (1.0 + 1e-7)).contains(&found), "{found} of {condition}");
+        let whole = Cg::default().with_rtol(1e-13).solve(&Diagonal(eigenvalues.clone()), b.as_ref()).unwrap();
+        let found = whole.report.condition();
+        prop_assert!((found / condition - 1.0).abs() < 1e-6, "{found} of {condition}");
+        // Preconditioned by its inverse an operator has a condition number of 1.
+        let inverse = Diagonal(eigenvalues.iter().map(|l| 1.0 / l).collect());
+        let a = Diagonal(eigenvalues);
+        let report = Cg::default().solve_preconditioned(&a, &inverse, b.as_ref(), Par::Seq).unwrap().report;
+        prop_assert!((report.condition() - 1.0).abs() < 1e-7, "{}", report.condition());
+    }
+
     /// What the report calls the residual is `|b - A x| / |b|`, to the rounding of forming it.
     #[test]
     fn the_reported_residual_is_the_true_one((eigenvalues, b, condition) in problem(), rtol in 1e-14..1e-2f64) {

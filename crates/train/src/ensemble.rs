@@ -29,7 +29,7 @@ pub struct Ensemble {
 /// Trains `members` networks that differ in their seeds, from that of `options` on by ones, and averages them.
 ///
 /// The first finds the scale for all of them. Without a solver in `options` it is [`SolverKind::ArcCosine`], whose
-/// factor all of them use, unless the plan is to use none. Each costs a run less that factorisation, the average as much
+/// factor all of them use, unless the plan is [`SolverKind::RpCholesky`], which they share as well, or to use none. Each costs a run less that factorisation, the average as much
 /// as a network of `members` times the width to predict with.
 ///
 /// # Errors

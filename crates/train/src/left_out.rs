@@ -17,7 +17,7 @@ use nearlin_relu::{Activations, Forward, Jacobian, Network, PackedMask, gram};
 use nearlin_sketch::random_signs;
 
 use crate::dual::{Dual, Factor, Preconditioner, Rounded};
-use crate::solver::{InnerSolver, SolverKind};
+use crate::solver::{InnerSolver, PivotedKernel, default_rank};
 use crate::step::Features;
 use crate::vector::{rows, rows_mut};
 use crate::{Equations, TrainError};
@@ -162,8 +162,11 @@ impl<'a> Linear<'a> {
     /// A preconditioner of low rank.
     fn low_rank(&self, ridge: f64, par: Par) -> Result<Preconditioner<f64>, TrainError> {
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
-        let solver: Box<dyn InnerSolver<f64>> = SolverKind::RpCholesky.instance(1, 0);
-        let factor = solver.build(&self.jacobian()?, ridge, par)?;
+        let factor = PivotedKernel { rank: default_rank(examples), seed: 0 }.build(
+            &self.jacobian()?,
+            ridge,
+            par,
+        )?;
         Ok(Preconditioner { factor, examples, outputs })
     }
 

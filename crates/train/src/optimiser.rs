@@ -27,7 +27,7 @@ use crate::observe::Observer;
 use crate::options::{Options, Precision};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, StepReport};
-use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
+use crate::solver::{InnerSolver, SolverKind, sketch_size};
 use crate::step::{Direction, Features, gradient};
 use crate::vector::{Element, norm};
 use crate::{Equations, TrainError};
@@ -221,8 +221,8 @@ impl<'a, T: Element> Optimiser<'a, T> {
         kind: SolverKind,
     ) -> Result<Self, TrainError> {
         let (n, parameters) = (equations.rows(), options.width * equations.inputs());
-        let rows = options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, parameters));
-        Self::new(equations, options, kind.instance(rows.min(parameters), options.seed))
+        let rows = sketch_size(kind, options.sketch_rows, n, parameters);
+        Self::new(equations, options, kind.instance(rows, options.seed))
     }
 
     /// The whole run with a preconditioner that another one has left, if it serves, and leaves its own.

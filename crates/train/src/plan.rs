@@ -5,7 +5,7 @@
 
 use crate::Equations;
 use crate::options::{Options, Precision, Scale};
-use crate::solver::{SolverKind, default_rank, default_sketch_rows};
+use crate::solver::{SolverKind, sketch_size};
 
 /// The size of a problem: all that costs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +68,32 @@ pub struct Plan {
     pub steps: usize,
     /// All solvers, cheapest first.
     pub candidates: Vec<Candidate>,
+}
+
+impl Plan {
+    /// The same candidates, of which the cheapest is taken that needs at most `bytes`; the choice as it is where none
+    /// needs so few.
+    #[must_use]
+    pub fn within(self, bytes: f64) -> Self {
+        let fits = |candidate: &&Candidate| candidate.predicted_bytes <= bytes;
+        let Some(best) = self.candidates.iter().find(fits) else { return self };
+        let cheaper: Vec<&str> = (self.candidates.iter())
+            .take_while(|candidate| candidate.solver != best.solver)
+            .map(|candidate| candidate.solver.name())
+            .collect();
+        if cheaper.is_empty() {
+            return self;
+        }
+        let next = self.candidates.iter().filter(fits).nth(1);
+        let verb = if cheaper.len() == 1 { "needs" } else { "need" };
+        let reason = format!(
+            "{}; {} {verb} more than {:.2} GiB",
+            explain(best, next),
+            cheaper.join(" and "),
+            bytes.max(0.0) / f64::from(1 << 30)
+        );
+        Self { chosen: best.solver, reason, ..self }
+    }
 }
 
 /// Rates of one thread in `f64`, in operations a second; `f32` doubles those of arithmetic.
@@ -135,10 +161,8 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
     let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
     let m = options.width as f64;
     let parameters = options.width * shape.inputs;
-    let s = options
-        .sketch_rows
-        .unwrap_or_else(|| default_sketch_rows(shape.rows, parameters))
-        .min(parameters) as f64;
+    let sketch = sketch_size(kind, options.sketch_rows, shape.rows, parameters);
+    let (s, rank) = (sketch as f64, sketch as f64);
     let (size, speed) = match options.precision {
         Precision::F64 => (8.0, 1.0),
         Precision::F32 => (4.0, 2.0),
@@ -150,7 +174,6 @@ fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -
     let cholesky = n * n * n / 3.0 / (rates::CHOLESKY * arithmetic);
     let qr = 2.0 * n * n * (s - n / 3.0).max(0.0) / (rates::QR * few)
         + if options.ridge > 0.0 { 10.0 / 3.0 * n * n * n / (rates::QR * few) } else { 0.0 };
-    let rank = default_rank(shape.rows) as f64;
     let padded = (parameters as f64).log2().ceil().exp2();
     let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + s;
     let build = match kind {
@@ -227,7 +250,7 @@ fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> (f
         SolverKind::ArcCosine => (crossed(16.0), 1),
         SolverKind::RpCholesky => {
             // Eigenvalues fall like a power, as they did on diamonds; those beyond the rank are the factor's error.
-            let rank = default_rank(shape.rows);
+            let rank = sketch_size(kind, options.sketch_rows, shape.rows, 0);
             let beyond = if rank < shape.rows {
                 shape.rows as f64 / 4.0 * (rank as f64).powf(-1.75)
             } else {
@@ -235,5 +258,45 @@ fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> (f
             };
             (crossed(16.0 * (1.0 + beyond / ridge.max(1e-4)).sqrt()), 1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The less memory, the fewer candidates; the cheapest of those that are left is taken.
+    #[test]
+    fn a_budget_rules_out_what_needs_more() {
+        let options = Options::default().ridge(0.1);
+        let free = plan(&Shape::of(20_000, 30, 1, 2), &options);
+        assert_eq!(free.clone().within(f64::INFINITY), free);
+        assert_eq!(free.clone().within(1.0), free, "nothing needs one byte");
+        for limit in &free.candidates {
+            let within = free.clone().within(limit.predicted_bytes);
+            let chosen = within.candidates.iter().find(|c| c.solver == within.chosen).unwrap();
+            assert!(chosen.predicted_bytes <= limit.predicted_bytes);
+            assert!(chosen.predicted_seconds <= limit.predicted_seconds);
+            assert!(
+                (within.chosen == free.chosen) || within.reason.contains("more than"),
+                "{}",
+                within.reason
+            );
+        }
+    }
+
+    /// Memory of low rank grows like the rows, that of a factor like their square.
+    #[test]
+    fn low_rank_is_for_many_rows() {
+        let chosen =
+            |rows| plan(&Shape::of(rows, 30, 1, 2), &Options::default().ridge(0.01)).chosen;
+        assert_eq!(chosen(500), SolverKind::Cholesky);
+        assert_eq!(chosen(100_000), SolverKind::RpCholesky);
+        let bytes = |rows, kind| {
+            let plan = plan(&Shape::of(rows, 30, 1, 2), &Options::default().width(64));
+            plan.candidates.iter().find(|c| c.solver == kind).unwrap().predicted_bytes
+        };
+        let growth = |kind| bytes(80_000, kind) / bytes(40_000, kind);
+        assert!(growth(SolverKind::RpCholesky) < 2.1 && growth(SolverKind::ArcCosine) > 3.9);
     }
 }

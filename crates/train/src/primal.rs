@@ -93,6 +93,7 @@ pub(crate) fn least_squares(
         eta_inner: if r_norm > 0.0 { norm(&linear) / r_norm } else { 0.0 },
         reduction: report.worst_residual(),
         iterations: report.iters,
+        condition: report.condition(),
         stopped: report.ending == InnerEnding::Stopped,
         broken: matches!(report.ending, InnerEnding::Breakdown { .. }),
     })

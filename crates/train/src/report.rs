@@ -63,6 +63,9 @@ pub struct StepReport {
     pub flipped: f64,
     /// Iterations of the inner solver.
     pub inner_iterations: usize,
+    /// A lower bound of the preconditioned system's condition number, from the inner solver's own coefficients: how good the
+    /// preconditioner is. 1 where nothing had to be solved.
+    pub condition: f64,
     /// `|J^T r + mu (W - W_0)|` after the step, relative to its value at `W_0`; `None` without a
     /// ridge, where nothing needs it.
     pub rel_gradient: Option<f64>,

@@ -66,6 +66,8 @@ pub(crate) struct Direction {
     /// The part of the system's start that is left: equals `eta_inner` unless `g` had a start.
     pub(crate) reduction: f64,
     pub(crate) iterations: usize,
+    /// Of the preconditioned system, as conjugate gradients met it.
+    pub(crate) condition: f64,
     pub(crate) stopped: bool,
     pub(crate) broken: bool,
 }
@@ -134,6 +136,7 @@ impl<T: Element> System<'_, T> {
         let start = norm(&rho);
 
         let (mut iterations, mut stopped, mut broken) = (0, false, false);
+        let mut condition = 1.0f64;
         let mut left = start;
         let _ = observer.on_event(&Event::Phase(Phase::Solve));
         for _ in 0..MAX_ROUNDS {
@@ -145,6 +148,7 @@ impl<T: Element> System<'_, T> {
             let rtol = (0.98 * tolerance * start / left).max(attainable::<T>());
             let round = self.round((&rho, left, start), rtol, iterations, options, observer)?;
             (iterations, stopped, broken) = (round.iterations, round.stopped, round.broken);
+            condition = condition.max(round.condition);
 
             let mut next = Candidate::new(m * d, n * k);
             for ((g, last), delta) in next.g.iter_mut().zip(&at.g).zip(round.delta.col(0).iter()) {
@@ -175,6 +179,7 @@ impl<T: Element> System<'_, T> {
             eta_inner,
             reduction,
             iterations,
+            condition,
             stopped,
             broken,
         })
@@ -211,6 +216,7 @@ impl<T: Element> System<'_, T> {
             eta_inner: round.reduction,
             reduction: round.reduction,
             iterations: round.iterations,
+            condition: round.condition,
             stopped: round.stopped,
             broken: round.broken,
         })
@@ -247,6 +253,7 @@ impl<T: Element> System<'_, T> {
             delta,
             reduction: report.worst_residual(),
             iterations: before + report.iters,
+            condition: report.condition(),
             stopped: report.ending == InnerEnding::Stopped,
             broken: matches!(report.ending, InnerEnding::Breakdown { .. }),
         })
@@ -261,6 +268,7 @@ struct Round<T> {
     reduction: f64,
     /// Of all rounds so far.
     iterations: usize,
+    condition: f64,
     stopped: bool,
     broken: bool,
 }

@@ -1,13 +1,15 @@
 //! `cargo xtask bench runs`: whole runs of the program on the shipped tables.
 //!
-//! Four pages: `certified` (1e-8 with every solver), `errors` (test errors at the default ridge, and
+//! Five pages: `certified` (1e-8 with every solver), `errors` (test errors at the default ridge, and
 //! how far the solvers agree), `memory` (peak memory of a step at 16,000 equations, beside the plan),
-//! `signs` (orthogonal output signs beside random ones).
+//! `rows` (time and memory against the number of rows, to a million), `signs` (orthogonal output signs beside random
+//! ones).
 
 mod certified;
 mod errors;
 mod memory;
 mod program;
+mod rows;
 mod signs;
 
 use std::path::PathBuf;
@@ -43,6 +45,8 @@ enum Page {
     Errors,
     /// Peak memory against the planner's prediction.
     Memory,
+    /// Time and memory against the number of rows, to a million.
+    Rows,
     /// Orthogonal output signs beside random ones.
     Signs,
 }
@@ -59,6 +63,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             Page::Certified => certified::run(&program, facts, &folder, args.quick)?,
             Page::Errors => errors::run(&program, facts, &folder, args.quick)?,
             Page::Memory => memory::run(&program, facts, &folder, args.quick)?,
+            Page::Rows => rows::run(&program, facts, &folder, args.quick)?,
             Page::Signs => signs::run(&program, facts, &folder, args.quick)?,
         }
     }

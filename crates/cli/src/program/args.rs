@@ -14,8 +14,8 @@ use nearlin::{MetricForm, Options, Precision, Scale, Signs};
 
 pub(super) use self::values::{Choice, LossChoice};
 use self::values::{
-    SolverChoice, at_least_one, at_least_two, checked, loss, ridge, scale, solvers, tolerance,
-    width,
+    SolverChoice, at_least_one, at_least_two, bytes, checked, loss, ridge, scale, solvers,
+    tolerance, width,
 };
 use crate::table;
 
@@ -191,10 +191,14 @@ pub(super) struct FitArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) signs: SignsChoice,
 
-    /// Rows of the sketch, at least 1, for the solvers that sketch [default: 4 for each equation, 2
-    /// past 8192 equations].
+    /// Rows of the sketch, at least 1, or the rank of rp-cholesky [default: 4 for each equation, 2 past 8192
+    /// equations; rank 2048, less where that exceeds 1 GiB].
     #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = at_least_one)]
     pub(super) sketch_rows: Option<usize>,
+
+    /// Memory to plan for, as 4G or 512M: the cheapest solver that needs no more is taken [default: the machine's].
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = bytes)]
+    pub(super) memory: Option<u64>,
 
     /// Threads to use, at least 1; no result depends on them [default: all cores].
     #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = at_least_one)]

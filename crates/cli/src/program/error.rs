@@ -42,8 +42,7 @@ pub(super) enum ProgramError {
     },
     /// A network that no machine of this kind can hold.
     #[error(
-        "`--width` is {width}: with {inputs} inputs the run would need about {needed}, and this \
-         machine has {there}"
+        "`--width` is {width}: with {inputs} inputs the run would need about {needed}, and {there}"
     )]
     TooLarge {
         /// Neurons.

@@ -109,6 +109,7 @@ struct Step {
     contraction: Finite,
     flipped: Finite,
     inner_iterations: usize,
+    condition: Finite,
     #[serde(rename = "step_length")]
     length: Finite,
     damping: Finite,
@@ -236,6 +237,7 @@ impl Report {
             contraction: Finite(step.contraction),
             flipped: Finite(step.flipped),
             inner_iterations: step.inner_iterations,
+            condition: Finite(step.condition),
             length: Finite(step.step_length),
             damping: Finite(step.damping),
             seconds: Finite(time.seconds),

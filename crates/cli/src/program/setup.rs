@@ -43,6 +43,8 @@ pub(super) struct Setup {
     pub(super) plan: Plan,
     /// Networks to train.
     ensemble: usize,
+    /// Bytes to plan for, if any were asked for.
+    memory: Option<u64>,
     /// What the process had needed at most when the equations stood, in bytes.
     pub(super) held_bytes: u64,
     /// The same when the ridge was chosen.
@@ -143,7 +145,7 @@ impl Setup {
         check_weights(options.width, inputs, outputs)?;
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
-        let plan = planned(&equations, &options, args.ensemble);
+        let plan = planned(&equations, &options, args.ensemble, budget(args.memory, held_bytes));
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
@@ -156,6 +158,7 @@ impl Setup {
             ridge_path: None,
             plan,
             ensemble: args.ensemble,
+            memory: args.memory,
             held_bytes,
             chosen_ridge_bytes: held_bytes,
             warnings,
@@ -189,7 +192,8 @@ impl Setup {
         };
         if choose {
             self.options = self.options.ridge(path.ridge());
-            self.plan = planned(&self.equations, &self.options, self.ensemble);
+            let budget = budget(self.memory, self.held_bytes);
+            self.plan = planned(&self.equations, &self.options, self.ensemble, budget);
         }
         self.ridge_path = Some(path);
         self.chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
@@ -264,15 +268,21 @@ impl Setup {
     /// [`ProgramError::TooLarge`].
     pub(super) fn fits_in_memory(&self) -> Result<(), ProgramError> {
         let needed = self.chosen_bytes();
-        match memory::machine_bytes() {
-            Some(there) if needed > MEMORY_MARGIN * there as f64 => Err(too_large(
-                self.options.width,
-                self.equations.inputs(),
-                needed,
-                words::bytes(there as f64),
-            )),
-            _ => Ok(()),
+        let (most, there) = match (self.memory, memory::machine_bytes()) {
+            (Some(asked), _) => {
+                (asked as f64, format!("`--memory` allows {}", words::bytes(asked as f64)))
+            }
+            (None, Some(there)) => {
+                let has = format!("this machine has {}", words::bytes(there as f64));
+                (MEMORY_MARGIN * there as f64, has)
+            }
+            (None, None) => return Ok(()),
+        };
+        if needed > most {
+            let (width, inputs) = (self.options.width, self.equations.inputs());
+            return Err(too_large(width, inputs, needed, there));
         }
+        Ok(())
     }
 
     fn doubt(&mut self) {
@@ -309,8 +319,11 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
 }
 
 /// The plan for one network, or for several that share what can be shared.
-fn planned(equations: &Equations, options: &Options, ensemble: usize) -> Plan {
+fn planned(equations: &Equations, options: &Options, ensemble: usize, budget: f64) -> Plan {
     let mut plan = plan(&Shape::new(equations, options), options);
+    if options.solver.is_none() {
+        plan = plan.within(budget);
+    }
     let shared = matches!(plan.chosen, SolverKind::Cg | SolverKind::RpCholesky);
     if ensemble > 1 && options.solver.is_none() && !shared {
         plan.chosen = SolverKind::ArcCosine;
@@ -353,9 +366,15 @@ fn check_weights(width: usize, inputs: usize, outputs: usize) -> Result<(), Prog
             let needed = 128.0 * width as f64 * (inputs + outputs) as f64;
             let there = memory::machine_bytes();
             let there = there.map_or("less".into(), |there| words::bytes(there as f64));
-            Err(too_large(width, inputs, needed, there))
+            Err(too_large(width, inputs, needed, format!("this machine has {there}")))
         }
     }
+}
+
+/// Bytes that training may take: what was asked for or the machine has, less what the process holds.
+fn budget(asked: Option<u64>, held: u64) -> f64 {
+    let there = asked.or_else(memory::machine_bytes);
+    there.map_or(f64::INFINITY, |there| there as f64 - held as f64)
 }
 
 fn too_large(width: usize, inputs: usize, needed: f64, there: String) -> ProgramError {

@@ -182,7 +182,15 @@ impl Summary<'_> {
         let gradient = self.run.steps.iter().any(|step| step.rel_gradient.is_some());
         let mut header = vec!["step", "residual"];
         header.extend(gradient.then_some("gradient"));
-        header.extend(["eta_inner", "eta_lin", "contraction", "flipped", "inner", "seconds"]);
+        header.extend([
+            "eta_inner",
+            "eta_lin",
+            "contraction",
+            "flipped",
+            "inner",
+            "condition",
+            "seconds",
+        ]);
         let mut rows = vec![header.into_iter().map(String::from).collect()];
         rows.extend(self.run.steps.iter().zip(self.times).map(|(step, time)| {
             let mut row = vec![step.step.to_string(), format!("{:.3e}", step.rel_residual)];
@@ -193,6 +201,7 @@ impl Summary<'_> {
                 format!("{:.2e}", step.contraction),
                 format!("{:.2}%", 100.0 * step.flipped),
                 step.inner_iterations.to_string(),
+                format!("{:.1e}", step.condition),
                 format!("{:.3}", time.seconds),
             ]);
             row

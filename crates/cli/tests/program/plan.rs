@@ -60,3 +60,27 @@ fn plan_and_fit_agree() {
         assert!(!steps.is_empty() && steps.iter().all(|step| step["solver"] == chosen));
     }
 }
+
+/// A budget rules solvers out, in words; one that nothing meets is refused by `fit`.
+#[test]
+fn memory_is_planned_for() {
+    let folder = Folder::with(smooth(400));
+    let call = |command: &str, memory: &str| {
+        let options = format!("--ridge 0.1 --width 64 --memory {memory} --report r.json");
+        folder.run([command, "data.csv", "--target", "y"].into_iter().chain(options.split(' ')))
+    };
+    call("plan", "64G").succeeded();
+    let most = |report: &Value| {
+        let bytes = report["plan"]["candidates"].as_array().unwrap().iter();
+        bytes.map(|c| c["predicted_bytes"].as_f64().unwrap()).fold(0.0, f64::max)
+    };
+    assert!(most(&folder.json("r.json")) < 64.0 * f64::from(1 << 30));
+    let ran = call("fit", "1K");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`--memory` allows 1.0 KiB"), "{}", ran.stderr);
+    for bad in ["0", "-1G", "2X", "G"] {
+        let ran = call("plan", bad);
+        assert_eq!(ran.code, Some(2), "{bad}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--memory") && ran.stderr.contains("512M"), "{}", ran.stderr);
+    }
+}

@@ -10,7 +10,7 @@ const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
 const TRIAL: &str = "scale eta_lin worst_contraction accepted";
-const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations step_length damping \
+const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations condition step_length damping \
      seconds phases masks build solve update";
 const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rmse test_r2 \
      test_accuracy seconds peak_bytes";

@@ -17,7 +17,7 @@ use crate::observe::{Event, Observer, Phase};
 use crate::options::{MAX_SCALE, Options, Scale};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
-use crate::solver::{InnerSolver, SolverKind, default_sketch_rows};
+use crate::solver::{InnerSolver, SolverKind, sketch_size};
 use crate::step::{Features, gradient};
 use crate::vector::{distance, norm};
 use crate::{Equations, TrainError};
@@ -164,12 +164,12 @@ impl<'a> Trainer<'a> {
             .solver
             .or(chosen)
             .unwrap_or_else(|| plan(&Shape::new(equations, options), options).chosen);
-        let sketch = options.sketch_rows.unwrap_or_else(|| default_sketch_rows(n, parameters));
+        let sketch = sketch_size(kind, options.sketch_rows, n, parameters);
         let signs = options.signs.unwrap_or(Signs::Random);
         let outputs = equations.outputs();
         let init = Init { inputs: d, outputs, width: options.width, seed: options.seed, signs };
         let features = Features::new(equations, init.network(1.0)?.signs(), options.width);
-        let solver = kind.instance(sketch.min(parameters), options.seed);
+        let solver = kind.instance(sketch, options.seed);
         Ok(Self { equations, loss, weights, options, init, features, solver })
     }
 

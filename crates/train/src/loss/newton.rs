@@ -22,7 +22,7 @@ use core::ops::ControlFlow;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_krylov::{Cg, Ending as InnerEnding, LinOp, Precond, Step};
+use nearlin_krylov::{Cg, Ending as InnerEnding, LinOp, Precond, Report, Step};
 
 use super::Loss;
 use super::curvature::{Curvature, System, column, dot};
@@ -84,6 +84,8 @@ pub(crate) struct Outcome {
     pub(crate) steps: usize,
     /// Iterations of all inner solves.
     pub(crate) inner_iterations: usize,
+    /// The largest of the inner systems, as conjugate gradients met it.
+    pub(crate) condition: f64,
     pub(crate) ending: Ending,
 }
 
@@ -118,11 +120,13 @@ impl Problem<'_> {
             .sum::<f64>()
             / image.len() as f64;
         let (mut a, mut wide, mut spent) = (start.to_vec(), off, (0, 0));
+        let mut condition = 1.0f64;
         while wide > 4.0 * width {
             let loss = Loss::Pinball { level, width: wide };
             let loose = Problem { loss, ..*self };
             let found = loose.newton(&a, (10.0 * tolerance).max(1e-3 * wide), observer)?;
             spent = (spent.0 + found.steps, spent.1 + found.inner_iterations);
+            condition = condition.max(found.condition);
             if found.ending == Ending::Stopped {
                 return Ok(found);
             }
@@ -132,6 +136,7 @@ impl Problem<'_> {
         let mut found = self.newton(&a, tolerance, observer)?;
         found.steps += spent.0;
         found.inner_iterations += spent.1;
+        found.condition = found.condition.max(condition);
         Ok(found)
     }
 
@@ -144,6 +149,7 @@ impl Problem<'_> {
         let mut point = self.point(start.to_vec(), self.product(start));
         let first = point.gradient;
         let (mut steps, mut inner, mut idle, mut largest) = (0, 0, 0, 0.0_f64);
+        let mut condition = 1.0f64;
         let ending = loop {
             if point.gradient <= tolerance {
                 break Ending::Converged;
@@ -161,11 +167,11 @@ impl Problem<'_> {
             let curvature = self.curvature(&point);
             let bend = curvature.largest() * largest;
             let rtol = (wanted.max(needed) * self.ridge / (self.ridge + bend)).max(ROUNDING);
-            let Some((change, iterations)) = self.direction(&point, &curvature, rtol, observer)?
-            else {
+            let Some((change, report)) = self.direction(&point, &curvature, rtol, observer)? else {
                 break Ending::Stopped;
             };
-            (steps, inner) = (steps + 1, inner + iterations);
+            (steps, inner) = (steps + 1, inner + report.iters);
+            condition = condition.max(report.condition());
             let image = self.product(&change);
             let Some(length) = self.length(&point, &change, &image) else {
                 break Ending::Stagnated;
@@ -185,6 +191,7 @@ impl Problem<'_> {
             gradient: point.gradient,
             steps,
             inner_iterations: inner,
+            condition,
             ending,
         })
     }
@@ -253,14 +260,14 @@ impl Problem<'_> {
         Curvature { root, scale, outputs: self.outputs, couples: self.loss.couples() }
     }
 
-    /// The change of the multipliers, and the inner iterations that it took; `None` if the observer stops.
+    /// The change of the multipliers, and what the inner solve reports; `None` if the observer stops.
     fn direction(
         &self,
         point: &Point,
         curvature: &Curvature,
         rtol: f64,
         observer: &mut dyn Observer,
-    ) -> Result<Option<(Vec<f64>, usize)>, TrainError> {
+    ) -> Result<Option<(Vec<f64>, Report)>, TrainError> {
         let len = point.rho.len();
         let mut b = Mat::from_fn(len, 1, |at, _| -point.rho_image[at]);
         curvature.adjoint(column(b.as_mut()));
@@ -281,7 +288,7 @@ impl Problem<'_> {
         }
         curvature.apply(column(q.as_mut()));
         let rho = point.rho.iter().zip(q.col(0).iter());
-        Ok(Some((rho.map(|(rho, q)| -(rho + q) / self.ridge).collect(), report.iters)))
+        Ok(Some((rho.map(|(rho, q)| -(rho + q) / self.ridge).collect(), report)))
     }
 
     /// Where the objective along a change with `image = G change` is least, or nearly; `None` if it does not

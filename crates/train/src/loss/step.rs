@@ -78,6 +78,7 @@ impl Trainer<'_> {
             gain: 0.0,
             flipped: 0.0,
             inner_iterations: found.inner_iterations,
+            condition: found.condition,
             rel_gradient: Some(state.gradient / attempt.start),
             shift: precond.shift(),
             step_length: 1.0,

@@ -182,6 +182,7 @@ impl<T: Element> Optimiser<'_, T> {
             gain: next.gain,
             flipped: next.mask().count_differences(state.mask()) as f64 / self.entries(),
             inner_iterations: iterations,
+            condition: direction.condition,
             rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
             shift,
             step_length,

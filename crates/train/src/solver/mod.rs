@@ -89,7 +89,7 @@ impl SolverKind {
         }
     }
 
-    /// The solver itself, with `sketch_rows` rows in its sketch (where it has one) and randomness
+    /// The solver itself, with `sketch_rows` rows in its sketch, or that rank (where it has one), and randomness
     /// named by `seed`.
     #[must_use]
     pub fn instance<T: Element>(self, sketch_rows: usize, seed: u64) -> Box<dyn InnerSolver<T>> {
@@ -99,7 +99,7 @@ impl SolverKind {
             Self::Srht => Box::new(SketchedSrht { sketch_rows, seed }),
             Self::TensorSrht => Box::new(SketchedTensorSrht { sketch_rows, seed }),
             Self::ArcCosine => Box::new(ArcCosine),
-            Self::RpCholesky => Box::new(PivotedKernel { rank: None, seed }),
+            Self::RpCholesky => Box::new(PivotedKernel { rank: sketch_rows, seed }),
         }
     }
 }
@@ -118,6 +118,20 @@ impl FromStr for SolverKind {
             let known = Self::ALL.map(Self::name).join(", ");
             TrainError::UnknownSolver { name: name.to_owned(), known }
         })
+    }
+}
+
+/// Rows of a solver's sketch, or its rank, for a Jacobian of `rows` rows and `parameters` columns: as asked for, or
+/// [`default_sketch_rows`] and [`default_rank`].
+pub(crate) fn sketch_size(
+    kind: SolverKind,
+    asked: Option<usize>,
+    rows: usize,
+    parameters: usize,
+) -> usize {
+    match kind {
+        SolverKind::RpCholesky => asked.unwrap_or_else(|| default_rank(rows)).min(rows),
+        _ => asked.unwrap_or_else(|| default_sketch_rows(rows, parameters)).min(parameters),
     }
 }
 

@@ -29,8 +29,8 @@ const ENOUGH: f64 = 0.1;
 /// randomized preconditioning for kernel ridge regression* (2023).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PivotedKernel {
-    /// Highest rank, if not the default.
-    pub rank: Option<usize>,
+    /// Highest rank, such as [`default_rank`].
+    pub rank: usize,
     /// Names the random choices.
     pub seed: u64,
 }
@@ -54,7 +54,7 @@ impl<T: Real + Scalar> InnerSolver<T> for PivotedKernel {
     ) -> Result<Factor<T>, TrainError> {
         let kernel = Kernel(jacobian.x());
         let n = kernel.dim();
-        let rank = self.rank.unwrap_or_else(|| default_rank(n)).clamp(1, n);
+        let rank = self.rank.clamp(1, n);
         let trace: f64 = kernel.diagonal().iter().map(|d| Real::as_f64(*d)).sum();
         let tolerance = if trace > 0.0 { ENOUGH * ridge * n as f64 / trace } else { 0.0 };
         let low = RpCholesky::new(rank).with_tolerance(tolerance).with_seed(self.seed);

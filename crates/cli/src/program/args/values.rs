@@ -87,6 +87,17 @@ pub(super) fn at_least_two(text: &str) -> Result<usize, String> {
     checked(text, "a whole number, at least 2", |&n: &usize| n >= 2)
 }
 
+/// A size with a unit of a power of 1,024, or without.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let units = ["K", "M", "G", "T"].into_iter().zip(1u32..);
+    let with_unit =
+        units.filter_map(|(unit, power)| Some((text.trim().strip_suffix(unit)?, power)));
+    let (number, power) = with_unit.last().unwrap_or((text, 0));
+    let expected = "a positive number of bytes, or of K, M, G or T of them, as 512M or 1.5G";
+    let bytes = positive(number, expected)? * 1024f64.powi(power.cast_signed());
+    if bytes >= 1.0 { Ok(bytes as u64) } else { Err(format!("expected {expected}")) }
+}
+
 pub(super) fn scale(text: &str) -> Result<Scale, String> {
     match text {
         "auto" => Ok(Scale::Auto),

@@ -1,0 +1,185 @@
+//! The page `rows`: time and memory against the number of rows, from a thousand to a million, at a fixed rank.
+
+use std::path::Path;
+
+use nearlin_cli::output;
+use nearlin_cli::plot::{Axis, Chart, Scale, Series, Style, fit_loglog};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::Serialize;
+
+use super::program::{Program, Run};
+use crate::bench::facts::Facts;
+use crate::bench::table::Table;
+use crate::bench::words::figure;
+use crate::bench::{Outcome, files};
+
+/// Inputs of the teacher, beside its bias.
+const INPUTS: usize = 16;
+
+/// Its neurons.
+const NEURONS: usize = 64;
+
+/// How each table is fitted: one step at a scale where the network is near its linear model, with the same rank.
+const OPTIONS: &str = "--target c16 --task regression --test-fraction 0 --metric none --width 4096 --scale 512 \
+                       --ridge 0.01 --tol 0.01 --max-steps 3 --solver rp-cholesky --sketch-rows 128 --precision f32";
+
+/// The residual that is asked for, relative to the targets.
+const WANTED: f64 = 0.01;
+
+#[derive(Debug, Serialize)]
+struct Measured {
+    benchmark: &'static str,
+    facts: Facts,
+    runs: Vec<Run>,
+}
+
+pub(super) fn run(program: &Program, facts: Facts, folder: &Path, quick: bool) -> Outcome {
+    let tables = files::root().join("target/bench");
+    std::fs::create_dir_all(&tables)?;
+    let sizes: &[usize] = if quick {
+        &[1000, 3162]
+    } else {
+        &[1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000]
+    };
+    let mut runs = Vec::new();
+    for &rows in sizes {
+        let table = tables.join(format!("teacher-{rows}.npy"));
+        let bytes = teacher(rows);
+        output::write(&table, |out| out.write_all(&bytes))?;
+        runs.push(program.fit(&format!("target/bench/teacher-{rows}.npy {OPTIONS}"))?);
+        std::fs::remove_file(&table)?;
+    }
+    let measured = Measured { benchmark: "rows", facts, runs };
+    println!("\n{}", table(&measured.runs));
+    if !quick {
+        for ending in ["svg", "png"] {
+            chart(&measured.runs).write(&folder.join(format!("rows.{ending}")))?;
+        }
+    }
+    files::write(folder, "rows", &measured, &page(&measured))
+}
+
+/// A table of normal inputs and the outputs of a fixed network of 64 neurons, an NPY array of `f32`.
+fn teacher(rows: usize) -> Vec<u8> {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
+    let weights: Vec<f64> = (0..NEURONS * (INPUTS + 1)).map(|_| normal()).collect();
+    let signs: Vec<f64> = (0..NEURONS).map(|_| normal().signum()).collect();
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {}), }}", INPUTS + 1);
+    // Magic, version and length are ten bytes; with the line's end all is a multiple of 64.
+    let spaces = 64 - (10 + header.len() + 1) % 64;
+    header.extend(std::iter::repeat_n(' ', spaces));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len()).expect("a short header").to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for _ in 0..rows {
+        let x: Vec<f64> = (0..INPUTS).map(|_| normal()).collect();
+        let root = (INPUTS as f64).sqrt();
+        let neuron = |(w, sign): (&[f64], &f64)| {
+            let z: f64 = w.iter().zip(&x).map(|(w, x)| w * x / root).sum::<f64>() + w[INPUTS];
+            sign * z.max(0.0)
+        };
+        let y: f64 = weights.chunks_exact(INPUTS + 1).zip(&signs).map(neuron).sum();
+        for value in x.iter().chain([&(y / (NEURONS as f64).sqrt())]) {
+            bytes.extend((*value as f32).to_le_bytes());
+        }
+    }
+    bytes
+}
+
+fn points(runs: &[Run], value: impl Fn(&Run) -> f64) -> Vec<(f64, f64)> {
+    runs.iter().map(|run| (run.report.data.train_rows as f64, value(run))).collect()
+}
+
+fn chart(runs: &[Run]) -> Chart {
+    let series = |name: &str, value: &dyn Fn(&Run) -> f64| {
+        Series::new(name, points(runs, value), Style::LineMarkers).with_slope()
+    };
+    Chart {
+        title: "Time and memory against the number of rows".into(),
+        subtitle: "a teacher of 64 neurons, 16 inputs, width 4096, rank 128".into(),
+        x: Axis::new("rows", Scale::Log10),
+        y: Axis::new("seconds, GiB", Scale::Log10),
+        series: vec![
+            series("seconds", &|run| run.report.result.seconds),
+            series("peak GiB", &|run| run.report.result.peak_bytes / f64::from(1 << 30)),
+        ],
+    }
+}
+
+fn page(measured: &Measured) -> String {
+    let large: Vec<&Run> =
+        measured.runs.iter().filter(|run| run.report.data.train_rows >= 31_623).collect();
+    let slope = |value: &dyn Fn(&Run) -> f64| {
+        let points: Vec<(f64, f64)> =
+            (large.iter()).map(|run| (run.report.data.train_rows as f64, value(run))).collect();
+        fit_loglog(&points).map_or_else(|| "-".into(), |fit| format!("{:.2}", fit.slope))
+    };
+    format!(
+        "# Rows, from a thousand to a million\n\n\
+         Written by `cargo xtask bench runs rows`: change the program, not this page.\n\n{}\n\
+         Tables of {INPUTS} normal inputs and, without noise, the outputs of one fixed network of {NEURONS} neurons, \
+         fitted by\n\n    nearlin fit TABLE.npy {OPTIONS}\n\n\
+         Seconds and peak memory are of the whole process. A relative residual of {WANTED} is aimed at: *wanted* says \
+         whether it was reached. From 31,623 rows on time grows like the rows to the power of {}, memory to that of \
+         {}.\n\n{}\n![Time and memory against the number of rows](rows.svg)\n",
+        measured.facts.paragraph(),
+        slope(&|run| run.report.result.seconds),
+        slope(&|run| run.report.result.peak_bytes),
+        table(&measured.runs)
+    )
+}
+
+fn table(runs: &[Run]) -> Table {
+    let header = [
+        "rows",
+        "steps",
+        "iterations",
+        "residual",
+        "wanted",
+        "seconds",
+        "peak GiB",
+        "planned s",
+        "planned GiB",
+    ];
+    let mut table = Table::new(&header, 0);
+    for run in runs {
+        let report = &run.report;
+        let planned = |value: &dyn Fn(&super::program::Candidate) -> f64| {
+            report.predicted().map_or(f64::NAN, value)
+        };
+        let gib = |bytes: f64| figure(bytes / f64::from(1 << 30));
+        table.push([
+            report.data.train_rows.to_string(),
+            report.steps.len().to_string(),
+            report.inner_iterations().to_string(),
+            format!("{:.2e}", report.result.train_rel_residual),
+            if report.result.train_rel_residual <= WANTED { "yes" } else { "no" }.into(),
+            figure(report.result.seconds),
+            gib(report.result.peak_bytes),
+            figure(planned(&|candidate| candidate.predicted_seconds)),
+            gib(planned(&|candidate| candidate.predicted_bytes)),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_arrays() {
+        let bytes = teacher(3);
+        assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
+        let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        assert!(header.is_multiple_of(64) && bytes[header - 1] == b'\n');
+        assert_eq!(bytes.len(), header + 3 * 4 * (INPUTS + 1));
+        // More rows begin with the same.
+        assert_eq!(teacher(5)[header..header + 12 * (INPUTS + 1)], bytes[header..]);
+    }
+}
