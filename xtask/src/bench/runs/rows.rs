@@ -22,7 +22,7 @@ const INPUTS: usize = 16;
 const NEURONS: usize = 64;
 
 /// How each table is fitted: one step at a scale where the network is near its linear model, with the same rank.
-const OPTIONS: &str = "--target c16 --task regression --test-fraction 0 --metric none --width 4096 --scale 512 \
+const OPTIONS: &str = "--target x16 --task regression --test-fraction 0 --metric none --width 4096 --scale 512 \
                        --ridge 0.01 --tol 0.01 --max-steps 3 --solver rp-cholesky --sketch-rows 128 --precision f32";
 
 /// The residual that is asked for, relative to the targets.
