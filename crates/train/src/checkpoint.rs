@@ -53,17 +53,7 @@ impl Checkpoint {
 
     /// Refuses a checkpoint of other equations or options; a budget of steps and threads may differ.
     pub(crate) fn check(&self, equations: &Equations, options: &Options) -> Result<(), TrainError> {
-        let expected = decisive(options);
-        if self.options != expected {
-            // The texts are lists of fields.
-            let (ours, theirs) = (expected.split(", "), self.options.split(", "));
-            let (expected, found) =
-                ours.zip(theirs).find(|(ours, theirs)| ours != theirs).unwrap_or(("", ""));
-            return Err(TrainError::Checkpoint {
-                found: format!("one with {found}"),
-                expected: expected.to_owned(),
-            });
-        }
+        same_fields(&self.options, &decisive(options))?;
         if let Some(kind) = options.solver.filter(|&kind| kind != self.solver) {
             return Err(TrainError::Checkpoint {
                 found: format!("one with solver: {}", self.solver),
@@ -139,6 +129,18 @@ impl fmt::Debug for Snapshot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot").finish_non_exhaustive()
     }
+}
+
+/// Refuses a checkpoint's list of fields that is not the one expected, by the first that differs.
+pub(crate) fn same_fields(found: &str, expected: &str) -> Result<(), TrainError> {
+    if found == expected {
+        return Ok(());
+    }
+    let (theirs, ours) = (found.split(", "), expected.split(", "));
+    let (found, expected) =
+        theirs.zip(ours).find(|(theirs, ours)| theirs != ours).unwrap_or(("", ""));
+    let (found, expected) = (format!("one with {found}"), expected.to_owned());
+    Err(TrainError::Checkpoint { found, expected })
 }
 
 /// The options that decide the course of a run. The solver is told apart, as a planner may have chosen it.

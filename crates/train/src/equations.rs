@@ -49,18 +49,9 @@ impl Equations {
     /// A number that differs for other equations, but for accidents; the same on every machine.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut eat = |word: u64| {
-            hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            hash ^= hash >> 29;
-        };
-        for len in [self.rows, self.inputs, self.outputs] {
-            eat(len as u64);
-        }
-        for value in self.x.iter().chain(&self.y).chain([&self.floor]) {
-            eat(value.to_bits());
-        }
-        hash
+        let lengths = [self.rows, self.inputs, self.outputs].map(|len| len as u64);
+        let values = self.x.iter().chain(&self.y).chain([&self.floor]).map(|value| value.to_bits());
+        lengths.into_iter().chain(values).fold(0xcbf2_9ce4_8422_2325, mixed)
     }
 
     /// These equations with their inputs in a metric, whose bias is their last input.
@@ -137,6 +128,12 @@ impl Equations {
     pub fn floor(&self) -> f64 {
         self.floor
     }
+}
+
+/// A digest with one more word.
+pub(crate) fn mixed(digest: u64, word: u64) -> u64 {
+    let digest = (digest ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    digest ^ digest >> 29
 }
 
 fn check(what: &'static str, values: &[f64], rows: usize, cols: usize) -> Result<(), TrainError> {

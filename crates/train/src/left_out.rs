@@ -57,7 +57,7 @@ pub struct LeftOut {
 ///
 /// Up to 4,096 equations in `n^2 m / 2` bit operations and some `n^3` flops, in memory for two n x n
 /// matrices, and an inner solve or, with several outputs, two. Beyond, everybody has the mean leverage, which vectors of
-/// random signs estimate: an inner solve with a preconditioner of low rank ([`PivotedKernel`](crate::SolverKind::RpCholesky)),
+/// random signs estimate: an inner solve with the preconditioner of [`SolverKind::RpCholesky`](crate::SolverKind::RpCholesky),
 /// in memory for `n k` numbers.
 ///
 /// # Errors

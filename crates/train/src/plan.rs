@@ -141,14 +141,18 @@ pub fn plan(shape: &Shape, options: &Options) -> Plan {
 }
 
 fn explain(best: &Candidate, next: Option<&Candidate>) -> String {
+    let iterations = match best.iterations.round() {
+        1.0 => "1 iteration a step".to_owned(),
+        many => format!("{many} iterations a step"),
+    };
     let work = if best.builds == 0 {
-        format!("nothing to build and {:.0} iterations a step", best.iterations)
+        format!("nothing to build and {iterations}")
     } else {
         let times = if best.builds == 1 { "once".into() } else { format!("{} times", best.builds) };
         let build = best.build_seconds;
         let build =
             if build < 0.1 { format!("{:.1} ms", 1e3 * build) } else { format!("{build:.1} s") };
-        format!("a factor built {times} at {build} and {:.0} iterations a step", best.iterations)
+        format!("a factor built {times} at {build} and {iterations}")
     };
     let than = next.map_or(String::new(), |next| {
         let ratio = next.predicted_seconds / best.predicted_seconds;

@@ -4,7 +4,8 @@ use core::fmt;
 
 use super::Loss;
 use super::network::{Attempt, Trainer};
-use crate::checkpoint::decisive;
+use crate::checkpoint::{decisive, same_fields};
+use crate::equations::mixed;
 use crate::observe::Observer;
 use crate::options::Options;
 use crate::report::{Run, ScaleTrial, StepReport};
@@ -51,16 +52,7 @@ impl LossCheckpoint {
 
     /// Refuses a checkpoint of another problem or other options; a budget of steps and threads may differ.
     fn check(&self, of: &Trainer<'_>) -> Result<(), TrainError> {
-        let expected = told(of);
-        if self.options != expected {
-            let (ours, theirs) = (expected.split(", "), self.options.split(", "));
-            let (expected, found) =
-                ours.zip(theirs).find(|(ours, theirs)| ours != theirs).unwrap_or(("", ""));
-            return Err(TrainError::Checkpoint {
-                found: format!("one with {found}"),
-                expected: expected.to_owned(),
-            });
-        }
+        same_fields(&self.options, &told(of))?;
         if of.solver.kind() != self.solver {
             return Err(TrainError::Checkpoint {
                 found: format!("one with solver: {}", self.solver),
@@ -170,10 +162,6 @@ fn told(of: &Trainer<'_>) -> String {
 }
 
 fn digest(equations: &Equations, weights: Option<&[f64]>) -> u64 {
-    let mix = |hash: u64, word: u64| {
-        let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^ hash >> 29
-    };
     let of_weights = weights.into_iter().flatten().map(|w| w.to_bits());
-    of_weights.fold(equations.digest(), mix)
+    of_weights.fold(equations.digest(), mixed)
 }

@@ -21,7 +21,7 @@ const NUMBERS: usize = 1 << 27;
 const ENOUGH: f64 = 0.1;
 
 /// `K + mu I ~ F F^T + delta I` with the arc-cosine kernel `K`, the limit of the Gram matrix at infinite width, and
-/// `F : n x k` from `k` of its columns: `n k^2` flops and `n k` arc cosines once for the whole run, in memory for `n k`
+/// `F : n x k` from `k` of its columns: `3 n k^2` flops and `n k` arc cosines once for the whole run, in memory for `n k`
 /// numbers; `4 n k` flops for each output of each iteration.
 ///
 /// Randomly pivoted Cholesky as in [`RpCholesky`], up to rank 2,048 and 2^27 numbers, until the mean of the diagonal
