@@ -51,6 +51,7 @@ pub use qr::qr_r;
 pub use real::Real;
 pub use rows::combine_rows;
 pub use screened::{Screened, screened_signs};
+pub use simd::clear_upper;
 pub use tiles::{Rectified, rectified_apply};
 pub use triangular::Triangular;
 

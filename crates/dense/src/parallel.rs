@@ -6,6 +6,8 @@
 use faer::{MatMut, Par};
 use rayon::prelude::*;
 
+use crate::clear_upper;
+
 /// Tasks that [`fixed_par`] asks faer for.
 ///
 /// A few more than one per thread on common machines; faer cuts its loops by this number, so it
@@ -24,6 +26,10 @@ pub fn fixed_par(_par: Par) -> Par {
 /// Calls `task(0), .., task(count - 1)`, in order for [`Par::Seq`] and on rayon's current pool
 /// otherwise.
 pub fn for_each_index(count: usize, par: Par, task: impl Fn(usize) + Sync + Send) {
+    let task = |index| {
+        clear_upper();
+        task(index);
+    };
     match par {
         Par::Seq => (0..count).for_each(task),
         Par::Rayon(_) => (0..count).into_par_iter().for_each(task),
@@ -40,6 +46,10 @@ pub(crate) fn for_each_part<T: Send>(
     par: Par,
     task: impl Fn(usize, &mut [T]) + Sync + Send,
 ) {
+    let task = |c, part: &mut [T]| {
+        clear_upper();
+        task(c, part);
+    };
     match par {
         Par::Seq => all.chunks_mut(len).enumerate().for_each(|(c, part)| task(c, part)),
         Par::Rayon(_) => all.par_chunks_mut(len).enumerate().for_each(|(c, part)| task(c, part)),
@@ -56,6 +66,10 @@ pub fn for_each_row_chunk<T: Send + Sync>(
     par: Par,
     task: impl Fn(usize, MatMut<'_, T>) + Sync + Send,
 ) {
+    let task = |first, part: MatMut<'_, T>| {
+        clear_upper();
+        task(first, part);
+    };
     match par {
         Par::Seq => {
             let (mut rest, mut first) = (y, 0);
@@ -83,6 +97,10 @@ pub fn for_each_col_chunk<T: Send + Sync>(
     par: Par,
     task: impl Fn(usize, MatMut<'_, T>) + Sync + Send,
 ) {
+    let task = |first, part: MatMut<'_, T>| {
+        clear_upper();
+        task(first, part);
+    };
     match par {
         Par::Seq => {
             let (mut rest, mut first) = (y, 0);

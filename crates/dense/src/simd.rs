@@ -7,12 +7,14 @@
 mod dispatch;
 mod gather;
 mod popcount;
+mod upper;
 
 use crate::{Real, gram, transpose};
 
 pub(crate) use dispatch::dispatched;
 pub(crate) use gather::{SIDE, gather_rows};
 pub(crate) use popcount::{COLS, Counts, ROWS};
+pub use upper::clear_upper;
 
 dispatched!(
     /// [`transpose::transpose`].

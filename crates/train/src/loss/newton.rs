@@ -22,6 +22,7 @@ use core::ops::ControlFlow;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef, Par};
+use nearlin_dense::clear_upper;
 use nearlin_krylov::{Cg, Ending as InnerEnding, LinOp, Precond, Report, Step};
 
 use super::Loss;
@@ -226,6 +227,7 @@ impl Problem<'_> {
     /// The weighted loss of outputs `f : nK`.
     pub(crate) fn loss_of(&self, f: &[f64]) -> f64 {
         let k = self.outputs;
+        clear_upper();
         let rows = f.chunks_exact(k).zip(self.targets.chunks_exact(k)).enumerate();
         rows.map(|(i, (f, y))| self.weight(i) * self.loss.value(f, y)).sum()
     }
@@ -233,6 +235,7 @@ impl Problem<'_> {
     /// Its weighted slopes `g : nK`.
     pub(crate) fn slopes(&self, f: &[f64]) -> Vec<f64> {
         let mut g = vec![0.0; f.len()];
+        clear_upper();
         self.each(f, &mut g, |weight, f, y, g| {
             self.loss.gradient(f, y, g);
             for g in g {

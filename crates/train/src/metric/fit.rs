@@ -6,7 +6,7 @@ mod tests;
 use core::f64::consts::PI;
 
 use faer::{Mat, MatRef, Par};
-use nearlin_dense::{Cholesky, DenseError, mirror_lower, symmetric_product};
+use nearlin_dense::{Cholesky, DenseError, clear_upper, mirror_lower, symmetric_product};
 
 use super::Metric;
 use super::score::Score;
@@ -169,6 +169,7 @@ impl Mapped<'_> {
     /// whose gradient in `x` is `sum over j of c_j k'(t_j) (u_j - t_j u) / |x|`. Takes `2 n^2 p K` flops.
     pub(super) fn gradients(&self, fit: &Fit) -> Mat<f64> {
         let (n, d, k) = (self.lengths.len(), self.of.inputs, self.of.outputs);
+        clear_upper();
         let mut slopes =
             Mat::from_fn(n, n, |i, j| if i > j { slope(self.cosines[(i, j)]) } else { 0.0 });
         let mut along =
