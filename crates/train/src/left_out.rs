@@ -10,7 +10,7 @@
 //! matter: then the diagonal is scaled to the trace of the joint inverse, which vectors of random signs `v`
 //! estimate as `v^T (J J^T + mu I)^-1 v` (Hutchinson, 1990).
 
-use faer::{MatRef, Par};
+use faer::{ColRef, Mat, MatRef, Par};
 use nearlin_dense::Cholesky;
 use nearlin_krylov::{Cg, Ending, Solution};
 use nearlin_relu::{Activations, Forward, Jacobian, Network, PackedMask, gram};
@@ -19,7 +19,7 @@ use nearlin_sketch::random_signs;
 use crate::dual::{Dual, Factor, Preconditioner, Rounded};
 use crate::solver::{InnerSolver, PivotedKernel, default_rank};
 use crate::step::Features;
-use crate::vector::{rows, rows_mut};
+use crate::vector::{Element, rows, rows_mut};
 use crate::{Equations, TrainError};
 
 /// Most equations whose leverages are computed: some seconds on two cores.
@@ -58,7 +58,7 @@ pub struct LeftOut {
 /// Up to 4,096 equations in `n^2 m / 2` bit operations and some `n^3` flops, in memory for two n x n
 /// matrices, and an inner solve or, with several outputs, two. Beyond, everybody has the mean leverage, which vectors of
 /// random signs estimate: an inner solve with the preconditioner of [`SolverKind::RpCholesky`](crate::SolverKind::RpCholesky),
-/// in memory for `n k` numbers.
+/// in memory for `n k` numbers of `f32`.
 ///
 /// # Errors
 /// [`TrainError::Option`] for a ridge that is not positive, [`TrainError::Factor`] for one that is lost in
@@ -97,7 +97,7 @@ pub fn left_out(
     }
     let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
     if n <= LEVERAGES {
-        let linear = Linear::new(equations, network, &mask);
+        let linear = Linear::new(equations, network, mask);
         let (inverse, factor) = linear.inverse_diagonal(ridge, par)?;
         let (g, converged) = linear.multipliers(&f, &factor, ridge, par)?;
         let rows = f.chunks_exact_mut(k).zip(equations.y().chunks_exact(k)).zip(g.chunks_exact(k));
@@ -107,9 +107,7 @@ pub fn left_out(
         let leverage = 1.0 - ridge * inverse.iter().sum::<f64>() / n as f64;
         return Ok(LeftOut { outputs: f, leverage, exact: true, converged });
     }
-    let linear = Linear::new(equations, network, &mask);
-    let precond = linear.low_rank(ridge, par)?;
-    let (trace, converged) = linear.inverse_trace(&precond, ridge, par)?;
+    let (trace, converged) = Linear::new(equations, network, mask).rough_trace(ridge, par)?;
     let leverage = 1.0 - ridge * trace / (n * k) as f64;
     let h = leverage.clamp(0.0, MOST);
     f.iter_mut().zip(equations.y()).for_each(|(f, y)| *f = y + (*f - y) / (1.0 - h));
@@ -124,9 +122,9 @@ struct Linear<'a> {
 }
 
 impl<'a> Linear<'a> {
-    fn new(equations: &'a Equations, network: &'a Network, mask: &PackedMask) -> Self {
+    fn new(equations: &'a Equations, network: &'a Network, mask: PackedMask) -> Self {
         let (d, k) = (equations.inputs(), equations.outputs());
-        let active = Activations::new(mask.clone(), network.copies(), d, k);
+        let active = Activations::new(mask, network.copies(), d, k);
         Self { equations, network, active }
     }
 
@@ -159,15 +157,19 @@ impl<'a> Linear<'a> {
         Ok((inverse, precond))
     }
 
-    /// A preconditioner of low rank.
-    fn low_rank(&self, ridge: f64, par: Par) -> Result<Preconditioner<f64>, TrainError> {
+    /// The trace of `(J J^T + mu I)^-1` with a preconditioner of low rank, all in `f32`, and whether its systems were
+    /// solved.
+    fn rough_trace(&self, ridge: f64, par: Par) -> Result<(f64, bool), TrainError> {
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
-        let factor = PivotedKernel { rank: default_rank(examples), seed: 0 }.build(
-            &self.jacobian()?,
-            ridge,
-            par,
-        )?;
-        Ok(Preconditioner { factor, examples, outputs })
+        let features = self.features();
+        let jacobian = features.jacobian(&self.active);
+        let factor =
+            PivotedKernel { rank: default_rank(examples), seed: 0 }.build(&jacobian, ridge, par)?;
+        let precond = Preconditioner { factor, examples, outputs };
+        let system = Dual { jacobian, ridge: ridge as f32 };
+        let v = self.probes::<f32>();
+        let solved = cg_to(ROUGH).solve_preconditioned(&system, &precond, v.as_ref(), par)?;
+        Ok(mean_product(v.as_ref(), &solved))
     }
 
     /// The trace of `(J J^T + mu I)^-1`, and whether its systems were solved.
@@ -177,14 +179,21 @@ impl<'a> Linear<'a> {
         ridge: f64,
         par: Par,
     ) -> Result<(f64, bool), TrainError> {
+        let v = self.probes::<f64>();
+        let solved = self.solve(&cg_to(ROUGH), v.as_ref(), precond, ridge, par)?;
+        Ok(mean_product(v.as_ref(), &solved))
+    }
+
+    /// Random signs, nK x q.
+    fn probes<T: Element>(&self) -> Mat<T> {
         let joint = self.equations.rows() * self.equations.outputs();
         let probes = (PROBED / joint).clamp(1, 8);
-        let v = random_signs(joint * probes, 0, 0);
-        let v = MatRef::from_column_major_slice(&v, joint, probes);
-        let solved = self.solve(&Cg::default().with_rtol(ROUGH), v, precond, ridge, par)?;
-        let products = v.col_iter().zip(solved.x.col_iter()).map(|(v, x)| v.transpose() * x);
-        let trace = products.sum::<f64>() / probes as f64;
-        Ok((trace, solved.report.ending == Ending::Converged))
+        let signs = random_signs(joint * probes, 0, 0);
+        Mat::from_fn(joint, probes, |i, j| signs[j * joint + i])
+    }
+
+    fn features(&self) -> Features<f32> {
+        Features::new(self.equations, self.network.signs(), self.network.width())
     }
 
     /// `g` with `(J J^T + mu I) g = y - f + J U`, n x K, and whether it could be found.
@@ -201,7 +210,7 @@ impl<'a> Linear<'a> {
         self.jacobian()?.apply(rows_mut(&mut b, n, k), rows(self.network.change(), m, d), par)?;
         b.iter_mut().zip(self.equations.y()).zip(f).for_each(|((b, y), f)| *b += y - f);
         let b = MatRef::from_column_major_slice(&b, n * k, 1);
-        let cg = Cg::default().with_rtol(CLOSE[usize::from(k > 1)]);
+        let cg = cg_to(CLOSE[usize::from(k > 1)]);
         let solved = self.solve(&cg, b, precond, ridge, par)?;
         let converged = solved.report.ending == Ending::Converged;
         Ok((solved.x.col(0).iter().copied().collect(), converged))
@@ -220,11 +229,23 @@ impl<'a> Linear<'a> {
             let system = Dual { jacobian: self.jacobian()?, ridge };
             return Ok(cg.solve_preconditioned(&system, precond, b, par)?);
         }
-        let (signs, width) = (self.network.signs(), self.network.width());
-        let features = Features::<f32>::new(self.equations, signs, width);
+        let features = self.features();
         let system = Rounded { jacobian: features.jacobian(&self.active), ridge };
         Ok(cg.solve_preconditioned(&system, precond, b, par)?)
     }
+}
+
+fn cg_to(tolerance: f64) -> Cg {
+    Cg::default().with_rtol(tolerance)
+}
+
+/// The mean of `v^T x` over the columns of `v` and of a solution, and whether that was found.
+fn mean_product<T: Element>(v: MatRef<'_, T>, solved: &Solution<T>) -> (f64, bool) {
+    let product = |(v, x): (ColRef<'_, T>, ColRef<'_, T>)| -> f64 {
+        v.iter().zip(x.iter()).map(|(v, x)| v.as_f64() * x.as_f64()).sum()
+    };
+    let sum: f64 = v.col_iter().zip(solved.x.col_iter()).map(product).sum();
+    (sum / v.ncols() as f64, solved.report.ending == Ending::Converged)
 }
 
 #[cfg(test)]
@@ -249,10 +270,9 @@ mod tests {
             let mut still = |_: &Event<'_>| ControlFlow::Continue(());
             let network = train(&equations, &options, &mut still).unwrap().network;
             let mask = network.forward(equations.x(), Par::Seq).unwrap().mask;
-            let linear = Linear::new(&equations, &network, &mask);
+            let linear = Linear::new(&equations, &network, mask);
             let exact: f64 = linear.inverse_diagonal(ridge, Par::Seq).unwrap().0.iter().sum();
-            let precond = linear.low_rank(ridge, Par::Seq).unwrap();
-            let (trace, converged) = linear.inverse_trace(&precond, ridge, Par::Seq).unwrap();
+            let (trace, converged) = linear.rough_trace(ridge, Par::Seq).unwrap();
             assert!(converged && (trace / exact - 1.0).abs() < 0.1, "{trace} for {exact}");
         }
     }
