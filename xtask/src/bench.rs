@@ -6,6 +6,7 @@
 mod facts;
 mod files;
 mod fits;
+mod grid;
 pub(crate) mod kernels;
 mod losses;
 mod peers;
@@ -55,6 +56,8 @@ enum What {
     Train(peers::alone::Args),
     /// Test errors and times of whole fits beside other programs, on tables that packages ship.
     Fits(fits::Args),
+    /// The planner's choice beside every solver, on a grid of shapes.
+    Grid(grid::Args),
     /// The loss solver on plain linear models beside scikit-learn.
     Losses(losses::Args),
     /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
@@ -78,6 +81,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Some(What::Summary(args)) => kernels::summary::run(args),
         Some(What::Train(args)) => peers::alone::run(args),
         Some(What::Fits(args)) => fits::run(args),
+        Some(What::Grid(args)) => grid::run(args),
         Some(What::Losses(args)) => losses::run(args),
         Some(What::Runs(args)) => runs::run(args),
     };

@@ -5,7 +5,7 @@ use core::fmt;
 use nearlin_dense::PackedMask;
 
 use crate::optimiser::{Attempt, Saved, Search};
-use crate::options::Options;
+use crate::options::{Fallback, Options};
 use crate::report::{ScaleTrial, StepReport};
 use crate::solver::SolverKind;
 use crate::step::Direction;
@@ -23,7 +23,11 @@ pub struct Checkpoint {
     pub(crate) equations: u64,
     /// What else decides the course of a run, as text.
     pub(crate) options: String,
+    /// The solver that the run began with.
+    pub(crate) planned: SolverKind,
+    /// The one that it goes on with, and what is left until another one takes over.
     pub(crate) solver: SolverKind,
+    pub(crate) fallback: Option<Fallback>,
     /// Scales that were rejected.
     pub(crate) trials: Vec<ScaleTrial>,
     /// The largest of them.
@@ -31,8 +35,8 @@ pub struct Checkpoint {
     /// The end of a run at a larger scale.
     pub(crate) certified: Option<Saved>,
     pub(crate) current: Saved,
-    /// The mask that the preconditioner was built for, row after row, and the ridge with the damping.
-    pub(crate) built: Option<(Vec<u64>, f64)>,
+    /// The ridge with the damping that the preconditioner was built for, and the mask, row after row, if that matters.
+    pub(crate) built: Option<(f64, Option<Vec<u64>>)>,
     pub(crate) deficient: bool,
     /// The first step, with the shift of its preconditioner.
     pub(crate) first: Option<(Direction, f64)>,
@@ -54,9 +58,9 @@ impl Checkpoint {
     /// Refuses a checkpoint of other equations or options; a budget of steps and threads may differ.
     pub(crate) fn check(&self, equations: &Equations, options: &Options) -> Result<(), TrainError> {
         same_fields(&self.options, &decisive(options))?;
-        if let Some(kind) = options.solver.filter(|&kind| kind != self.solver) {
+        if let Some(kind) = options.solver.filter(|&kind| kind != self.planned) {
             return Err(TrainError::Checkpoint {
-                found: format!("one with solver: {}", self.solver),
+                found: format!("one with solver: {}", self.planned),
                 expected: format!("solver: {kind}, or none"),
             });
         }
@@ -86,7 +90,11 @@ impl Checkpoint {
         };
         saved(&self.current)
             && self.certified.as_ref().is_none_or(saved)
-            && self.built.as_ref().is_none_or(|(mask, _)| mask.len() == words)
+            && self
+                .built
+                .as_ref()
+                .and_then(|built| built.1.as_ref())
+                .is_none_or(|mask| mask.len() == words)
             && self.first.as_ref().is_none_or(|(first, _)| direction(first))
     }
 }
@@ -96,10 +104,12 @@ impl Checkpoint {
 pub struct Snapshot<'a> {
     pub(crate) equations: &'a Equations,
     pub(crate) options: &'a Options,
+    pub(crate) planned: SolverKind,
     pub(crate) solver: SolverKind,
+    pub(crate) fallback: Option<Fallback>,
     pub(crate) search: &'a Search,
     pub(crate) attempt: &'a Attempt,
-    pub(crate) built: Option<(&'a PackedMask, f64)>,
+    pub(crate) built: Option<(f64, Option<&'a PackedMask>)>,
     pub(crate) deficient: bool,
     pub(crate) first: Option<&'a (Direction, f64)>,
 }
@@ -113,12 +123,14 @@ impl Snapshot<'_> {
         Checkpoint {
             equations: self.equations.digest(),
             options: decisive(self.options),
+            planned: self.planned,
             solver: self.solver,
+            fallback: self.fallback,
             trials: self.search.trials.clone(),
             rejected: self.search.rejected,
             certified: self.search.certified.as_ref().map(Saved::of),
             current: Saved::of(self.attempt),
-            built: self.built.map(|(mask, ridge)| (words(mask), ridge)),
+            built: self.built.map(|(ridge, mask)| (ridge, mask.map(words))),
             deficient: self.deficient,
             first: self.first.cloned(),
         }
@@ -143,9 +155,9 @@ pub(crate) fn same_fields(found: &str, expected: &str) -> Result<(), TrainError>
     Err(TrainError::Checkpoint { found, expected })
 }
 
-/// The options that decide the course of a run. The solver is told apart, as a planner may have chosen it.
+/// The options that decide the course of a run. Solvers are told apart, as a planner may have chosen them.
 pub(crate) fn decisive(options: &Options) -> String {
     let others = Options::default();
-    let (max_steps, par, solver) = (others.max_steps, faer::Par::Seq, None);
-    format!("{:?}", Options { solver, max_steps, par, ..*options })
+    let (max_steps, par, solver, fallback) = (others.max_steps, faer::Par::Seq, None, None);
+    format!("{:?}", Options { solver, fallback, max_steps, par, ..*options })
 }

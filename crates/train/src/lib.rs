@@ -69,8 +69,8 @@ pub use metric::{
 };
 pub use observe::{Event, Observer, Phase};
 pub use optimiser::{chosen_solver, resume, train};
-pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
-pub use plan::{Candidate, Plan, Shape, plan};
+pub use options::{Fallback, InnerTolerance, MAX_SCALE, Options, Precision, Scale};
+pub use plan::{Candidate, Decay, Line, Plan, Rates, Shape, Speeds, plan, plan_at};
 pub use posterior::Posterior;
 pub use report::{Ending, Run, ScaleTrial, StepReport};
 pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};

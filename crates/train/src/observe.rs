@@ -6,6 +6,7 @@ use core::ops::ControlFlow;
 use crate::checkpoint::Snapshot;
 use crate::loss::LossSnapshot;
 use crate::report::{ScaleTrial, StepReport};
+use crate::solver::SolverKind;
 
 /// What the optimiser is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +52,15 @@ pub enum Event<'a> {
         member: usize,
         /// How many.
         of: usize,
+    },
+    /// The inner solver took longer than it was expected to; another one takes over.
+    Fallback {
+        /// The solver so far.
+        from: SolverKind,
+        /// The one from now on.
+        to: SolverKind,
+        /// Iterations of all inner solves so far.
+        iterations: usize,
     },
     /// A step was kept.
     Step(&'a StepReport),

@@ -24,7 +24,7 @@ use nearlin_relu::{Activations, Forward, Init, Network, PackedMask, Signs};
 use crate::checkpoint::Checkpoint;
 use crate::dual::Preconditioner;
 use crate::observe::Observer;
-use crate::options::{Options, Precision};
+use crate::options::{Fallback, Options, Precision};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
@@ -68,7 +68,11 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Run, TrainError> {
     options.check()?;
-    start(equations, options, chosen_solver(equations, options), None, observer)
+    let Some(solver) = options.solver else {
+        let plan = plan(&Shape::new(equations, options), options);
+        return start(equations, &options.fallback(plan.fallback), plan.chosen, None, observer);
+    };
+    start(equations, options, solver, None, observer)
 }
 
 /// Goes on with a run from a [`Checkpoint`] of it, and ends with the same bits as it would have.
@@ -85,7 +89,8 @@ pub fn resume(
 ) -> Result<Run, TrainError> {
     options.check()?;
     checkpoint.check(equations, options)?;
-    start(equations, options, checkpoint.solver, Some(checkpoint), observer)
+    let options = options.fallback(checkpoint.fallback);
+    start(equations, &options, checkpoint.solver, Some(checkpoint), observer)
 }
 
 /// Runs with a solver, in the precision that is asked for.
@@ -105,7 +110,8 @@ fn start(
 /// A preconditioner, with what it was built for.
 struct Built<T> {
     preconditioner: Preconditioner<T>,
-    mask: PackedMask,
+    /// `None` where the mask does not matter.
+    mask: Option<PackedMask>,
     /// The ridge and the damping.
     ridge: f64,
 }
@@ -152,7 +158,13 @@ impl Members {
 struct Optimiser<'a, T> {
     equations: &'a Equations,
     options: &'a Options,
+    /// The solver that the run began with.
+    planned: SolverKind,
     solver: Box<dyn InnerSolver<T>>,
+    /// Another one, if the solver takes too long.
+    fallback: Option<Fallback>,
+    /// Iterations of all inner solves.
+    spent: usize,
     init: Init,
     exact: Features<f64>,
     features: Features<T>,
@@ -220,9 +232,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
         options: &'a Options,
         kind: SolverKind,
     ) -> Result<Self, TrainError> {
-        let (n, parameters) = (equations.rows(), options.width * equations.inputs());
-        let rows = sketch_size(kind, options.sketch_rows, n, parameters);
-        Self::new(equations, options, kind.instance(rows, options.seed))
+        Self::new(equations, options, instance(equations, options, kind))
     }
 
     /// The whole run with a preconditioner that another one has left, if it serves, and leaves its own.
@@ -235,7 +245,9 @@ impl<'a, T: Element> Optimiser<'a, T> {
             self.built = built.take();
         }
         let run = self.run(None, observer)?;
-        *built = self.built;
+        if self.solver.kind() == self.planned {
+            *built = self.built;
+        }
         Ok(run)
     }
 
@@ -256,7 +268,10 @@ impl<'a, T: Element> Optimiser<'a, T> {
         Ok(Self {
             equations,
             options,
+            planned: solver.kind(),
             solver,
+            fallback: options.fallback,
+            spent: 0,
             init,
             exact: Features::new(equations, network.signs(), options.width),
             features: Features::new(equations, network.signs(), options.width),
@@ -370,6 +385,16 @@ impl<'a, T: Element> Optimiser<'a, T> {
         }
         None
     }
+}
+
+/// The solver of a kind for these equations.
+fn instance<T: Element>(
+    equations: &Equations,
+    options: &Options,
+    kind: SolverKind,
+) -> Box<dyn InnerSolver<T>> {
+    let (n, parameters) = (equations.rows(), options.width * equations.inputs());
+    kind.instance(sketch_size(kind, options.sketch_rows, n, parameters), options.seed)
 }
 
 /// `a / b`, 0 where `b` is.

@@ -52,6 +52,16 @@ pub enum InnerTolerance {
     Fixed(f64),
 }
 
+/// What a run goes on with where its inner solver takes longer than it was expected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Fallback {
+    /// The other solver.
+    pub solver: SolverKind,
+    /// Iterations of inner solves in the whole run after which it takes over.
+    pub after: usize,
+}
+
 /// Options of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -62,6 +72,8 @@ pub struct Options {
     pub scale: Scale,
     /// The inner solver; `None` lets the planner choose. Default `None`.
     pub solver: Option<SolverKind>,
+    /// Another solver for where that one takes long. Where the planner chooses, it says this as well. Default `None`.
+    pub fallback: Option<Fallback>,
     /// `mu` in `|f(W) - y|^2 + mu |W - W_0|^2`, in the units of the Gram matrix, whose diagonal is
     /// near 1/2 for inputs of length 1. Default 0.01.
     pub ridge: f64,
@@ -98,6 +110,7 @@ impl Default for Options {
             width: 4096,
             scale: Scale::Auto,
             solver: None,
+            fallback: None,
             ridge: 0.01,
             tolerance: 1e-8,
             least_gain: 0.0,
@@ -132,6 +145,12 @@ impl Options {
     #[must_use]
     pub fn solver(self, solver: Option<SolverKind>) -> Self {
         Self { solver, ..self }
+    }
+
+    /// These options with this solver to fall back to.
+    #[must_use]
+    pub fn fallback(self, fallback: Option<Fallback>) -> Self {
+        Self { fallback, ..self }
     }
 
     /// These options with this ridge.

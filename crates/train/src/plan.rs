@@ -1,11 +1,22 @@
 //! The planner: what each solver would cost, and which one to take.
 //!
-//! Costs are the flop counts of each part divided by rates of common machines. The rates are
-//! deliberately few; they rank solvers, they do not promise seconds.
+//! Costs are operation counts of the parts (`cost.rs`) at the rates of a machine (`rates.rs`), with iterations guessed
+//! (`guess.rs`) from a look at the eigenvalues of the infinite-width Gram matrix (`decay.rs`).
+
+mod cost;
+mod decay;
+mod guess;
+mod rates;
+
+pub use decay::Decay;
+pub use rates::{Line, Rates, Speeds};
 
 use crate::Equations;
-use crate::options::{Options, Precision, Scale};
-use crate::solver::{SolverKind, sketch_size};
+use crate::options::{Fallback, Options};
+use crate::solver::SolverKind;
+
+/// Multiply-adds of a pass from which on eigenvalues are looked at.
+const LOOK: f64 = 1e7;
 
 /// The size of a problem: all that costs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,20 +30,25 @@ pub struct Shape {
     pub outputs: usize,
     /// Threads that work.
     pub threads: usize,
+    /// How the eigenvalues fall; `None` where nobody has looked: then like those of common tables.
+    pub decay: Option<Decay>,
 }
 
 impl Shape {
-    /// The shape of `equations`, with the threads of `options`.
+    /// The shape of `equations`, with the threads of `options`, and a look at how the eigenvalues fall.
     #[must_use]
     pub fn new(equations: &Equations, options: &Options) -> Self {
         let (rows, inputs, outputs) = (equations.rows(), equations.inputs(), equations.outputs());
-        Self::of(rows, inputs, outputs, options.par.degree())
+        // Where a pass is nothing, a look would be the dearest part of the plan.
+        let worthwhile = rows as f64 * inputs as f64 * options.width as f64 > LOOK;
+        let decay = if worthwhile { Decay::of(equations.x(), options.par).ok() } else { None };
+        Self { decay, ..Self::of(rows, inputs, outputs, options.par.degree()) }
     }
 
     /// A shape from its numbers: `n` equations, `d` inputs, `K` outputs.
     #[must_use]
     pub fn of(rows: usize, inputs: usize, outputs: usize, threads: usize) -> Self {
-        Self { rows, inputs, outputs, threads }
+        Self { rows, inputs, outputs, threads, decay: None }
     }
 }
 
@@ -64,6 +80,8 @@ pub struct Plan {
     pub chosen: SolverKind,
     /// Why, in a sentence.
     pub reason: String,
+    /// What to go on with where the choice takes longer than was guessed; `None` where nothing is surer.
+    pub fallback: Option<Fallback>,
     /// Steps that the predictions are for.
     pub steps: usize,
     /// All solvers, cheapest first.
@@ -77,12 +95,13 @@ impl Plan {
     pub fn within(self, bytes: f64) -> Self {
         let fits = |candidate: &&Candidate| candidate.predicted_bytes <= bytes;
         let Some(best) = self.candidates.iter().find(fits) else { return self };
+        let fallback = surer(best, self.candidates.iter().filter(fits), self.steps);
         let cheaper: Vec<&str> = (self.candidates.iter())
             .take_while(|candidate| candidate.solver != best.solver)
             .map(|candidate| candidate.solver.name())
             .collect();
         if cheaper.is_empty() {
-            return self;
+            return Self { fallback, ..self };
         }
         let next = self.candidates.iter().filter(fits).nth(1);
         let verb = if cheaper.len() == 1 { "needs" } else { "need" };
@@ -92,39 +111,24 @@ impl Plan {
             cheaper.join(" and "),
             bytes.max(0.0) / f64::from(1 << 30)
         );
-        Self { chosen: best.solver, reason, ..self }
+        Self { chosen: best.solver, reason, fallback, ..self }
     }
 }
 
-/// Rates of one thread in `f64`, in operations a second; `f32` doubles those of arithmetic.
-mod rates {
-    /// Matrix products, and masked passes through tiles of them.
-    pub(super) const PASS: f64 = 4.0e10;
-    /// Masked passes by table look-up, which one output allows.
-    pub(super) const TABULATED: f64 = 1.2e11;
-    /// Cholesky factorisation.
-    pub(super) const CHOLESKY: f64 = 4.0e10;
-    /// Householder QR, which scales less with threads.
-    pub(super) const QR: f64 = 3.0e10;
-    /// Bits of the popcount Gram matrix.
-    pub(super) const POPCOUNT: f64 = 5.0e11;
-    /// Additions of the Walsh-Hadamard transform.
-    pub(super) const FWHT: f64 = 2.5e9;
-    /// Arc cosines.
-    pub(super) const ACOS: f64 = 6.0e7;
-    /// Bytes of a triangular factor that is read from memory, all threads together.
-    pub(super) const MEMORY: f64 = 1.2e10;
-}
-
-/// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator.
-const OVERHEAD: f64 = 1.0e6;
-
-/// Ranks the solvers for a problem and takes the cheapest.
+/// Ranks the solvers for a problem and takes the cheapest, at the rates of a common machine.
 #[must_use]
 pub fn plan(shape: &Shape, options: &Options) -> Plan {
-    let steps = if options.ridge > 0.0 { 6 } else { 8 }.min(options.max_steps);
-    let mut candidates: Vec<Candidate> =
-        SolverKind::ALL.iter().map(|&kind| candidate(kind, shape, options, steps)).collect();
+    plan_at(shape, options, &Rates::default())
+}
+
+/// The same at the rates of a machine.
+#[must_use]
+pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
+    let rates = rates.with_threads(shape.threads);
+    let steps = guess::steps(options);
+    let mut candidates: Vec<Candidate> = (SolverKind::ALL.iter())
+        .map(|&kind| cost::candidate(kind, shape, options, steps, &rates))
+        .collect();
     candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
     let cheapest = &candidates[0];
     let chosen = options.solver.unwrap_or(cheapest.solver);
@@ -137,7 +141,28 @@ pub fn plan(shape: &Shape, options: &Options) -> Plan {
         }
         None => explain(cheapest, candidates.get(1)),
     };
-    Plan { chosen, reason, steps, candidates }
+    let fallback = match options.solver {
+        Some(_) => None,
+        None => surer(cheapest, candidates.iter(), steps),
+    };
+    Plan { chosen, reason, fallback, steps, candidates }
+}
+
+/// The exact factor as what to fall back to: after as much work as it would have been itself, so that no wrong guess
+/// more than doubles the time, and not before half as much again as was guessed.
+fn surer<'a>(
+    chosen: &Candidate,
+    mut others: impl Iterator<Item = &'a Candidate>,
+    steps: usize,
+) -> Option<Fallback> {
+    let solver = SolverKind::Cholesky;
+    if chosen.solver == solver {
+        return None;
+    }
+    let exact = others.find(|candidate| candidate.solver == solver)?;
+    let guessed = 1.5 * chosen.iterations * (steps + 1) as f64;
+    let after = (exact.predicted_seconds / chosen.iteration_seconds).max(guessed);
+    Some(Fallback { solver, after: after.ceil() as usize })
 }
 
 fn explain(best: &Candidate, next: Option<&Candidate>) -> String {
@@ -159,111 +184,6 @@ fn explain(best: &Candidate, next: Option<&Candidate>) -> String {
         format!(", {ratio:.1} times cheaper than {}", next.solver)
     });
     format!("{} needs {work}{than}", best.solver)
-}
-
-fn candidate(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> Candidate {
-    let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
-    let m = options.width as f64;
-    let parameters = options.width * shape.inputs;
-    let sketch = sketch_size(kind, options.sketch_rows, shape.rows, parameters);
-    let (s, rank) = (sketch as f64, sketch as f64);
-    let (size, speed) = match options.precision {
-        Precision::F64 => (8.0, 1.0),
-        Precision::F32 => (4.0, 2.0),
-    };
-    let threads = shape.threads.max(1) as f64;
-    let (arithmetic, few) = (speed * threads, speed * threads.sqrt());
-
-    let gemm = n * n * d / (rates::PASS * arithmetic);
-    let cholesky = n * n * n / 3.0 / (rates::CHOLESKY * arithmetic);
-    let qr = 2.0 * n * n * (s - n / 3.0).max(0.0) / (rates::QR * few)
-        + if options.ridge > 0.0 { 10.0 / 3.0 * n * n * n / (rates::QR * few) } else { 0.0 };
-    let padded = (parameters as f64).log2().ceil().exp2();
-    let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + s;
-    let build = match kind {
-        SolverKind::Cg => 0.0,
-        SolverKind::Cholesky => gemm + n * n * m / 2.0 / (rates::POPCOUNT * threads) + cholesky,
-        SolverKind::ArcCosine => gemm + n * n / 2.0 / (rates::ACOS * threads) + cholesky,
-        // The factor, its square and the solve with that.
-        SolverKind::RpCholesky => {
-            3.0 * n * rank * rank / (rates::PASS * arithmetic) + n * rank / (rates::ACOS * threads)
-        }
-        SolverKind::Srht => n * padded * padded.log2() / (rates::FWHT * arithmetic) + qr,
-        SolverKind::TensorSrht => n * padded_pair / (rates::FWHT * arithmetic) + qr,
-    };
-    let pass = if shape.outputs > 1 {
-        4.0 * n * m * (d + k) / (rates::PASS * arithmetic)
-    } else {
-        4.0 * n * m * d / (rates::TABULATED * arithmetic)
-    };
-    let factor_read = match kind {
-        SolverKind::Cg => 0.0,
-        SolverKind::RpCholesky => (2.0 * size * n * rank / rates::MEMORY)
-            .max(4.0 * n * rank * k / (rates::PASS * arithmetic)),
-        _ => (size * n * n / rates::MEMORY).max(2.0 * n * n * k / (rates::PASS * arithmetic)),
-    };
-    let (iterations, builds) = guess(kind, shape, options, steps);
-    // Two passes beside the iterations: the true residual and the certificate.
-    let step = iterations * (pass + factor_read)
-        + 2.0 * pass
-        + 3.0 * n * m * d / (rates::PASS * arithmetic);
-    let factor_bytes = match kind {
-        SolverKind::Cg => 0.0,
-        SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
-        SolverKind::RpCholesky => size * n * rank,
-        SolverKind::Srht | SolverKind::TensorSrht => {
-            let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
-            size * (s * n + n * n).max(stacked)
-        }
-    };
-    // Of two states, and of the initial one while a scale is looked for.
-    let states = if options.scale == Scale::Auto { 3.0 } else { 2.0 };
-    let masks = states * n * (m / 64.0).ceil() * 8.0;
-    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons at most.
-    let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
-    let vectors = 8.0 * ((4.0 + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
-    let inputs = 8.0 * 3.0 * n * (d + k);
-    let tiles = threads
-        * (2.0 * 128.0 * 256.0 * 8.0 + padded * if kind == SolverKind::Srht { size } else { 0.0 });
-    Candidate {
-        solver: kind,
-        predicted_seconds: builds as f64 * build + steps as f64 * step,
-        predicted_bytes: OVERHEAD + factor_bytes + masks + vectors + inputs + tiles,
-        build_seconds: build,
-        builds,
-        iterations,
-        iteration_seconds: pass + factor_read,
-    }
-}
-
-/// Iterations a step and builds a run, from the runs in docs/benchmarks: what a factor leaves of the
-/// condition number, and for several outputs the cross terms that no block factor sees.
-fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> (f64, usize) {
-    let ridge = options.ridge;
-    // The largest eigenvalue is near n / 4; below a ridge nothing counts.
-    let condition = (shape.rows as f64 / 4.0 / ridge.max(1e-4)).max(1.0);
-    let crossed = |alone: f64| match (shape.outputs > 1, ridge >= 1e-2) {
-        (false, _) => alone,
-        (true, true) => alone + 10.0,
-        (true, false) => alone + 25.0,
-    };
-    match kind {
-        SolverKind::Cg => (0.6 * condition.sqrt(), 0),
-        SolverKind::Cholesky => (crossed(1.0), steps),
-        SolverKind::Srht | SolverKind::TensorSrht => (crossed(9.0), steps),
-        SolverKind::ArcCosine => (crossed(16.0), 1),
-        SolverKind::RpCholesky => {
-            // Eigenvalues fall like a power, as they did on diamonds; those beyond the rank are the factor's error. More
-            // than was measured at small ridges: 55 iterations at 1e-5 on 8,000 rows, 88 and 292 without one.
-            let rank = sketch_size(kind, options.sketch_rows, shape.rows, 0);
-            let beyond = if rank < shape.rows {
-                shape.rows as f64 / 4.0 * (rank as f64).powf(-1.75)
-            } else {
-                0.0
-            };
-            (crossed(16.0 * (1.0 + beyond / ridge.max(1e-6)).sqrt()), 1)
-        }
-    }
 }
 
 #[cfg(test)]

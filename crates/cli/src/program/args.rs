@@ -54,7 +54,8 @@ Examples:
 const PLAN_EXAMPLES: &str = "\
 Examples:
   nearlin plan diamonds.csv --target log_price
-  nearlin plan diamonds.csv --target log_price --width 65536 --precision f32 --report plan.json";
+  nearlin plan diamonds.csv --target log_price --width 65536 --precision f32 --report plan.json
+  nearlin plan --calibrate";
 
 /// Certified Gauss-Newton training of wide two-layer ReLU networks on tables of data.
 #[derive(Debug, Parser)]
@@ -76,9 +77,19 @@ pub(super) enum Command {
     ///
     /// Outputs are checked as fit checks them, but only --report is written.
     #[command(after_help = PLAN_EXAMPLES)]
-    Plan(FitArgs),
+    Plan(PlanArgs),
     Export(ExportArgs),
     Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// Measure this machine with all threads, some seconds, and keep its rates for all later plans and fits; goes alone.
+    #[arg(long, exclusive = true)]
+    pub(super) calibrate: bool,
+
+    #[command(flatten)]
+    pub(super) fit: Option<FitArgs>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -89,6 +89,11 @@ pub(super) enum ProgramError {
     /// A checkpoint that cannot be used.
     #[error("`--checkpoint`: {0}")]
     Checkpoint(#[from] CheckpointError),
+    /// Nowhere to keep what was measured.
+    #[error(
+        "`--calibrate` keeps what it measures in the folder that XDG_CACHE_HOME names, or in .cache in that of HOME: neither is set"
+    )]
+    NoCache,
     /// Training failed.
     #[error("training: {0}")]
     Train(#[from] TrainError),
@@ -141,6 +146,7 @@ impl ProgramError {
             | Self::Path { .. }
             | Self::TooLarge { .. }
             | Self::NoMetric
+            | Self::NoCache
             | Self::Checkpoint(_)
             | Self::Loss { .. }
             | Self::Sureness { .. } => 2,

@@ -11,7 +11,7 @@ use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::evaluate::{Scores, scores};
 use super::progress::Watch;
-use super::report::Report;
+use super::report::{Cost, Report};
 use super::setup::{Setup, within};
 use super::summary::{self, Summary};
 use super::{ensemble, loss, memory, say, show};
@@ -36,6 +36,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     let options = setup.training();
     let mut watch = Watch::new(args.quiet, options.tolerance);
     let alone = |run: Run| (run, Vec::new());
+    let began = Instant::now();
     let run = match (setup.loss, store) {
         (Some(loss), None) => loss::train(&setup, loss, &mut watch).map(alone),
         (_, Some(store)) => store.train(args, &setup, &mut watch).map(alone),
@@ -46,9 +47,10 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     };
     let times = watch.finish();
     let (run, members) = run?;
+    let training = began.elapsed().as_secs_f64();
     let scores = scores(&setup, &run.network)?;
-    let (seconds, peak_bytes) = (start.elapsed().as_secs_f64(), memory::peak_bytes());
-    let cost = (seconds, peak_bytes);
+    let cost =
+        Cost { seconds: start.elapsed().as_secs_f64(), training, peak_bytes: memory::peak_bytes() };
     let report = Report::planned(args, &setup).ran(&setup, &run, &times, &scores, cost);
     let report = report.of_members(&members);
 
@@ -69,8 +71,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
             members: &members,
             times: &times,
             scores: &scores,
-            seconds,
-            peak_bytes,
+            cost,
         };
         show(&summary.text(&written.paths))?;
     }

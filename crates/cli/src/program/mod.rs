@@ -18,6 +18,7 @@ mod memory;
 mod plan;
 mod predict;
 mod progress;
+mod rates;
 mod report;
 mod setup;
 mod summary;

@@ -1,16 +1,21 @@
 //! `nearlin plan`.
 
-use super::args::FitArgs;
+use super::args::{FitArgs, PlanArgs};
 use super::error::ProgramError;
 use super::report::Report;
 use super::setup::{Setup, within};
-use super::{show, summary, words};
+use super::{rates, show, summary, words};
 
 /// Shows what each solver would cost and which one is taken.
 ///
 /// # Errors
 /// [`ProgramError`]; if its exit code is 2 nothing was written.
-pub(super) fn run(args: &FitArgs) -> Result<(), ProgramError> {
+pub(super) fn run(args: &PlanArgs) -> Result<(), ProgramError> {
+    if args.calibrate {
+        let path = rates::calibrate()?;
+        return show(&format!("Measured this machine; its rates are kept in {path}.\n"));
+    }
+    let Some(args) = &args.fit else { return Ok(()) };
     within(args, || {
         let setup = Setup::new(args, None)?;
         if let Some(path) = &args.report {
@@ -22,6 +27,12 @@ pub(super) fn run(args: &FitArgs) -> Result<(), ProgramError> {
 
 fn text(args: &FitArgs, setup: &Setup) -> String {
     let plan = &setup.plan;
+    let rates = if setup.calibrated {
+        "Rates are those that `--calibrate` measured on this machine."
+    } else {
+        "Rates are those of common machines: they rank solvers, they do not promise seconds; `--calibrate` measures \
+         this one."
+    };
     let mut rows = vec![
         ["solver", "run", "one build", "builds", "iterations a step", "one iteration", "memory"]
             .map(String::from)
@@ -41,8 +52,7 @@ fn text(args: &FitArgs, setup: &Setup) -> String {
     }
     format!(
         "{}\nPredicted for {} with {}, cheapest first:\n\n{}\n* {}\n\n\
-         Rates are those of common machines: they rank solvers, they do not promise seconds. Memory \
-         is that of the whole process.\n",
+         {rates} Memory is that of the whole process.\n",
         summary::beginning(args, setup),
         words::counted(plan.steps, "step"),
         words::counted(rayon::current_num_threads(), "thread"),

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nearlin::{Event, Observer, Phase, ScaleTrial, StepReport};
+use nearlin::{Event, Observer, Phase, ScaleTrial, SolverKind, StepReport};
 use serde::{Deserialize, Serialize};
 
 use super::{say, words};
@@ -158,6 +158,9 @@ impl Observer for Watch {
             (View::Lines, Event::Restart { scale }) => {
                 say(&format_args!("starting again at scale {}", words::plain(*scale)));
             }
+            (View::Lines, Event::Fallback { from, to, iterations }) => {
+                say(&fallen_back(*from, *to, *iterations));
+            }
             (View::Nothing | View::Lines, _) => {}
             (View::Bar(bar), event) => bar.note(event),
         }
@@ -230,6 +233,9 @@ impl Bar {
                 (self.step, self.residual) = (1, 1.0);
             }
             Event::Scale(trial) if !trial.accepted => self.shown.println(rejected(trial)),
+            Event::Fallback { from, to, iterations } => {
+                self.shown.println(fallen_back(*from, *to, *iterations));
+            }
             _ => {}
         }
     }
@@ -240,6 +246,10 @@ impl Bar {
         self.shown.tick();
         self.drawn = Instant::now();
     }
+}
+
+fn fallen_back(from: SolverKind, to: SolverKind, iterations: usize) -> String {
+    format!("{from} takes longer than was planned, {iterations} iterations so far: {to} takes over")
 }
 
 /// The part of the way from 1 to `tolerance` that `measure` has gone, in digits.

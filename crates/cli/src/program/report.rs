@@ -135,7 +135,19 @@ struct Outcome {
     test_r2: Option<Finite>,
     test_accuracy: Option<Finite>,
     seconds: Finite,
+    training_seconds: Finite,
     peak_bytes: Option<u64>,
+}
+
+/// What a command took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// Seconds of all of it.
+    pub(super) seconds: f64,
+    /// Seconds of training, which is what plans are for.
+    pub(super) training: f64,
+    /// Bytes at the high-water mark.
+    pub(super) peak_bytes: Option<u64>,
 }
 
 /// How sure predictions are.
@@ -213,14 +225,14 @@ impl Report {
         }
     }
 
-    /// With what a run did and what the whole command took: seconds, and bytes at most.
+    /// With what a run did and what the whole command took.
     pub(super) fn ran(
         self,
         setup: &Setup,
         run: &Run,
         times: &[StepTime],
         scores: &Scores,
-        (seconds, peak_bytes): (f64, Option<u64>),
+        cost: Cost,
     ) -> Self {
         let trials = run.scale_search.iter().map(|trial| Trial {
             scale: Finite(trial.scale),
@@ -262,8 +274,9 @@ impl Report {
                 test_rmse: test.map(|test| Finite(test.rmse)),
                 test_r2: test.and_then(|test| test.r2).map(Finite),
                 test_accuracy: test.and_then(|test| test.accuracy).map(Finite),
-                seconds: Finite(seconds),
-                peak_bytes,
+                seconds: Finite(cost.seconds),
+                training_seconds: Finite(cost.training),
+                peak_bytes: cost.peak_bytes,
             }),
             sureness: Some(Sureness {
                 test_log_loss: test.and_then(|test| test.log_loss).map(Finite),

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use nearlin::{
-    Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, RidgePath, Shape, SolverKind,
-    WidthChoice, choose_width, learn_metric, loss_ridge_path, plan, refine_metric, ridge_path,
+    Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, Rates, RidgePath, Shape,
+    SolverKind, WidthChoice, choose_width, learn_metric, loss_ridge_path, plan_at, refine_metric,
+    ridge_path,
 };
 
 use super::args::FitArgs;
 use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
-use super::{loss, memory, say, words};
+use super::{loss, memory, rates, say, words};
 use crate::table::{Part, Problem, Table, TableError, Task, Truth, Warning};
 
 /// A run that needs more than this many times the machine's memory is refused.
@@ -41,6 +42,10 @@ pub(super) struct Setup {
     pub(super) ridge_path: Option<RidgePath>,
     /// The choice of a solver.
     pub(super) plan: Plan,
+    /// Those that it is made with.
+    rates: Rates,
+    /// Whether they are of this machine.
+    pub(super) calibrated: bool,
     /// Networks to train.
     ensemble: usize,
     /// Bytes to plan for, if any were asked for.
@@ -145,7 +150,9 @@ impl Setup {
         check_weights(options.width, inputs, outputs)?;
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
-        let plan = planned(&equations, &options, args.ensemble, budget(args.memory, held_bytes));
+        let (rates, calibrated) = rates::rates();
+        let (ensemble, budget) = (args.ensemble, budget(args.memory, held_bytes));
+        let plan = planned(&equations, &options, &rates, ensemble, budget);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
@@ -157,7 +164,9 @@ impl Setup {
             width,
             ridge_path: None,
             plan,
-            ensemble: args.ensemble,
+            rates,
+            calibrated,
+            ensemble,
             memory: args.memory,
             held_bytes,
             chosen_ridge_bytes: held_bytes,
@@ -193,7 +202,7 @@ impl Setup {
         if choose {
             self.options = self.options.ridge(path.ridge());
             let budget = budget(self.memory, self.held_bytes);
-            self.plan = planned(&self.equations, &self.options, self.ensemble, budget);
+            self.plan = planned(&self.equations, &self.options, &self.rates, self.ensemble, budget);
         }
         self.ridge_path = Some(path);
         self.chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
@@ -234,9 +243,9 @@ impl Setup {
         Some(losses.sum::<f64>() / numbers.len() as f64)
     }
 
-    /// The options of the training: the solver that was announced is the one that runs.
+    /// The options of the training: the solver that was announced is the one that runs, until it takes too long.
     pub(super) fn training(&self) -> Options {
-        self.options.solver(Some(self.plan.chosen))
+        self.options.solver(Some(self.plan.chosen)).fallback(self.plan.fallback)
     }
 
     /// `m d`.
@@ -319,8 +328,14 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
 }
 
 /// The plan for one network, or for several that share what can be shared.
-fn planned(equations: &Equations, options: &Options, ensemble: usize, budget: f64) -> Plan {
-    let mut plan = plan(&Shape::new(equations, options), options);
+fn planned(
+    equations: &Equations,
+    options: &Options,
+    rates: &Rates,
+    ensemble: usize,
+    budget: f64,
+) -> Plan {
+    let mut plan = plan_at(&Shape::new(equations, options), options, rates);
     if options.solver.is_none() {
         plan = plan.within(budget);
     }

@@ -11,6 +11,7 @@ use super::args::FitArgs;
 use super::ensemble::{self, Member};
 use super::evaluate::{Errors, Scores};
 use super::progress::{StepTime, why_rejected};
+use super::report::Cost;
 use super::setup::Setup;
 use super::words;
 use super::words::{counted, figure, listed, plain, seconds as time, table};
@@ -113,10 +114,8 @@ pub(super) struct Summary<'a> {
     pub(super) times: &'a [StepTime],
     /// How well it did.
     pub(super) scores: &'a Scores,
-    /// Seconds of the whole command.
-    pub(super) seconds: f64,
-    /// Bytes at the high-water mark.
-    pub(super) peak_bytes: Option<u64>,
+    /// What it took.
+    pub(super) cost: Cost,
 }
 
 impl Summary<'_> {
@@ -165,10 +164,7 @@ impl Summary<'_> {
         for group in self.contradictions() {
             line("", &group);
         }
-        let peak = self.peak_bytes.map_or(String::new(), |peak| {
-            format!(", {} of memory at most", words::bytes(peak as f64))
-        });
-        line("cost", &format!("{}{peak}", time(self.seconds)));
+        line("cost", &self.cost());
         if !written.is_empty() {
             line("wrote", &written.join(", "));
         }
@@ -176,6 +172,24 @@ impl Summary<'_> {
             line("warning", &warning);
         }
         out
+    }
+
+    /// What the run took, beside what was planned.
+    fn cost(&self) -> String {
+        let Cost { seconds, training, peak_bytes } = self.cost;
+        let plan = &self.setup.plan;
+        let planned = plan.candidates.iter().find(|candidate| candidate.solver == plan.chosen);
+        let expected = |text: String| if planned.is_some() { text } else { String::new() };
+        let seconds_planned = planned.map_or(0.0, |candidate| candidate.predicted_seconds);
+        let peak = peak_bytes.map_or(String::new(), |peak| {
+            let bytes = expected(format!(" ({} planned)", words::bytes(self.setup.chosen_bytes())));
+            format!(", {} of memory at most{bytes}", words::bytes(peak as f64))
+        });
+        let planned = match self.members.len() {
+            0 | 1 => expected(format!(" ({} planned)", words::seconds(seconds_planned))),
+            _ => String::new(),
+        };
+        format!("{}, {} of it for training{planned}{peak}", time(seconds), words::seconds(training))
     }
 
     fn steps(&self) -> String {
@@ -326,6 +340,10 @@ impl Summary<'_> {
         });
         let damped = of(&|step| step.damping > 0.0)
             .map(|which| format!("the linear model promised too much: damped in {which}"));
-        shifted.into_iter().chain(shortened).chain(damped).collect()
+        let chosen = self.setup.plan.chosen;
+        let other = steps.iter().rev().map(|step| step.solver).find(|&solver| solver != chosen);
+        let fallen =
+            other.map(|other| format!("{chosen} took longer than was planned: {other} took over"));
+        shifted.into_iter().chain(shortened).chain(damped).chain(fallen).collect()
     }
 }

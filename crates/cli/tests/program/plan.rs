@@ -84,3 +84,31 @@ fn memory_is_planned_for() {
         assert!(ran.stderr.contains("--memory") && ran.stderr.contains("512M"), "{}", ran.stderr);
     }
 }
+
+/// Rates that were measured are those of later plans, on this machine alone.
+#[test]
+fn a_machine_is_measured_once() {
+    let folder = Folder::with(smooth(60));
+    let plan = || {
+        let options = "--ridge 0.1 --width 64";
+        let call = ["plan", "data.csv", "--target", "y"].into_iter().chain(options.split(' '));
+        folder.run(call).succeeded().stdout
+    };
+    assert!(plan().contains("`--calibrate` measures this one"), "{}", plan());
+    let ran = folder.run(["plan", "--calibrate"]).succeeded();
+    let path = folder.path(".cache/nearlin/rates.json");
+    assert!(ran.stdout.contains(path.to_str().unwrap()), "{}", ran.stdout);
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    for (rate, least) in [("popcount", 1e9), ("arc_cosine", 1e5), ("begin", 0.0)] {
+        assert!(kept["rates"][rate].as_f64().unwrap() > least, "{rate}: {kept}");
+    }
+    assert!(plan().contains("measured on this machine"), "{}", plan());
+
+    let other = kept.to_string().replace("model", "other").replace('(', "[");
+    for text in ["{", &other] {
+        std::fs::write(&path, text).unwrap();
+        assert!(plan().contains("`--calibrate` measures this one"), "{text}");
+    }
+    let ran = folder.run(["plan", "--calibrate", "data.csv", "--target", "y"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}

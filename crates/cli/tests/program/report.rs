@@ -13,7 +13,7 @@ const TRIAL: &str = "scale eta_lin worst_contraction accepted";
 const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations condition step_length damping \
      seconds phases masks build solve update";
 const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rmse test_r2 \
-     test_accuracy seconds peak_bytes";
+     test_accuracy seconds training_seconds peak_bytes";
 const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_out_accuracy \
      left_out_log_loss half_width_90 widths confusion";
 

@@ -2,10 +2,10 @@
 
 use nearlin_relu::PackedMask;
 
-use super::{Built, Optimiser, State};
+use super::{Built, Optimiser, State, instance};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
-use crate::options::InnerTolerance;
+use crate::options::{Fallback, InnerTolerance};
 use crate::primal::least_squares;
 use crate::report::StepReport;
 use crate::step::{Direction, Point, System, draft_suffices};
@@ -45,7 +45,12 @@ impl<T: Element> Optimiser<'_, T> {
         care: Care,
         observer: &mut dyn Observer,
     ) -> Result<(Direction, f64), TrainError> {
-        let options = self.options;
+        if self.patience() == 0 {
+            self.fall_back(observer);
+        }
+        let patience = self.patience();
+        let limited = self.options.max_inner(self.options.max_inner.min(patience));
+        let options = &limited;
         let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
         let tolerance = factor * self.inner_tolerance(state, start, steps);
         let damping = state.damping.strength();
@@ -95,6 +100,13 @@ impl<T: Element> Optimiser<'_, T> {
             system.direction(tolerance, options, observer)?
         };
         let shift = preconditioner.shift();
+        self.spent += found.iterations;
+        if found.iterations >= patience && found.reduction > tolerance && !found.stopped {
+            // Another one finds it.
+            let (mut other, shift) = self.direction(state, start, steps, care, observer)?;
+            other.iterations += found.iterations;
+            return Ok((other, shift));
+        }
         let stuck = found.step.iter().all(|&s| s == 0.0);
         let unsolved = ridge == 0.0 && found.reduction > UNSOLVED;
         if found.stopped || damping > 0.0 || !(stuck || unsolved) {
@@ -114,8 +126,22 @@ impl<T: Element> Optimiser<'_, T> {
     fn serves(&self, built: &Built<T>, now: &PackedMask, ridge: f64) -> bool {
         let near =
             built.ridge == ridge || (built.ridge <= NEAR * ridge && ridge <= NEAR * built.ridge);
-        let flipped = built.mask.count_differences(now) as f64;
-        near && (!self.solver.follows_masks() || flipped <= REUSE * self.entries())
+        let few = |mask: &PackedMask| mask.count_differences(now) as f64 <= REUSE * self.entries();
+        near && built.mask.as_ref().is_none_or(few)
+    }
+
+    /// Iterations that the solver may still take before another one takes over.
+    fn patience(&self) -> usize {
+        self.fallback.map_or(usize::MAX, |fallback| fallback.after.saturating_sub(self.spent))
+    }
+
+    /// Goes on with the other solver, of whose turn there is no return.
+    fn fall_back(&mut self, observer: &mut dyn Observer) {
+        let Some(Fallback { solver, .. }) = self.fallback.take() else { return };
+        let (from, iterations) = (self.solver.kind(), self.spent);
+        self.solver = instance(self.equations, self.options, solver);
+        self.built = None;
+        let _ = observer.on_event(&Event::Fallback { from, to: solver, iterations });
     }
 
     /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further

@@ -64,6 +64,7 @@ impl<T: Element> Optimiser<'_, T> {
         from: &Checkpoint,
         observer: &mut dyn Observer,
     ) -> Result<(Search, Attempt), TrainError> {
+        self.planned = from.planned;
         self.deficient = from.deficient;
         self.first.clone_from(&from.first);
         let certified = from.certified.as_ref();
@@ -73,8 +74,12 @@ impl<T: Element> Optimiser<'_, T> {
             certified: certified.map(|saved| self.attempted(saved, observer)).transpose()?,
         };
         let current = self.attempted(&from.current, observer)?;
-        if let Some((built, ridge)) = &from.built {
+        if let Some((ridge, built)) = &from.built {
             let _ = observer.on_event(&Event::Phase(Phase::Build));
+            let Some(built) = built else {
+                self.build(&current.state.active, *ridge)?;
+                return Ok((search, current));
+            };
             let (n, m) = (self.equations.rows(), self.options.width);
             let words = m.div_ceil(64);
             let mask =
@@ -92,7 +97,8 @@ impl<T: Element> Optimiser<'_, T> {
         let factor = self.solver.build(&jacobian, ridge, self.options.par)?;
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
         let preconditioner = Preconditioner { factor, examples, outputs };
-        self.built = Some(Built { preconditioner, mask: active.mask().clone(), ridge });
+        let mask = self.solver.follows_masks().then(|| active.mask().clone());
+        self.built = Some(Built { preconditioner, mask, ridge });
         Ok(())
     }
 

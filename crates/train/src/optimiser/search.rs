@@ -7,7 +7,7 @@ use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::observe::{Event, Observer, Phase};
-use crate::options::{MAX_SCALE, Scale};
+use crate::options::{Fallback, MAX_SCALE, Scale};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
 use crate::vector::{Element, norm};
 
@@ -160,10 +160,15 @@ impl<T: Element> Optimiser<'_, T> {
                     let snapshot = Snapshot {
                         equations: self.equations,
                         options: self.options,
+                        planned: self.planned,
                         solver: self.solver.kind(),
+                        fallback: self.fallback.map(|fallback| Fallback {
+                            after: fallback.after.saturating_sub(self.spent),
+                            ..fallback
+                        }),
                         search,
                         attempt: &attempt,
-                        built: self.built.as_ref().map(|built| (&built.mask, built.ridge)),
+                        built: self.built.as_ref().map(|built| (built.ridge, built.mask.as_ref())),
                         deficient: self.deficient,
                         // No scale is left to try where it was given.
                         first: self.first.as_ref().filter(|_| self.options.scale == Scale::Auto),

@@ -21,6 +21,7 @@ use crate::vector::Element;
 pub use arc_cosine::ArcCosine;
 pub use cg::PlainCg;
 pub use cholesky::ExactGram;
+pub(crate) use rp_cholesky::Kernel;
 pub use rp_cholesky::{PivotedKernel, default_rank};
 pub use srht::SketchedSrht;
 pub use tensor_srht::SketchedTensorSrht;

@@ -67,7 +67,7 @@ impl<T: Real + Scalar> InnerSolver<T> for PivotedKernel {
 }
 
 /// The arc-cosine kernel of the rows of `x : n x d`.
-struct Kernel<'a, T>(MatRef<'a, T>);
+pub(crate) struct Kernel<'a, T>(pub(crate) MatRef<'a, T>);
 
 impl<T: Real + Scalar> Psd<T> for Kernel<'_, T> {
     fn dim(&self) -> usize {

@@ -71,6 +71,7 @@ pub(super) struct Trial {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Step {
+    pub(super) eta_inner: f64,
     pub(super) contraction: f64,
     pub(super) flipped: f64,
     pub(super) inner_iterations: usize,

@@ -1,0 +1,97 @@
+//! What one solver would cost: operation counts at a machine's rates.
+
+use super::guess::{Guess, guess};
+use super::{Candidate, Rates, Shape};
+use crate::options::{Options, Precision, Scale};
+use crate::solver::{SolverKind, sketch_size};
+
+/// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
+const OVERHEAD: f64 = 5.0e6;
+
+/// Arrays of the parameters beside those of the states: steps, candidates for them, gradients.
+const ARRAYS: f64 = 12.0;
+
+/// Forward passes in the search for a scale.
+const TRIED: f64 = 7.0;
+
+pub(super) fn candidate(
+    kind: SolverKind,
+    shape: &Shape,
+    options: &Options,
+    steps: usize,
+    rates: &Rates,
+) -> Candidate {
+    let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
+    let m = options.width as f64;
+    let parameters = options.width * shape.inputs;
+    let rank = sketch_size(kind, options.sketch_rows, shape.rows, parameters) as f64;
+    let (size, speeds) = match options.precision {
+        Precision::F64 => (8.0, &rates.double),
+        Precision::F32 => (4.0, &rates.single),
+    };
+    let cholesky = |n: f64| n * n * speeds.cholesky.at(n);
+    let products = n * n * d / speeds.product;
+    let qr = (2.0 * n * n * (rank - n / 3.0).max(0.0)
+        + if options.ridge > 0.0 { 10.0 / 3.0 * n * n * n } else { 0.0 })
+        / speeds.qr;
+    let padded = (parameters as f64).log2().ceil().exp2();
+    let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + rank;
+    let build = match kind {
+        SolverKind::Cg => 0.0,
+        SolverKind::Cholesky => products + n * n * m / 2.0 / rates.popcount + cholesky(n),
+        SolverKind::ArcCosine => products + n * n / 2.0 / rates.arc_cosine + cholesky(n),
+        // The factor, its square and the solve with that.
+        SolverKind::RpCholesky => {
+            3.0 * n * rank * rank / speeds.product + n * rank / rates.arc_cosine + cholesky(rank)
+        }
+        SolverKind::Srht => n * padded * padded.log2() / speeds.additions + qr,
+        SolverKind::TensorSrht => n * padded_pair / speeds.additions + qr,
+    };
+    // `J J^T u`; in `f64` for the residual and the certificate, two passes each.
+    let product = |speeds: &super::Speeds| {
+        let line = if shape.outputs > 1 { speeds.outputs } else { speeds.one_output };
+        let inputs = if shape.outputs > 1 { d + k } else { d };
+        n * m * line.at(inputs) + rates.begin
+    };
+    let (pass, exact) = (product(speeds), product(&rates.double));
+    let factor_read = match kind {
+        SolverKind::Cg => 0.0,
+        SolverKind::RpCholesky => {
+            (2.0 * size * n * rank / speeds.read).max(4.0 * n * rank * k / speeds.product)
+        }
+        _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
+    };
+    let Guess { iterations, builds } = guess(kind, shape, options, steps);
+    let step = iterations * (pass + factor_read) + 2.0 * exact;
+    // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
+    let tried = if options.scale == Scale::Auto { TRIED } else { 1.0 };
+    let passes = (steps as f64 + tried) * (exact + rates.parameter * m * d);
+    let factor_bytes = match kind {
+        SolverKind::Cg => 0.0,
+        SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
+        SolverKind::RpCholesky => size * n * rank,
+        SolverKind::Srht | SolverKind::TensorSrht => {
+            let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
+            size * (rank * n + n * n).max(stacked)
+        }
+    };
+    // Of two states, and of the initial one while a scale is looked for.
+    let states = if options.scale == Scale::Auto { 3.0 } else { 2.0 };
+    // A mask, and one of the directions, which neurons share in pairs at least.
+    let masks = 1.5 * states * n * (m / 64.0).ceil() * 8.0;
+    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons at most.
+    let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
+    let vectors = 8.0 * ((ARRAYS + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
+    let inputs = 8.0 * 3.0 * n * (d + k);
+    let buffer = if kind == SolverKind::Srht { padded * size } else { 0.0 };
+    let tiles = rates.threads as f64 * (2.0 * 128.0 * 256.0 * 8.0 + buffer);
+    Candidate {
+        solver: kind,
+        predicted_seconds: builds as f64 * build + (steps + 1) as f64 * step + passes,
+        predicted_bytes: OVERHEAD + factor_bytes + masks + vectors + inputs + tiles,
+        build_seconds: build,
+        builds,
+        iterations,
+        iteration_seconds: pass + factor_read,
+    }
+}

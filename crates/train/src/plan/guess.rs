@@ -1,0 +1,103 @@
+//! How many steps, and how many iterations a step.
+
+use super::Shape;
+use crate::options::{InnerTolerance, Options};
+use crate::solver::{SolverKind, sketch_size};
+
+/// What a step's inner solve is asked for, as `ln(2 / eta)`: a certified step contracts by some twentieth.
+const REDUCTION: f64 = 3.7;
+
+/// The smallest eigenvalue that is expected of any table, relative to the diagonal.
+const LEAST: f64 = 1e-6;
+
+/// Iterations of a step's inner solve, and builds of a factor in a run.
+pub(super) struct Guess {
+    pub(super) iterations: f64,
+    pub(super) builds: usize,
+}
+
+/// Steps of a run, from runs on tables: three where gains decide, else more for each digit.
+pub(super) fn steps(options: &Options) -> usize {
+    let digits = -options.tolerance.log10();
+    let guessed = match (options.ridge > 0.0, options.least_gain > 0.0) {
+        (true, true) => 3.0,
+        (true, false) => 0.5 * digits + 2.0,
+        (false, _) => 0.75 * digits + 2.0,
+    };
+    (guessed.round().max(1.0) as usize).min(options.max_steps)
+}
+
+/// Conjugate gradients take half the root of the condition number for each factor e, or one iteration for an eigenvalue
+/// that stands alone.
+///
+/// A finite network's Gram matrix is a mean over its `m d / 2` free parameters: beside the infinite one's it varies by
+/// `r = (2 D / m d)^(1/2)` for the `D` dimensions that the ridge leaves free in all outputs. In the direction of an
+/// eigenvalue `lambda` only some `2 m lambda` neurons have a say, so there by `(2 m lambda)^(-1/2)` of `lambda`. The root
+/// of the condition number is then `(1 + r) / (1 - r)`, or `1 + 2 r + 2 r^2` to second order, which is finite for all.
+pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: usize) -> Guess {
+    let (rows, ridge) = (shape.rows, options.ridge);
+    let (n, m) = (rows as f64, options.width as f64);
+    let parameters = options.width * shape.inputs;
+    let rank = sketch_size(kind, options.sketch_rows, rows, parameters);
+    let eigenvalue = |k: f64| match &shape.decay {
+        Some(decay) => decay.eigenvalue(k, rows),
+        // Like a power, as on diamonds.
+        None => n / 4.0 * k.max(1.0).powf(-1.75),
+    };
+    let left = |k: f64| match &shape.decay {
+        Some(decay) => decay.left(k),
+        None => 0.25 * k.max(1.0).powf(-0.75),
+    };
+    let dimension = match &shape.decay {
+        Some(decay) => decay.dimension(ridge, rows),
+        None => (n / 4.0 / ridge.max(LEAST)).powf(1.0 / 1.75).min(n),
+    };
+    let smallest = eigenvalue(n).max(LEAST);
+    let reduction = match options.inner_tolerance {
+        InnerTolerance::Adaptive => REDUCTION,
+        InnerTolerance::Fixed(tolerance) => (2.0 / tolerance).ln(),
+    };
+    let taken = |root: f64| (0.5 * root * reduction).max(1.0);
+    // Eigenvalues after the first ones, beside a shift, one by one while that is quicker.
+    let falling = |first: f64, shift: f64| {
+        let ranks = std::iter::successors(Some(1.0f64), |k| Some(2.0 * k));
+        (ranks.take_while(|k| *k <= n))
+            .map(|k| {
+                let ratio = (eigenvalue(first + k) + shift) / (smallest + ridge);
+                k - 1.0 + taken(ratio.sqrt())
+            })
+            .fold(f64::INFINITY, f64::min)
+    };
+    // More than rank-many eigenvalues beside the ridge there are not.
+    let at_most = |iterations: f64| iterations.min(0.5 * parameters as f64 + 2.0);
+    let finite = |outputs: f64| {
+        let whole = (2.0 * outputs * dimension / parameters as f64).sqrt();
+        let weakest = smallest.max(ridge);
+        let single = weakest / (weakest + ridge) / (2.0 * m * weakest).sqrt();
+        let r = whole.max(single);
+        1.0 + 2.0 * r + 2.0 * r * r
+    };
+    let outputs = shape.outputs as f64;
+    // An exact factor of one output's block knows nothing of what outputs share.
+    let crossed = if shape.outputs > 1 {
+        1.0 + 2.0 * (2.0 * outputs * dimension / parameters as f64).sqrt()
+    } else {
+        1.0
+    };
+    let exact = if shape.outputs > 1 { taken(crossed) } else { 1.0 };
+    let (iterations, builds) = match kind {
+        SolverKind::Cg => (at_most(falling(0.0, ridge) * crossed), 0),
+        SolverKind::Cholesky => (exact, steps),
+        SolverKind::Srht | SolverKind::TensorSrht if rank >= parameters => (exact, steps),
+        SolverKind::Srht | SolverKind::TensorSrht => {
+            let root = (n / rank as f64).sqrt().min(0.99);
+            (taken((1.0 + root) / (1.0 - root)) + exact - 1.0, steps)
+        }
+        SolverKind::ArcCosine => (taken(finite(outputs)), 1),
+        SolverKind::RpCholesky if rank >= rows => (taken(finite(outputs)), 1),
+        SolverKind::RpCholesky => {
+            (falling(rank as f64, ridge + left(rank as f64)) * finite(outputs), 1)
+        }
+    };
+    Guess { iterations, builds }
+}

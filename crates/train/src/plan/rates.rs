@@ -1,0 +1,285 @@
+//! What the parts of a run cost on a machine.
+
+use faer::{Mat, Par};
+use nearlin_dense::{Cholesky, Real, qr_r, symmetric_product};
+use nearlin_relu::{Activations, Init, Signs, arc_cosine_cross, gram};
+use nearlin_sketch::{fwht_columns, random_signs};
+
+use crate::step::Features;
+use crate::vector::{Element, cast};
+use crate::{Equations, TrainError};
+
+/// Rounds of a measurement, of which the middle counts.
+const ROUNDS: usize = 3;
+
+/// How many times the time of drawing it a parameter takes in a forward pass or a step, by comparison with whole runs.
+const DRAWS: f64 = 2.0;
+
+/// A cost that has a part for every item and one for every item's inputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Line {
+    /// Seconds for an item.
+    pub item: f64,
+    /// Seconds for each of its inputs.
+    pub input: f64,
+}
+
+impl Line {
+    /// Seconds for an item of so many inputs.
+    #[must_use]
+    pub fn at(&self, inputs: f64) -> f64 {
+        self.item + self.input * inputs
+    }
+
+    /// Through two points `(inputs, seconds)`, without negative parts.
+    fn through((low, first): (f64, f64), (high, second): (f64, f64)) -> Self {
+        let input = ((second - first) / (high - low)).clamp(0.0, second / high);
+        Self { item: (first - input * low).max(0.0), input }
+    }
+
+    fn scaled(self, by: f64) -> Self {
+        Self { item: by * self.item, input: by * self.input }
+    }
+}
+
+/// What depends on the precision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Speeds {
+    /// `G u` with one output, for a neuron beside an example; inputs are `d`.
+    pub one_output: Line,
+    /// `G u` with several, for a neuron beside an example; inputs are `d + K`.
+    pub outputs: Line,
+    /// Cholesky factorisation of an n x n matrix, for each of its `n^2` entries; inputs are `n`.
+    pub cholesky: Line,
+    /// Flops a second of QR.
+    pub qr: f64,
+    /// Flops a second of products of matrices.
+    pub product: f64,
+    /// Additions a second of Walsh-Hadamard transforms.
+    pub additions: f64,
+    /// Bytes a second of a triangular factor that solves for one column.
+    pub read: f64,
+}
+
+/// What the parts of a run cost on a machine, with a number of threads.
+///
+/// `Default` is of one thread of a common machine: that ranks solvers, but promises no seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Rates {
+    /// Threads that worked.
+    pub threads: usize,
+    /// In `f64`.
+    pub double: Speeds,
+    /// In `f32`.
+    pub single: Speeds,
+    /// Bits a second of the popcount Gram matrix.
+    pub popcount: f64,
+    /// Entries a second of the arc-cosine kernel, beside the product of its inputs.
+    pub arc_cosine: f64,
+    /// Seconds to begin a product with the Jacobian.
+    pub begin: f64,
+    /// Seconds that a parameter takes in a forward pass or a step: drawing it, and passes over vectors of it.
+    pub parameter: f64,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let double = Speeds {
+            one_output: Line { item: 2.0e-11, input: 2.5e-11 },
+            outputs: Line { item: 0.0, input: 8.0e-11 },
+            cholesky: Line { item: 1.0e-9, input: 8.0e-12 },
+            qr: 3.0e10,
+            product: 4.0e10,
+            additions: 2.5e9,
+            read: 1.0e10,
+        };
+        let single = Speeds {
+            one_output: double.one_output.scaled(0.5),
+            outputs: double.outputs.scaled(0.5),
+            cholesky: double.cholesky.scaled(0.5),
+            qr: 2.0 * double.qr,
+            product: 2.0 * double.product,
+            additions: 2.0 * double.additions,
+            ..double
+        };
+        Self {
+            threads: 1,
+            double,
+            single,
+            popcount: 5.0e11,
+            arc_cosine: 6.0e7,
+            begin: 5.0e-5,
+            parameter: 2.0e-8,
+        }
+    }
+}
+
+impl Rates {
+    /// The same machine with other threads, as if they shared nothing but memory.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        let more = threads.max(1) as f64 / self.threads.max(1) as f64;
+        let of = |speeds: Speeds| Speeds {
+            one_output: speeds.one_output.scaled(1.0 / more),
+            outputs: speeds.outputs.scaled(1.0 / more),
+            cholesky: speeds.cholesky.scaled(1.0 / more),
+            // Householder QR gains less.
+            qr: more.sqrt() * speeds.qr,
+            product: more * speeds.product,
+            additions: more * speeds.additions,
+            read: speeds.read,
+        };
+        Self {
+            threads,
+            double: of(self.double),
+            single: of(self.single),
+            popcount: more * self.popcount,
+            arc_cosine: more * self.arc_cosine,
+            begin: self.begin,
+            parameter: self.parameter,
+        }
+    }
+
+    /// Measures this machine with the threads of `par`: some seconds. `clock` tells seconds since whenever.
+    ///
+    /// # Errors
+    /// [`TrainError`] if one of the small problems cannot be solved, which no machine should show.
+    pub fn measure(par: Par, clock: &mut dyn FnMut() -> f64) -> Result<Self, TrainError> {
+        let mut time = Stopwatch { clock };
+        let double = time.speeds::<f64>(par)?;
+        let single = time.speeds::<f32>(par)?;
+        let (n, m) = (1024, 16_384);
+        let (equations, active) = problem(n, 8, 1, m, par)?;
+        let few = equations.x().subrows(0, n);
+        let seconds = time.median(|| Ok(gram(few, active.mask(), par)?))?;
+        let popcount = 0.5 * (n * n * m) as f64 / seconds;
+        let seconds = time.median(|| Ok(arc_cosine_cross(few, few, par)))?;
+        let arc_cosine = (n * n) as f64 / seconds;
+        // Few enough neurons that little else is to be done.
+        let (n, m, d) = (2048, 64, 4);
+        let done = (n * m) as f64 * double.one_output.at(4.0);
+        let begin = (time.products::<f64>((n, m), d, 1, par)? - done).max(1e-6);
+        let init = Init { inputs: 64, outputs: 1, width: 2048, seed: 0, signs: Signs::Random };
+        let drawn = time.median(|| Ok(init.network(1.0)?))? / f64::from(64 * 2048);
+        let parameter = DRAWS * drawn;
+        Ok(Self { threads: par.degree(), double, single, popcount, arc_cosine, begin, parameter })
+    }
+}
+
+/// Examples on the unit sphere, and the activations of a fresh network on them.
+fn problem(
+    n: usize,
+    d: usize,
+    outputs: usize,
+    width: usize,
+    par: Par,
+) -> Result<(Equations, Activations), TrainError> {
+    let noise = |at: usize| {
+        let bits = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bits = (bits ^ bits >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (bits ^ bits >> 32).cast_signed() as f64 / 2f64.powi(63)
+    };
+    let x = (0..n * d).map(noise).collect();
+    let equations = Equations::new(x, vec![0.0; n * outputs], d, outputs)?;
+    let init = Init { inputs: d, outputs, width, seed: 0, signs: Signs::Random };
+    let network = init.network(1.0)?;
+    let mask = network.forward(equations.x(), par)?.mask;
+    let active = Activations::new(mask, network.copies(), d, outputs);
+    Ok((equations, active))
+}
+
+struct Stopwatch<'a> {
+    clock: &'a mut dyn FnMut() -> f64,
+}
+
+impl Stopwatch<'_> {
+    /// Seconds of the middle one of some rounds, after one that nobody counts.
+    fn median<R>(
+        &mut self,
+        mut work: impl FnMut() -> Result<R, TrainError>,
+    ) -> Result<f64, TrainError> {
+        work()?;
+        let mut seconds = [0.0; ROUNDS];
+        for seconds in &mut seconds {
+            let start = (self.clock)();
+            let done = work()?;
+            *seconds = (self.clock)() - start;
+            drop(done);
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds[ROUNDS / 2].max(1e-9))
+    }
+
+    fn speeds<T: Element>(&mut self, par: Par) -> Result<Speeds, TrainError> {
+        let (n, m) = (2048, 2048);
+        let mut pairs = |d: usize, outputs: usize| -> Result<f64, TrainError> {
+            Ok(self.products::<T>((n, m), d, outputs, par)? / (n * m) as f64)
+        };
+        let one_output = Line::through((16.0, pairs(16, 1)?), (128.0, pairs(128, 1)?));
+        let outputs = Line::through((24.0, pairs(16, 8)?), (136.0, pairs(128, 8)?));
+        let mut entries = |n: usize| -> Result<f64, TrainError> {
+            let a = definite::<T>(n);
+            Ok(self.median(|| Ok(Cholesky::factor(a.clone(), par)?))? / (n * n) as f64)
+        };
+        let cholesky = Line::through((512.0, entries(512)?), (2048.0, entries(2048)?));
+
+        let signs = random_signs::<T>(3 << 20, 0, 0);
+        let (tall, wide) = ((3072, 1024), (512, 2048));
+        let matrix = |(rows, cols): (usize, usize)| {
+            Mat::from_fn(rows, cols, |i, j| signs[j * rows + i] + cast::<T>((i == j).into()))
+        };
+        let a = matrix(tall);
+        let seconds = self.median(|| Ok(qr_r(&mut a.clone(), par)?))?;
+        let (rows, cols) = (tall.0 as f64, tall.1 as f64);
+        let qr = 2.0 * cols * cols * (rows - cols / 3.0) / seconds;
+        let a = matrix(wide);
+        let seconds = self.median(|| Ok(symmetric_product(a.transpose(), par)))?;
+        let product = (wide.1 * wide.1 * wide.0) as f64 / seconds;
+        let mut a = Mat::from_fn(1 << 16, 16, |i, j| signs[j << 16 | i]);
+        let seconds = self.median(|| {
+            fwht_columns(a.as_mut(), par);
+            // Back to the size that it had.
+            a.col_iter_mut().for_each(|a| a.iter_mut().for_each(|a| *a *= cast::<T>(1.0 / 256.0)));
+            Ok(())
+        })?;
+        let additions = f64::from(16u32 << 16) * 16.0 / seconds;
+        let size = 4096;
+        let factor = Cholesky::factor(definite::<T>(size), par)?;
+        let mut column = Mat::from_fn(size, 1, |i, _| signs[i]);
+        let seconds = self.median(|| {
+            factor.solve_in_place(column.as_mut(), par);
+            Ok(())
+        })?;
+        let read = (size * size * size_of::<T>()) as f64 / seconds;
+        Ok(Speeds { one_output, outputs, cholesky, qr, product, additions, read })
+    }
+
+    /// Seconds of `G u`.
+    fn products<T: Element>(
+        &mut self,
+        (n, m): (usize, usize),
+        d: usize,
+        outputs: usize,
+        par: Par,
+    ) -> Result<f64, TrainError> {
+        let (equations, active) = problem(n, d, outputs, m, par)?;
+        let features = Features::<T>::new(&equations, &vec![1.0; m * outputs], m);
+        let jacobian = features.jacobian(&active);
+        let (rows, cols) = jacobian.gram_scratch();
+        let u = Mat::<T>::from_fn(outputs, n, |k, i| cast(((i + k) % 3) as f64 - 1.0));
+        let (mut y, mut v) = (Mat::<T>::zeros(outputs, n), Mat::<T>::zeros(cols, rows));
+        self.median(|| {
+            let (y, v) = (y.as_mut().transpose_mut(), v.as_mut().transpose_mut());
+            Ok(jacobian.apply_gram(y, u.transpose(), v, par)?)
+        })
+    }
+}
+
+/// A matrix that is its diagonal for the most part.
+fn definite<T: Real>(n: usize) -> Mat<T> {
+    Mat::from_fn(n, n, |i, j| if i == j { T::of(2.0) } else { T::of(1.0 / n as f64) })
+}

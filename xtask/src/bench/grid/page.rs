@@ -1,0 +1,145 @@
+//! The page of the grid.
+
+use nearlin::SolverKind;
+
+use super::child::Ran;
+use super::{Entry, LIMIT, Measured};
+use crate::bench::table::Table;
+use crate::bench::words::figure;
+
+/// What the planner's choice took beside the best.
+struct Judged<'a> {
+    auto: Option<&'a Ran>,
+    best: Option<(SolverKind, f64)>,
+}
+
+impl Judged<'_> {
+    /// Seconds of the choice over those of the best solver.
+    fn ratio(&self) -> f64 {
+        match (self.auto, self.best) {
+            (Some(auto), Some((_, best))) => auto.seconds / best,
+            (Some(_), None) => 1.0,
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+fn of<'a>(measured: &'a Measured, case: usize, asked: &str) -> Option<&'a Entry> {
+    let mut entries = measured.kept.entries.iter();
+    entries.find(|entry| entry.case == case && entry.asked == asked)
+}
+
+fn judged(measured: &Measured, case: usize) -> Judged<'_> {
+    let ran = |asked: &str| of(measured, case, asked).and_then(|entry| entry.ran.as_ref());
+    let auto = ran("auto");
+    // A run that ends elsewhere is no better for being quicker.
+    let as_good =
+        |ran: &&Ran| auto.is_none_or(|auto| ran.rel_residual <= auto.rel_residual.max(1e-6) * 1.01);
+    let best = (SolverKind::ALL.into_iter())
+        .filter_map(|kind| Some((kind, ran(kind.name()).filter(as_good)?.seconds)))
+        .min_by(|a, b| a.1.total_cmp(&b.1));
+    Judged { auto, best }
+}
+
+pub(super) fn page(measured: &Measured) -> String {
+    let cases = measured.cases.len();
+    let all: Vec<Judged<'_>> = (0..cases).map(|case| judged(measured, case)).collect();
+    let within = |limit: f64| all.iter().filter(|judged| judged.ratio() <= limit).count();
+    let ran = || all.iter().filter_map(|judged| judged.auto);
+    let factor = |a: f64, b: f64| (a / b).max(b / a);
+    let timed = ran().filter(|ran| factor(ran.predicted_seconds, ran.seconds) <= 2.0).count();
+    let sized = ran().filter(|ran| factor(ran.predicted_bytes, ran.bytes) <= 1.3).count();
+    format!(
+        "# The planner on a grid of shapes\n\n\
+         Written by `cargo xtask bench grid`: change the program, not this page.\n\n{}\n\
+         Every problem is trained to the tolerance 1e-6 with the planner's choice (`auto`) and with each solver, in `f64`, \
+         each in a process of its own with at most 16 GiB; the planner knows the rates of this machine, which are measured \
+         first. A solver gets {:.0} seconds or {:.0} times those of the choice, whichever is more; one that was ended then \
+         counts as slower. Condition numbers are those of the infinite-width Gram matrix with the ridge.\n\n\
+         ## Results\n\n\
+         - The choice takes at most 1.3 times the best solver's time on {} of {cases} problems, at most twice on {}.\n\
+         - Predicted seconds are within a factor of 2 of those measured on {timed}, predicted bytes within 1.3 on {sized} \
+         of {} runs.\n\n{}\n## Every solver, seconds\n\n{}\n## Iterations\n\nInner iterations in all kept steps, measured, \
+         and in brackets as guessed.\n\n{}",
+        measured.facts.paragraph(),
+        LIMIT.0,
+        LIMIT.1,
+        within(1.3),
+        within(2.0),
+        ran().count(),
+        choices(measured, &all),
+        solvers(measured, |ran| figure(ran.seconds)),
+        solvers(measured, |ran| {
+            let guessed = ran.predicted_iterations * ran.predicted_steps as f64;
+            format!("{} ({guessed:.0})", ran.iterations)
+        })
+    )
+}
+
+fn choices(measured: &Measured, all: &[Judged<'_>]) -> Table {
+    let header = [
+        "points",
+        "choice",
+        "best",
+        "n",
+        "m",
+        "d",
+        "K",
+        "ridge",
+        "condition",
+        "seconds",
+        "ratio",
+        "predicted s",
+        "GiB",
+        "predicted GiB",
+        "steps",
+        "predicted steps",
+    ];
+    let mut table = Table::new(&header, 3);
+    for ((case, judged), condition) in measured.cases.iter().zip(all).zip(&measured.conditions) {
+        let gib = |bytes: f64| figure(bytes / f64::from(1 << 30));
+        let tell = |of: &dyn Fn(&Ran) -> String| judged.auto.map_or_else(|| "-".into(), of);
+        table.push([
+            case.points(),
+            tell(&|ran| ran.solver.clone()),
+            judged.best.map_or_else(|| "-".into(), |(kind, _)| kind.to_string()),
+            case.rows.to_string(),
+            case.width.to_string(),
+            case.inputs.to_string(),
+            case.outputs.to_string(),
+            case.ridge.to_string(),
+            format!("{condition:.0e}"),
+            tell(&|ran| figure(ran.seconds)),
+            format!("{:.2}", judged.ratio()),
+            tell(&|ran| figure(ran.predicted_seconds)),
+            tell(&|ran| gib(ran.bytes)),
+            tell(&|ran| gib(ran.predicted_bytes)),
+            tell(&|ran| ran.steps.to_string()),
+            tell(&|ran| ran.predicted_steps.to_string()),
+        ]);
+    }
+    table
+}
+
+/// A table of what each solver took, problem by problem.
+fn solvers(measured: &Measured, tell: impl Fn(&Ran) -> String) -> Table {
+    let mut header = vec!["problem"];
+    header.extend(SolverKind::ALL.map(SolverKind::name));
+    let mut table = Table::new(&header, 1);
+    for (at, case) in measured.cases.iter().enumerate() {
+        let name = format!(
+            "{}, n = {}, m = {}, ridge {}",
+            case.points(),
+            case.rows,
+            case.width,
+            case.ridge
+        );
+        let cells = SolverKind::ALL.into_iter().map(|kind| match of(measured, at, kind.name()) {
+            Some(Entry { ran: Some(ran), .. }) => tell(ran),
+            Some(Entry { limit, .. }) => format!("> {limit:.0} s"),
+            None => "-".into(),
+        });
+        table.push(std::iter::once(name).chain(cells));
+    }
+    table
+}
