@@ -42,7 +42,7 @@ pub(super) fn candidate(
         SolverKind::ArcCosine => products + n * n / 2.0 / rates.arc_cosine + cholesky(n),
         // The factor, its square and the solve with that.
         SolverKind::RpCholesky => {
-            3.0 * n * rank * rank / speeds.product + n * rank / rates.arc_cosine + cholesky(rank)
+            3.0 * n * rank * rank / speeds.low_rank + n * rank / rates.arc_cosine
         }
         SolverKind::Srht => n * padded * padded.log2() / speeds.additions + qr,
         SolverKind::TensorSrht => n * padded_pair / speeds.additions + qr,

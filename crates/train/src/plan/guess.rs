@@ -7,8 +7,14 @@ use crate::solver::{SolverKind, sketch_size};
 /// What a step's inner solve is asked for, as `ln(2 / eta)`: a certified step contracts by some twentieth.
 const REDUCTION: f64 = 3.7;
 
-/// The smallest eigenvalue that is expected of any table, relative to the diagonal.
+/// The smallest eigenvalue that is expected of any table.
 const LEAST: f64 = 1e-6;
+
+/// The largest smallest one: tables have rows that are nearly alike, which a look at some rows does not show.
+const ALIKE: f64 = 5e-5;
+
+/// The part of the iterations that the bound allows which spectra without a preconditioner take.
+const TYPICAL: f64 = 0.7;
 
 /// Iterations of a step's inner solve, and builds of a factor in a run.
 pub(super) struct Guess {
@@ -72,7 +78,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
     let at_most = |iterations: f64| iterations.min(0.5 * parameters as f64 + 2.0);
     let finite = |outputs: f64| {
         let whole = (2.0 * outputs * dimension / parameters as f64).sqrt();
-        let weakest = smallest.max(ridge);
+        let weakest = smallest.min(ALIKE).max(ridge);
         let single = weakest / (weakest + ridge) / (2.0 * m * weakest).sqrt();
         let r = whole.max(single);
         1.0 + 2.0 * r + 2.0 * r * r
@@ -86,7 +92,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
     };
     let exact = if shape.outputs > 1 { taken(crossed) } else { 1.0 };
     let (iterations, builds) = match kind {
-        SolverKind::Cg => (at_most(falling(0.0, ridge) * crossed), 0),
+        SolverKind::Cg => (at_most(TYPICAL * falling(0.0, ridge) * crossed), 0),
         SolverKind::Cholesky => (exact, steps),
         SolverKind::Srht | SolverKind::TensorSrht if rank >= parameters => (exact, steps),
         SolverKind::Srht | SolverKind::TensorSrht => {
@@ -96,7 +102,9 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         SolverKind::ArcCosine => (taken(finite(outputs)), 1),
         SolverKind::RpCholesky if rank >= rows => (taken(finite(outputs)), 1),
         SolverKind::RpCholesky => {
-            (falling(rank as f64, ridge + left(rank as f64)) * finite(outputs), 1)
+            // Two reasons that hardly meet: what the rank has left, and what the width has not evened out.
+            let own = falling(rank as f64, ridge + left(rank as f64));
+            (own.hypot(taken(finite(outputs))), 1)
         }
     };
     Guess { iterations, builds }

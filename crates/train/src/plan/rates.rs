@@ -5,6 +5,7 @@ use nearlin_dense::{Cholesky, Real, qr_r, symmetric_product};
 use nearlin_relu::{Activations, Init, Signs, arc_cosine_cross, gram};
 use nearlin_sketch::{fwht_columns, random_signs};
 
+use crate::solver::{InnerSolver, PivotedKernel};
 use crate::step::Features;
 use crate::vector::{Element, cast};
 use crate::{Equations, TrainError};
@@ -57,6 +58,8 @@ pub struct Speeds {
     pub qr: f64,
     /// Flops a second of products of matrices.
     pub product: f64,
+    /// Flops a second of a factor of low rank `k` and what it takes to solve with it, as `3 n k^2`.
+    pub low_rank: f64,
     /// Additions a second of Walsh-Hadamard transforms.
     pub additions: f64,
     /// Bytes a second of a triangular factor that solves for one column.
@@ -94,6 +97,7 @@ impl Default for Rates {
             cholesky: Line { item: 1.0e-9, input: 8.0e-12 },
             qr: 3.0e10,
             product: 4.0e10,
+            low_rank: 3.0e10,
             additions: 2.5e9,
             read: 1.0e10,
         };
@@ -103,6 +107,7 @@ impl Default for Rates {
             cholesky: double.cholesky.scaled(0.5),
             qr: 2.0 * double.qr,
             product: 2.0 * double.product,
+            low_rank: 2.0 * double.low_rank,
             additions: 2.0 * double.additions,
             ..double
         };
@@ -130,6 +135,7 @@ impl Rates {
             // Householder QR gains less.
             qr: more.sqrt() * speeds.qr,
             product: more * speeds.product,
+            low_rank: more * speeds.low_rank,
             additions: more * speeds.additions,
             read: speeds.read,
         };
@@ -239,6 +245,12 @@ impl Stopwatch<'_> {
         let a = matrix(wide);
         let seconds = self.median(|| Ok(symmetric_product(a.transpose(), par)))?;
         let product = (wide.1 * wide.1 * wide.0) as f64 / seconds;
+        let (n, rank) = (4096, 512);
+        let (equations, active) = problem(n, 16, 1, 64, par)?;
+        let features = Features::<T>::new(&equations, &[1.0; 64], 64);
+        let solver = PivotedKernel { rank, seed: 0 };
+        let seconds = self.median(|| solver.build(&features.jacobian(&active), 0.0, par))?;
+        let low_rank = 3.0 * (n * rank * rank) as f64 / seconds;
         let mut a = Mat::from_fn(1 << 16, 16, |i, j| signs[j << 16 | i]);
         let seconds = self.median(|| {
             fwht_columns(a.as_mut(), par);
@@ -255,7 +267,7 @@ impl Stopwatch<'_> {
             Ok(())
         })?;
         let read = (size * size * size_of::<T>()) as f64 / seconds;
-        Ok(Speeds { one_output, outputs, cholesky, qr, product, additions, read })
+        Ok(Speeds { one_output, outputs, cholesky, qr, product, low_rank, additions, read })
     }
 
     /// Seconds of `G u`.
