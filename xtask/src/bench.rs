@@ -9,6 +9,7 @@ mod fits;
 mod grid;
 pub(crate) mod kernels;
 mod losses;
+mod map;
 mod peers;
 mod runs;
 mod spread;
@@ -58,6 +59,8 @@ enum What {
     Fits(fits::Args),
     /// The planner's choice beside every solver, on a grid of shapes.
     Grid(grid::Args),
+    /// The quickest solver for one step, for examples against neurons up to their square.
+    Map(map::Args),
     /// The loss solver on plain linear models beside scikit-learn.
     Losses(losses::Args),
     /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
@@ -82,6 +85,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Some(What::Train(args)) => peers::alone::run(args),
         Some(What::Fits(args)) => fits::run(args),
         Some(What::Grid(args)) => grid::run(args),
+        Some(What::Map(args)) => map::run(args),
         Some(What::Losses(args)) => losses::run(args),
         Some(What::Runs(args)) => runs::run(args),
     };

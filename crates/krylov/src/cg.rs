@@ -12,13 +12,14 @@ use core::ops::ControlFlow;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
-use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
+use faer::{ColRef, Mat, MatMut, MatRef, Par};
 
 use crate::KrylovError;
 use crate::error::check_shape;
 use crate::op::{Identity, LinOp, Precond, Scalar};
 use crate::report::{Column, Ending, Observer, Report, Step};
 use crate::ritz::Ritz;
+use crate::vector::{dot, gather, norm, residual, scaled_copy};
 
 /// Settings of the conjugate gradient method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,7 +151,7 @@ impl Cg {
     /// Solves `A x = b` for `k` columns at once, starting from `x = 0`.
     ///
     /// `A : n x n` symmetric positive definite, `p ~ A^-1`, `b, x : n x k`. Costs one application
-    /// of `A` and of `p` to an `n x k` block per step, one more of `A` every
+    /// of `A` and of `p` to a block of the columns that are not done per step, one more of `A` every
     /// [`replace_every`](Self::replace_every) steps and at the end ([`final_check`](Self::final_check)), and allocates nothing but the report. Each
     /// right-hand side is scaled to norm 1, so its magnitude does not matter.
     ///
@@ -173,6 +174,8 @@ impl Cg {
         self.check(a, p, x.as_ref(), b)?;
         let mut states: Vec<State> = (0..k).map(|j| start(b.col(j), self.max_iters)).collect();
         let mut rels: Vec<f64> = states.iter().map(|s| s.rel).collect();
+        // Columns that work, which stand side by side at the left of `z` and `q`.
+        let mut order: Vec<usize> = Vec::with_capacity(k);
 
         let (mut r, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
         let (mut z, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
@@ -234,9 +237,17 @@ impl Cg {
                 }
             }
 
-            p.apply(z.as_mut(), r.as_ref(), par, stack);
-            for (j, state) in states.iter_mut().enumerate().filter(|(_, s)| working(s)) {
-                let rho = dot(r.as_ref().col(j), z.as_ref().col(j));
+            order.extend((0..k).filter(|&j| working(&states[j])));
+            let live = order.len();
+            if live == k {
+                p.apply(z.as_mut(), r.as_ref(), par, stack);
+            } else {
+                gather(q.as_mut(), r.as_ref(), &order);
+                p.apply(z.as_mut().subcols_mut(0, live), q.as_ref().subcols(0, live), par, stack);
+            }
+            for (at, j) in order.drain(..).enumerate() {
+                let (state, z) = (&mut states[j], z.as_ref().col(at));
+                let rho = dot(r.as_ref().col(j), z);
                 if !(rho > 0.0 && rho.is_finite()) {
                     let what = "r' P r";
                     state.ending = Some(Ending::Breakdown { column: j, what, value: rho });
@@ -244,16 +255,24 @@ impl Cg {
                 }
                 let beta = if state.restart { 0.0 } else { rho / state.rho };
                 (state.rho, state.beta, state.restart) = (rho, beta, false);
-                let (mut d, z) = (d.as_mut().col_mut(j), z.as_ref().col(j));
+                let mut d = d.as_mut().col_mut(j);
                 for i in 0..n {
                     d[i] = z[i] + T::of(beta) * d[i];
                 }
             }
-            a.apply(q.as_mut(), d.as_ref(), par, stack);
+            order.extend((0..k).filter(|&j| working(&states[j])));
+            let live = order.len();
+            if live == k {
+                a.apply(q.as_mut(), d.as_ref(), par, stack);
+            } else {
+                gather(z.as_mut(), d.as_ref(), &order);
+                a.apply(q.as_mut().subcols_mut(0, live), z.as_ref().subcols(0, live), par, stack);
+            }
             applications += 1;
             iter += 1;
-            for (j, state) in states.iter_mut().enumerate().filter(|(_, s)| working(s)) {
-                let curvature = dot(d.as_ref().col(j), q.as_ref().col(j));
+            for (at, j) in order.drain(..).enumerate() {
+                let (state, q) = (&mut states[j], q.as_ref().col(at));
+                let curvature = dot(d.as_ref().col(j), q);
                 if !(curvature > 0.0 && curvature.is_finite()) {
                     let what = "p' A p";
                     state.ending = Some(Ending::Breakdown { column: j, what, value: curvature });
@@ -264,7 +283,7 @@ impl Cg {
                 let (mut x, mut r) = (x.as_mut().col_mut(j), r.as_mut().col_mut(j));
                 for i in 0..n {
                     x[i] += alpha * d[(i, j)];
-                    r[i] -= alpha * q[(i, j)];
+                    r[i] -= alpha * q[i];
                 }
                 state.rel = norm(r.as_ref());
                 state.iters = iter;
@@ -368,29 +387,4 @@ fn start<T: Scalar>(b: ColRef<'_, T>, most: usize) -> State {
         beta: 0.0,
         ritz: Ritz::new(most),
     }
-}
-
-/// `y <- b / scale`, or 0 where `scale` is.
-fn scaled_copy<T: Scalar>(y: ColMut<'_, T>, b: ColRef<'_, T>, scale: f64) {
-    let divisor = if scale == 0.0 { 1.0 } else { scale };
-    for (y, &b) in y.iter_mut().zip(b.iter()) {
-        *y = T::of(b.into() / divisor);
-    }
-}
-
-/// `r <- b / scale - q`.
-fn residual<T: Scalar>(mut r: ColMut<'_, T>, b: ColRef<'_, T>, scale: f64, q: ColRef<'_, T>) {
-    scaled_copy(r.as_mut(), b, scale);
-    for (r, &q) in r.iter_mut().zip(q.iter()) {
-        *r -= q;
-    }
-}
-
-/// Inner product, summed in `f64`.
-fn dot<T: Scalar>(x: ColRef<'_, T>, y: ColRef<'_, T>) -> f64 {
-    x.iter().zip(y.iter()).map(|(&x, &y)| x.into() * y.into()).sum()
-}
-
-fn norm<T: Scalar>(x: ColRef<'_, T>) -> f64 {
-    dot(x, x).sqrt()
 }

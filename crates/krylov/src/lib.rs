@@ -23,6 +23,7 @@ mod lanczos;
 mod op;
 mod report;
 mod ritz;
+mod vector;
 
 pub use cg::{Cg, Solution};
 pub use error::KrylovError;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef, Par, mat};
@@ -319,4 +320,41 @@ proptest! {
         let (told, truly) = (free.report.columns[0].rel_residual, checked.report.columns[0].rel_residual);
         prop_assert!((told - truly).abs() <= 1e-9, "{} and {}", told, truly);
     }
+}
+
+/// Counts the columns that it is applied to.
+struct Counting(Diagonal<f64>, AtomicUsize);
+
+impl LinOp<f64> for Counting {
+    fn nrows(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn ncols(&self) -> usize {
+        self.0.ncols()
+    }
+
+    fn apply(&self, y: MatMut<'_, f64>, x: MatRef<'_, f64>, par: Par, stack: &mut MemStack) {
+        self.1.fetch_add(x.ncols(), Ordering::Relaxed);
+        LinOp::apply(&self.0, y, x, par, stack);
+    }
+}
+
+/// A column that is done costs nothing more, and the others are solved as if it had never been there.
+#[test]
+fn columns_that_are_done_leave() {
+    let n = 40;
+    // An eigenvector takes one step, the sum of all of them many.
+    let b = Mat::from_fn(n, 3, |i, j| if j == 1 { 1.0 } else { f64::from(u8::from(i == 7 * j)) });
+    let counting = Counting(Diagonal((1..=n).map(|i| i as f64).collect()), AtomicUsize::new(0));
+    let cg = Cg::default().with_rtol(1e-8);
+    let together = cg.solve(&counting, b.as_ref()).unwrap();
+    let iters: Vec<usize> = together.report.columns.iter().map(|column| column.iters).collect();
+    assert_eq!((iters[0], iters[2]), (1, 1));
+    assert!(iters[1] > 15, "{iters:?}");
+    // Three columns at the first step and at the check, one in between, but for the residual that is replaced.
+    let applied = counting.1.load(Ordering::Relaxed);
+    assert!(applied <= 3 + (iters[1] - 1) + 3 * (iters[1] / cg.replace_every + 1), "{applied}");
+    let alone = cg.solve(&counting.0, b.as_ref().subcols(1, 1)).unwrap();
+    assert_eq!(alone.x.col(0), together.x.col(1));
 }

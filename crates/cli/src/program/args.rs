@@ -40,9 +40,9 @@ const FIT_EXAMPLES: &str = "\
 Examples:
   nearlin fit diabetes.csv --target target --model m.safetensors --report run.json --plot run.svg
   nearlin fit digits.csv.gz --target digit --task classification --train-rows 1000
-  nearlin fit diamonds.csv --target log_price --loss quantile:0.9 --model upper.safetensors
+  nearlin fit diamonds.csv --target log_price --rows 5000 --loss quantile:0.9 --model upper.safetensors
   nearlin fit diamonds.csv --target log_price --rows 4000 --width 8192 --ridge 0 --tol 1e-10
-  nearlin fit diamonds.csv --target log_price --solver tensor-srht --precision f32 --threads 8
+  nearlin fit diamonds.csv --target log_price --rows 2000 --solver tensor-srht --precision f32
   nearlin fit diamonds.csv --target log_price --checkpoint run.checkpoint --resume";
 
 const PREDICT_EXAMPLES: &str = "\

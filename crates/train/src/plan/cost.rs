@@ -11,6 +11,10 @@ const OVERHEAD: f64 = 5.0e6;
 /// Arrays of the parameters beside those of the states: steps, candidates for them, gradients.
 const ARRAYS: f64 = 12.0;
 
+/// What a product takes in a run beside one that is timed alone: flips are corrected for, vectors updated, and other things
+/// are in the caches. By comparison with whole runs.
+const WHOLE: f64 = 1.5;
+
 /// Forward passes in the search for a scale.
 const TRIED: f64 = 7.0;
 
@@ -38,7 +42,7 @@ pub(super) fn candidate(
     let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + rank;
     let build = match kind {
         SolverKind::Cg => 0.0,
-        SolverKind::Cholesky => products + n * n * m / 2.0 / rates.popcount + cholesky(n),
+        SolverKind::Cholesky => products + n * n * rates.gram.at(m) + cholesky(n),
         SolverKind::ArcCosine => products + n * n / 2.0 / rates.arc_cosine + cholesky(n),
         // The factor, its square and the solve with that.
         SolverKind::RpCholesky => {
@@ -53,7 +57,9 @@ pub(super) fn candidate(
         let inputs = if shape.outputs > 1 { d + k } else { d };
         n * m * line.at(inputs) + rates.begin
     };
-    let (pass, exact) = (product(speeds), product(&rates.double));
+    let (pass, exact) = (WHOLE * product(speeds), WHOLE * product(&rates.double));
+    // Outputs and masks through tiles, and where it matters a gradient.
+    let forward = n * m * rates.double.outputs.at(d + k) + exact / 2.0;
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::RpCholesky => {
@@ -65,7 +71,7 @@ pub(super) fn candidate(
     let step = iterations * (pass + factor_read) + 2.0 * exact;
     // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
     let tried = if options.scale == Scale::Auto { TRIED } else { 1.0 };
-    let passes = (steps as f64 + tried) * (exact + rates.parameter * m * d);
+    let passes = (steps as f64 + tried) * (forward + rates.parameter * m * d);
     let factor_bytes = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,

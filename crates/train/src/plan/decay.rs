@@ -7,7 +7,7 @@ use crate::TrainError;
 use crate::solver::Kernel;
 
 /// Rows that are looked at.
-const ROWS: usize = 1024;
+const ROWS: usize = 512;
 
 /// The highest rank is 2 to one less than this.
 const LEVELS: usize = 8;
@@ -15,7 +15,7 @@ const LEVELS: usize = 8;
 /// What the diagonal of the arc-cosine kernel keeps, on average, after its factors of ranks 1, 2, 4, .. 128: a picture of
 /// its eigenvalues, which says how many iterations solvers will need.
 ///
-/// Of at most 1,024 rows, by randomly pivoted Cholesky: some milliseconds.
+/// Of at most 512 rows, by randomly pivoted Cholesky: some milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decay {
     /// Mean diagonal entry.

@@ -22,13 +22,12 @@ pub(super) struct Guess {
     pub(super) builds: usize,
 }
 
-/// Steps of a run, from runs on tables: three where gains decide, else more for each digit.
+/// Steps of a run, from runs on tables: three where gains decide, else one for two digits and two more.
 pub(super) fn steps(options: &Options) -> usize {
     let digits = -options.tolerance.log10();
     let guessed = match (options.ridge > 0.0, options.least_gain > 0.0) {
         (true, true) => 3.0,
-        (true, false) => 0.5 * digits + 2.0,
-        (false, _) => 0.75 * digits + 2.0,
+        _ => 0.5 * digits + 2.0,
     };
     (guessed.round().max(1.0) as usize).min(options.max_steps)
 }

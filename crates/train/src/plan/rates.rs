@@ -14,7 +14,7 @@ use crate::{Equations, TrainError};
 const ROUNDS: usize = 3;
 
 /// How many times the time of drawing it a parameter takes in a forward pass or a step, by comparison with whole runs.
-const DRAWS: f64 = 2.0;
+const DRAWS: f64 = 3.0;
 
 /// A cost that has a part for every item and one for every item's inputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,8 +79,8 @@ pub struct Rates {
     pub double: Speeds,
     /// In `f32`.
     pub single: Speeds,
-    /// Bits a second of the popcount Gram matrix.
-    pub popcount: f64,
+    /// The popcount Gram matrix, for each of its `n^2` entries, beside the product of the inputs; inputs are `m`.
+    pub gram: Line,
     /// Entries a second of the arc-cosine kernel, beside the product of its inputs.
     pub arc_cosine: f64,
     /// Seconds to begin a product with the Jacobian.
@@ -115,7 +115,7 @@ impl Default for Rates {
             threads: 1,
             double,
             single,
-            popcount: 5.0e11,
+            gram: Line { item: 4.0e-9, input: 1.0e-12 },
             arc_cosine: 6.0e7,
             begin: 5.0e-5,
             parameter: 2.0e-8,
@@ -143,7 +143,7 @@ impl Rates {
             threads,
             double: of(self.double),
             single: of(self.single),
-            popcount: more * self.popcount,
+            gram: self.gram.scaled(1.0 / more),
             arc_cosine: more * self.arc_cosine,
             begin: self.begin,
             parameter: self.parameter,
@@ -158,13 +158,17 @@ impl Rates {
         let mut time = Stopwatch { clock };
         let double = time.speeds::<f64>(par)?;
         let single = time.speeds::<f32>(par)?;
-        let (n, m) = (1024, 16_384);
-        let (equations, active) = problem(n, 8, 1, m, par)?;
-        let few = equations.x().subrows(0, n);
-        let seconds = time.median(|| Ok(gram(few, active.mask(), par)?))?;
-        let popcount = 0.5 * (n * n * m) as f64 / seconds;
+        let n = 2048;
+        let mut entries = |m: usize| -> Result<f64, TrainError> {
+            let (equations, active) = problem(n, 8, 1, m, par)?;
+            let seconds = time.median(|| Ok(gram(equations.x(), active.mask(), par)?))?;
+            Ok(seconds / (n * n) as f64)
+        };
+        let gram = Line::through((1024.0, entries(1024)?), (16_384.0, entries(16_384)?));
+        let (n, equations) = (1024, problem(1024, 8, 1, 64, par)?.0);
+        let few = equations.x();
         let seconds = time.median(|| Ok(arc_cosine_cross(few, few, par)))?;
-        let arc_cosine = (n * n) as f64 / seconds;
+        let arc_cosine = f64::from(n * n) / seconds;
         // Few enough neurons that little else is to be done.
         let (n, m, d) = (2048, 64, 4);
         let done = (n * m) as f64 * double.one_output.at(4.0);
@@ -172,7 +176,7 @@ impl Rates {
         let init = Init { inputs: 64, outputs: 1, width: 2048, seed: 0, signs: Signs::Random };
         let drawn = time.median(|| Ok(init.network(1.0)?))? / f64::from(64 * 2048);
         let parameter = DRAWS * drawn;
-        Ok(Self { threads: par.degree(), double, single, popcount, arc_cosine, begin, parameter })
+        Ok(Self { threads: par.degree(), double, single, gram, arc_cosine, begin, parameter })
     }
 }
 

@@ -15,7 +15,7 @@ const LOOKED_AT: usize = 1024;
 /// How the inputs lie.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Inputs {
+pub(in crate::bench) enum Inputs {
     /// Normal vectors: every direction counts.
     Cloud,
     /// On a smooth surface of two dimensions: eigenvalues fall fast.
@@ -26,13 +26,13 @@ pub(super) enum Inputs {
 
 /// A problem: `rows` equations in so many `inputs` (a bias among them) and `outputs`, trained at a width and a ridge.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Case {
-    pub(super) rows: usize,
-    pub(super) width: usize,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) ridge: f64,
-    pub(super) points: Inputs,
+pub(in crate::bench) struct Case {
+    pub(in crate::bench) rows: usize,
+    pub(in crate::bench) width: usize,
+    pub(in crate::bench) inputs: usize,
+    pub(in crate::bench) outputs: usize,
+    pub(in crate::bench) ridge: f64,
+    pub(in crate::bench) points: Inputs,
 }
 
 const fn case(
@@ -77,7 +77,7 @@ pub(super) const CASES: [Case; 25] = {
 
 impl Case {
     /// The equations: inputs on the unit sphere, and a smooth function of them, with noise where a ridge is there for it.
-    pub(super) fn equations(&self) -> Result<Equations, TrainError> {
+    pub(in crate::bench) fn equations(&self) -> Result<Equations, TrainError> {
         let (d, k) = (self.inputs, self.outputs);
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let frequencies: Vec<f64> =

@@ -22,6 +22,8 @@ pub(super) struct Ran {
     pub(super) solver: String,
     /// Seconds with the plan.
     pub(super) seconds: f64,
+    /// Seconds of the plan, which only the planner's choice pays.
+    pub(super) planning: f64,
     /// Bytes at the high-water mark, beside what the process held before.
     pub(super) bytes: f64,
     pub(super) ending: String,
@@ -38,6 +40,8 @@ pub(super) struct Ran {
     pub(super) solves: usize,
     /// Factors that were built.
     pub(super) builds: usize,
+    /// Seconds in forward passes, builds, solves and updates.
+    pub(super) phases: [f64; 4],
     pub(super) predicted_seconds: f64,
     pub(super) predicted_bytes: f64,
     pub(super) predicted_steps: usize,
@@ -58,18 +62,20 @@ pub(super) fn run(words: &[String]) -> Outcome {
     }
     let plan = || plan_at(&Shape::new(&equations, &options), &options, &rates);
     let held = status("VmRSS:")?;
-    let mut seconds = Vec::new();
+    let (mut seconds, mut planning) = (Vec::new(), 0.0f64);
     let (mut told, mut peak) = (None, 0.0);
     while seconds.len() < ROUNDS && seconds.iter().sum::<f64>() < REPEATED {
         let mut counts = Counts::default();
         let start = Instant::now();
         let planned = if asked == "auto" { Some(plan()) } else { None };
+        planning = start.elapsed().as_secs_f64();
         let trained = planned
             .as_ref()
             .map_or(options, |plan| options.solver(Some(plan.chosen)).fallback(plan.fallback));
         let run = train(&equations, &trained, &mut |event: &Event<'_>| counts.see(event))?;
         seconds.push(start.elapsed().as_secs_f64());
-        let plan = planned.unwrap_or_else(plan);
+        let (start, plan) = (Instant::now(), planned.unwrap_or_else(plan));
+        planning = start.elapsed().as_secs_f64().max(planning);
         if told.is_none() {
             peak = status("VmHWM:")? - held;
         }
@@ -82,6 +88,7 @@ pub(super) fn run(words: &[String]) -> Outcome {
     let ran = Ran {
         solver: run.steps.last().map_or(plan.chosen, |step| step.solver).name().into(),
         seconds: seconds[seconds.len() / 2],
+        planning,
         bytes: peak,
         ending: run.ending.name().into(),
         rel_residual: run.rel_residual,
@@ -92,6 +99,7 @@ pub(super) fn run(words: &[String]) -> Outcome {
         forwards: counts.forwards,
         solves: counts.solves,
         builds: counts.builds,
+        phases: counts.phases,
         predicted_seconds: chosen.predicted_seconds,
         predicted_bytes: chosen.predicted_bytes,
         predicted_steps: plan.steps,
@@ -108,10 +116,25 @@ struct Counts {
     forwards: usize,
     solves: usize,
     builds: usize,
+    phases: [f64; 4],
+    /// The phase that goes on, and since when.
+    now: Option<(usize, Instant)>,
 }
 
 impl Counts {
     fn see(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        if let Event::Phase(phase) = event {
+            if let Some((at, since)) = self.now {
+                self.phases[at] += since.elapsed().as_secs_f64();
+            }
+            let at = match phase {
+                Phase::Masks => 0,
+                Phase::Build => 1,
+                Phase::Solve => 2,
+                _ => 3,
+            };
+            self.now = Some((at, Instant::now()));
+        }
         match event {
             Event::Inner { .. } => self.iterations += 1,
             Event::Phase(Phase::Masks) => self.forwards += 1,

@@ -3,13 +3,15 @@
 use nearlin::SolverKind;
 
 use super::child::Ran;
-use super::{Entry, LIMIT, Measured};
+use super::{Entry, LIMIT, Measured, ROUNDS};
 use crate::bench::table::Table;
 use crate::bench::words::figure;
 
 /// What the planner's choice took beside the best.
 struct Judged<'a> {
     auto: Option<&'a Ran>,
+    /// The median of its runs.
+    seconds: f64,
     best: Option<(SolverKind, f64)>,
 }
 
@@ -17,16 +19,25 @@ impl Judged<'_> {
     /// Seconds of the choice over those of the best solver.
     fn ratio(&self) -> f64 {
         match (self.auto, self.best) {
-            (Some(auto), Some((_, best))) => auto.seconds / best,
+            (Some(_), Some((_, best))) => self.seconds / best,
             (Some(_), None) => 1.0,
             _ => f64::INFINITY,
         }
     }
 }
 
+/// The median of the runs that were not ended.
+fn median(measured: &Measured, case: usize, asked: &str) -> Option<f64> {
+    let entries = measured.kept.entries.iter();
+    let of = entries.filter(|entry| entry.case == case && entry.asked == asked);
+    let mut seconds: Vec<f64> = of.filter_map(|entry| Some(entry.ran.as_ref()?.seconds)).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied()
+}
+
 fn of<'a>(measured: &'a Measured, case: usize, asked: &str) -> Option<&'a Entry> {
     let mut entries = measured.kept.entries.iter();
-    entries.find(|entry| entry.case == case && entry.asked == asked)
+    entries.find(|entry| (entry.case, &*entry.asked, entry.round) == (case, asked, 0))
 }
 
 fn judged(measured: &Measured, case: usize) -> Judged<'_> {
@@ -36,26 +47,31 @@ fn judged(measured: &Measured, case: usize) -> Judged<'_> {
     let as_good =
         |ran: &&Ran| auto.is_none_or(|auto| ran.rel_residual <= auto.rel_residual.max(1e-6) * 1.01);
     let best = (SolverKind::ALL.into_iter())
-        .filter_map(|kind| Some((kind, ran(kind.name()).filter(as_good)?.seconds)))
+        .filter_map(|kind| {
+            ran(kind.name()).filter(as_good)?;
+            Some((kind, median(measured, case, kind.name())?))
+        })
         .min_by(|a, b| a.1.total_cmp(&b.1));
-    Judged { auto, best }
+    Judged { auto, seconds: median(measured, case, "auto").unwrap_or(f64::INFINITY), best }
 }
 
 pub(super) fn page(measured: &Measured) -> String {
     let cases = measured.cases.len();
     let all: Vec<Judged<'_>> = (0..cases).map(|case| judged(measured, case)).collect();
     let within = |limit: f64| all.iter().filter(|judged| judged.ratio() <= limit).count();
-    let ran = || all.iter().filter_map(|judged| judged.auto);
+    let ran = || all.iter().filter_map(|judged| Some((judged.auto?, judged.seconds)));
     let factor = |a: f64, b: f64| (a / b).max(b / a);
-    let timed = ran().filter(|ran| factor(ran.predicted_seconds, ran.seconds) <= 2.0).count();
-    let sized = ran().filter(|ran| factor(ran.predicted_bytes, ran.bytes) <= 1.3).count();
+    let timed =
+        ran().filter(|(ran, seconds)| factor(ran.predicted_seconds, *seconds) <= 2.0).count();
+    let sized = ran().filter(|(ran, _)| factor(ran.predicted_bytes, ran.bytes) <= 1.3).count();
     format!(
         "# The planner on a grid of shapes\n\n\
          Written by `cargo xtask bench grid`: change the program, not this page.\n\n{}\n\
          Every problem is trained to the tolerance 1e-6 with the planner's choice (`auto`) and with each solver, in `f64`, \
          each in a process of its own with at most 16 GiB; the planner knows the rates of this machine, which are measured \
          first. A solver gets {:.0} seconds or {:.0} times those of the choice, whichever is more; one that was ended then \
-         counts as slower. Condition numbers are those of the infinite-width Gram matrix with the ridge.\n\n\
+         counts as slower. The choice and those within half again of the quickest run {ROUNDS} times in turn, and medians count; a \
+         run of less than two seconds is repeated within its process. Condition numbers are those of the infinite-width Gram matrix with the ridge.\n\n\
          ## Results\n\n\
          - The choice takes at most 1.3 times the best solver's time on {} of {cases} problems, at most twice on {}.\n\
          - Predicted seconds are within a factor of 2 of those measured on {timed}, predicted bytes within 1.3 on {sized} \
@@ -109,7 +125,7 @@ fn choices(measured: &Measured, all: &[Judged<'_>]) -> Table {
             case.outputs.to_string(),
             case.ridge.to_string(),
             format!("{condition:.0e}"),
-            tell(&|ran| figure(ran.seconds)),
+            figure(judged.seconds),
             format!("{:.2}", judged.ratio()),
             tell(&|ran| figure(ran.predicted_seconds)),
             tell(&|ran| gib(ran.bytes)),

@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nearlin::Equations;
-use nearlin_cli::table::{Holdout, Options, Table};
+use core::ops::ControlFlow;
 
-use super::contest::{CONTESTS, Contest, TOLERANCE};
+use nearlin::{Equations, Event, InnerTolerance, Precision, SolverKind, train};
+use nearlin_cli::table::{Holdout, Options, Table};
+use serde::Serialize;
+
+use super::contest::{CONTESTS, Contest, TOLERANCE, Variant};
 use super::entry::{Entry, rounds};
 use super::{Problem, Report, page};
 use crate::bench::facts::Facts;
+use crate::bench::table::Table as Markdown;
 use crate::bench::words::{counted, figure};
 use crate::bench::{Outcome, files};
 
@@ -28,6 +32,27 @@ pub(in crate::bench) struct Args {
     out: Option<PathBuf>,
 }
 
+/// Inner iterations of whole runs, those of rejected steps included.
+#[derive(Debug, Serialize)]
+struct Forced {
+    problem: &'static str,
+    solver: &'static str,
+    /// With each inner solve only as accurate as the last step's linearisation error lets it show.
+    adaptive: usize,
+    /// With each solved to the run's tolerance.
+    fixed: usize,
+    /// Steps with either.
+    steps: (usize, usize),
+}
+
+/// What is written: the report, and what forcing terms save.
+#[derive(Debug, Serialize)]
+struct Alone<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    forcing: &'a [Forced],
+}
+
 /// Runs the benchmark.
 pub(in crate::bench) fn run(args: &Args) -> Outcome {
     let root = files::root();
@@ -43,8 +68,55 @@ pub(in crate::bench) fn run(args: &Args) -> Outcome {
     let (benchmark, threads, versions) = ("train", pool.current_num_threads(), BTreeMap::new());
     let tolerance = TOLERANCE;
     let report = Report { benchmark, facts, tolerance, threads, repetitions, versions, problems };
-    println!("\n{}", page::entries(&report));
-    files::write(&folder, benchmark, &report, &written(&report))
+    let forcing: Vec<Forced> = contests
+        .iter()
+        .map(|contest| forced(contest, &root))
+        .collect::<Outcome<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
+    let page = written(&report) + &told(&forcing);
+    println!("\n{page}");
+    files::write(&folder, benchmark, &Alone { report: &report, forcing: &forcing }, &page)
+}
+
+/// Runs with and without forcing terms.
+fn forced(contest: &Contest, root: &Path) -> Outcome<Vec<Forced>> {
+    let equations = equations(contest.problem, root)?;
+    let run = |solver: SolverKind, tolerance: InnerTolerance| -> Outcome<(usize, usize)> {
+        let variant = Variant { solver: Some(solver), precision: Precision::F64 };
+        let options = contest.options(&variant).inner_tolerance(tolerance);
+        let mut iterations = 0;
+        let mut count = |event: &Event<'_>| {
+            iterations += usize::from(matches!(event, Event::Inner { .. }));
+            ControlFlow::Continue(())
+        };
+        let run = train(&equations, &options, &mut count)?;
+        Ok((iterations, run.steps.len()))
+    };
+    let solvers = [SolverKind::Cholesky, SolverKind::TensorSrht, SolverKind::ArcCosine];
+    let forced = solvers.into_iter().map(|solver| {
+        let (adaptive, steps) = run(solver, InnerTolerance::Adaptive)?;
+        let (fixed, others) = run(solver, InnerTolerance::Fixed(TOLERANCE))?;
+        let (problem, solver) = (contest.problem, solver.name());
+        Ok(Forced { problem, solver, adaptive, fixed, steps: (steps, others) })
+    });
+    forced.collect()
+}
+
+/// What forcing terms save, as a section.
+fn told(forcing: &[Forced]) -> String {
+    let header =
+        ["problem", "solver", "iterations", "with every solve to the end", "steps", "steps then"];
+    let mut table = Markdown::new(&header, 2);
+    for Forced { problem, solver, adaptive, fixed, steps } in forcing {
+        let numbers = [adaptive, fixed, &steps.0, &steps.1].map(ToString::to_string);
+        table.push([String::from(*problem), (*solver).into()].into_iter().chain(numbers));
+    }
+    format!(
+        "\n## Forcing terms\n\nEach inner solve stops where the last step's linearisation error would hide what it gains; \
+         inner iterations of whole runs, rejected steps included, beside those of runs that solve every system to {TOLERANCE:e}.\n\n{table}"
+    )
 }
 
 fn measure(

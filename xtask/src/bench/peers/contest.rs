@@ -76,7 +76,7 @@ pub(super) const CONTESTS: [Contest; 2] = [
 
 impl Contest {
     /// The options of a variant; they take the threads of the current pool.
-    fn options(&self, variant: &Variant) -> Options {
+    pub(super) fn options(&self, variant: &Variant) -> Options {
         Options::default()
             .width(self.width)
             .ridge(0.0)

@@ -1,0 +1,42 @@
+//! Columns of matrices.
+
+use faer::{ColMut, ColRef, MatMut, MatRef};
+
+use crate::op::Scalar;
+
+/// `y <- b / scale`, or 0 where `scale` is.
+pub(crate) fn scaled_copy<T: Scalar>(y: ColMut<'_, T>, b: ColRef<'_, T>, scale: f64) {
+    let divisor = if scale == 0.0 { 1.0 } else { scale };
+    for (y, &b) in y.iter_mut().zip(b.iter()) {
+        *y = T::of(b.into() / divisor);
+    }
+}
+
+/// `r <- b / scale - q`.
+pub(crate) fn residual<T: Scalar>(
+    mut r: ColMut<'_, T>,
+    b: ColRef<'_, T>,
+    scale: f64,
+    q: ColRef<'_, T>,
+) {
+    scaled_copy(r.as_mut(), b, scale);
+    for (r, &q) in r.iter_mut().zip(q.iter()) {
+        *r -= q;
+    }
+}
+
+/// Inner product, summed in `f64`.
+pub(crate) fn dot<T: Scalar>(x: ColRef<'_, T>, y: ColRef<'_, T>) -> f64 {
+    x.iter().zip(y.iter()).map(|(&x, &y)| x.into() * y.into()).sum()
+}
+
+pub(crate) fn norm<T: Scalar>(x: ColRef<'_, T>) -> f64 {
+    dot(x, x).sqrt()
+}
+
+/// Columns `order` of `from`, side by side at the left of `to`.
+pub(crate) fn gather<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, order: &[usize]) {
+    for (at, &j) in order.iter().enumerate() {
+        to.as_mut().col_mut(at).copy_from(from.col(j));
+    }
+}
