@@ -18,6 +18,12 @@ use crate::solver::SolverKind;
 /// Multiply-adds of a pass from which on eigenvalues are looked at.
 const LOOK: f64 = 1e7;
 
+/// The solver whose iterations are no guess.
+const EXACT: SolverKind = SolverKind::Cholesky;
+
+/// How many times as dear as the cheapest it may be to be taken.
+const SURER: f64 = 1.25;
+
 /// The size of a problem: all that costs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -94,24 +100,25 @@ impl Plan {
     #[must_use]
     pub fn within(self, bytes: f64) -> Self {
         let fits = |candidate: &&Candidate| candidate.predicted_bytes <= bytes;
-        let Some(best) = self.candidates.iter().find(fits) else { return self };
-        let fallback = surer(best, self.candidates.iter().filter(fits), self.steps);
+        let fitting: Vec<&Candidate> = self.candidates.iter().filter(fits).collect();
+        let Some((best, why)) = choice(&fitting) else { return self };
+        let chosen = best.solver;
+        let fallback = surer(best, &fitting, self.steps);
         let cheaper: Vec<&str> = (self.candidates.iter())
-            .take_while(|candidate| candidate.solver != best.solver)
+            .take_while(|candidate| candidate.solver != chosen)
+            .filter(|candidate| !fits(candidate))
             .map(|candidate| candidate.solver.name())
             .collect();
-        if cheaper.is_empty() {
-            return Self { fallback, ..self };
-        }
-        let next = self.candidates.iter().filter(fits).nth(1);
-        let verb = if cheaper.len() == 1 { "needs" } else { "need" };
-        let reason = format!(
-            "{}; {} {verb} more than {:.2} GiB",
-            explain(best, next),
-            cheaper.join(" and "),
-            bytes.max(0.0) / f64::from(1 << 30)
-        );
-        Self { chosen: best.solver, reason, fallback, ..self }
+        let reason = match cheaper.len() {
+            0 => why,
+            many => format!(
+                "{why}; {} {} more than {:.2} GiB",
+                cheaper.join(" and "),
+                if many == 1 { "needs" } else { "need" },
+                bytes.max(0.0) / f64::from(1 << 30)
+            ),
+        };
+        Self { chosen, reason, fallback, ..self }
     }
 }
 
@@ -130,36 +137,47 @@ pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
         .map(|&kind| cost::candidate(kind, shape, options, steps, &rates))
         .collect();
     candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
-    let cheapest = &candidates[0];
-    let chosen = options.solver.unwrap_or(cheapest.solver);
-    let reason = match options.solver {
-        Some(solver) if solver == cheapest.solver => {
-            format!("{solver} was asked for, and is the cheapest")
+    let all: Vec<&Candidate> = candidates.iter().collect();
+    let cheapest = all[0].solver;
+    let (chosen, reason, fallback) = match (options.solver, choice(&all)) {
+        (Some(solver), _) if solver == cheapest => {
+            (solver, format!("{solver} was asked for, and is the cheapest"), None)
         }
-        Some(solver) => {
-            format!("{solver} was asked for; {} would be the cheapest", cheapest.solver)
+        (Some(solver), _) => {
+            (solver, format!("{solver} was asked for; {cheapest} would be the cheapest"), None)
         }
-        None => explain(cheapest, candidates.get(1)),
-    };
-    let fallback = match options.solver {
-        Some(_) => None,
-        None => surer(cheapest, candidates.iter(), steps),
+        (None, Some((best, why))) => (best.solver, why, surer(best, &all, steps)),
+        (None, None) => unreachable!("there are solvers"),
     };
     Plan { chosen, reason, fallback, steps, candidates }
 }
 
+/// The cheapest of candidates, cheapest first, or the exact factor where it costs little more, and why.
+fn choice<'a>(candidates: &[&'a Candidate]) -> Option<(&'a Candidate, String)> {
+    let cheapest = *candidates.first()?;
+    let exact = candidates.iter().find(|candidate| candidate.solver == EXACT);
+    match exact {
+        Some(exact) if exact.solver != cheapest.solver => {
+            let ratio = exact.predicted_seconds / cheapest.predicted_seconds;
+            if ratio <= SURER {
+                let (why, other) = (explain(exact, None), cheapest.solver);
+                let but = format!("{other} could be {ratio:.1} times cheaper");
+                return Some((exact, format!("{why}; {but}, by a guess of its iterations")));
+            }
+        }
+        _ => {}
+    }
+    Some((cheapest, explain(cheapest, candidates.get(1).copied())))
+}
+
 /// The exact factor as what to fall back to: after as much work as it would have been itself, so that no wrong guess
 /// more than doubles the time, and not before half as much again as was guessed.
-fn surer<'a>(
-    chosen: &Candidate,
-    mut others: impl Iterator<Item = &'a Candidate>,
-    steps: usize,
-) -> Option<Fallback> {
-    let solver = SolverKind::Cholesky;
+fn surer(chosen: &Candidate, others: &[&Candidate], steps: usize) -> Option<Fallback> {
+    let solver = EXACT;
     if chosen.solver == solver {
         return None;
     }
-    let exact = others.find(|candidate| candidate.solver == solver)?;
+    let exact = others.iter().find(|candidate| candidate.solver == solver)?;
     let guessed = 1.5 * chosen.iterations * (steps + 1) as f64;
     let after = (exact.predicted_seconds / chosen.iteration_seconds).max(guessed);
     Some(Fallback { solver, after: after.ceil() as usize })
@@ -201,7 +219,7 @@ mod tests {
             let within = free.clone().within(limit.predicted_bytes);
             let chosen = within.candidates.iter().find(|c| c.solver == within.chosen).unwrap();
             assert!(chosen.predicted_bytes <= limit.predicted_bytes);
-            assert!(chosen.predicted_seconds <= limit.predicted_seconds);
+            assert!(chosen.predicted_seconds <= SURER * limit.predicted_seconds);
             assert!(
                 (within.chosen == free.chosen) || within.reason.contains("more than"),
                 "{}",

@@ -9,7 +9,7 @@ use crate::solver::{SolverKind, sketch_size};
 const OVERHEAD: f64 = 5.0e6;
 
 /// Arrays of the parameters beside those of the states: steps, candidates for them, gradients.
-const ARRAYS: f64 = 12.0;
+const ARRAYS: f64 = 11.0;
 
 /// What a product takes in a run beside one that is timed alone: flips are corrected for, vectors updated, and other things
 /// are in the caches. By comparison with whole runs.
@@ -75,14 +75,15 @@ pub(super) fn candidate(
     let factor_bytes = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
-        SolverKind::RpCholesky => size * n * rank,
+        // With its square and the factor of that.
+        SolverKind::RpCholesky => size * (n * rank + 2.0 * rank * rank),
         SolverKind::Srht | SolverKind::TensorSrht => {
             let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
             size * (rank * n + n * n).max(stacked)
         }
     };
-    // Of two states, and of the initial one while a scale is looked for.
-    let states = if options.scale == Scale::Auto { 3.0 } else { 2.0 };
+    // Of two states and one that is tried, and of the initial one while a scale is looked for.
+    let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
     // A mask, and one of the directions, which neurons share in pairs at least.
     let masks = 1.5 * states * n * (m / 64.0).ceil() * 8.0;
     // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons at most.
