@@ -10,11 +10,13 @@ mod advance;
 mod damp;
 mod direct;
 mod line;
+mod members;
 mod pin;
 mod saved;
 mod search;
 
 pub(crate) use damp::Damping;
+pub(crate) use members::Members;
 pub(crate) use saved::{Saved, Search};
 pub(crate) use search::Attempt;
 
@@ -116,44 +118,6 @@ struct Built<T> {
     ridge: f64,
 }
 
-/// Runs that differ in their seeds, and hand on a preconditioner that does not depend on them.
-pub(crate) struct Members {
-    kind: SolverKind,
-    built: EitherBuilt,
-}
-
-enum EitherBuilt {
-    Double(Option<Built<f64>>),
-    Single(Option<Built<f32>>),
-}
-
-impl Members {
-    pub(crate) fn new(kind: SolverKind, precision: Precision) -> Self {
-        let built = match precision {
-            Precision::F64 => EitherBuilt::Double(None),
-            Precision::F32 => EitherBuilt::Single(None),
-        };
-        Self { kind, built }
-    }
-
-    /// The next of them.
-    pub(crate) fn train(
-        &mut self,
-        equations: &Equations,
-        options: &Options,
-        observer: &mut dyn Observer,
-    ) -> Result<Run, TrainError> {
-        match &mut self.built {
-            EitherBuilt::Double(built) => {
-                Optimiser::of(equations, options, self.kind)?.run_sharing(built, observer)
-            }
-            EitherBuilt::Single(built) => {
-                Optimiser::of(equations, options, self.kind)?.run_sharing(built, observer)
-            }
-        }
-    }
-}
-
 /// What does not change during a run.
 struct Optimiser<'a, T> {
     equations: &'a Equations,
@@ -233,22 +197,6 @@ impl<'a, T: Element> Optimiser<'a, T> {
         kind: SolverKind,
     ) -> Result<Self, TrainError> {
         Self::new(equations, options, instance(equations, options, kind))
-    }
-
-    /// The whole run with a preconditioner that another one has left, if it serves, and leaves its own.
-    fn run_sharing(
-        mut self,
-        built: &mut Option<Built<T>>,
-        observer: &mut dyn Observer,
-    ) -> Result<Run, TrainError> {
-        if !self.solver.follows_masks() {
-            self.built = built.take();
-        }
-        let run = self.run(None, observer)?;
-        if self.solver.kind() == self.planned {
-            *built = self.built;
-        }
-        Ok(run)
     }
 
     fn new(

@@ -2,6 +2,7 @@
 
 mod export;
 mod inspect;
+mod plan;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -21,6 +22,7 @@ use crate::table;
 
 pub(super) use export::ExportArgs;
 pub(super) use inspect::InspectArgs;
+pub(super) use plan::PlanArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,12 +53,6 @@ Examples:
   nearlin predict m.safetensors new.csv.gz -o predictions.csv
   make-table | nearlin predict m.safetensors -";
 
-const PLAN_EXAMPLES: &str = "\
-Examples:
-  nearlin plan diamonds.csv --target log_price
-  nearlin plan diamonds.csv --target log_price --width 65536 --precision f32 --report plan.json
-  nearlin plan --calibrate";
-
 /// Certified Gauss-Newton training of wide two-layer ReLU networks on tables of data.
 #[derive(Debug, Parser)]
 #[command(name = "nearlin", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -73,23 +69,9 @@ pub(super) enum Command {
     /// Predict with a trained model, one row for each row of a table.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
-    /// Show what a fit would run, what each solver would cost, and why; takes the options of fit.
-    ///
-    /// Outputs are checked as fit checks them, but only --report is written.
-    #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     Export(ExportArgs),
     Inspect(InspectArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct PlanArgs {
-    /// Measure this machine with all threads, some seconds, and keep its rates for all later plans and fits; goes alone.
-    #[arg(long, exclusive = true)]
-    pub(super) calibrate: bool,
-
-    #[command(flatten)]
-    pub(super) fit: Option<FitArgs>,
 }
 
 #[derive(Debug, clap::Args)]
