@@ -19,7 +19,7 @@ use crate::error::check_shape;
 use crate::op::{Identity, LinOp, Precond, Scalar};
 use crate::report::{Column, Ending, Observer, Report, Step};
 use crate::ritz::Ritz;
-use crate::vector::{dot, gather, norm, residual, scaled_copy};
+use crate::vector::{apply_to, dot, norm, residual, scaled_copy};
 
 /// Settings of the conjugate gradient method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -238,13 +238,8 @@ impl Cg {
             }
 
             order.extend((0..k).filter(|&j| working(&states[j])));
-            let live = order.len();
-            if live == k {
-                p.apply(z.as_mut(), r.as_ref(), par, stack);
-            } else {
-                gather(q.as_mut(), r.as_ref(), &order);
-                p.apply(z.as_mut().subcols_mut(0, live), q.as_ref().subcols(0, live), par, stack);
-            }
+            let apply = |z: MatMut<'_, T>, r: MatRef<'_, T>| p.apply(z, r, par, stack);
+            apply_to(apply, &order, z.as_mut(), r.as_ref(), q.as_mut());
             for (at, j) in order.drain(..).enumerate() {
                 let (state, z) = (&mut states[j], z.as_ref().col(at));
                 let rho = dot(r.as_ref().col(j), z);
@@ -261,13 +256,8 @@ impl Cg {
                 }
             }
             order.extend((0..k).filter(|&j| working(&states[j])));
-            let live = order.len();
-            if live == k {
-                a.apply(q.as_mut(), d.as_ref(), par, stack);
-            } else {
-                gather(z.as_mut(), d.as_ref(), &order);
-                a.apply(q.as_mut().subcols_mut(0, live), z.as_ref().subcols(0, live), par, stack);
-            }
+            let apply = |q: MatMut<'_, T>, d: MatRef<'_, T>| a.apply(q, d, par, stack);
+            apply_to(apply, &order, q.as_mut(), d.as_ref(), z.as_mut());
             applications += 1;
             iter += 1;
             for (at, j) in order.drain(..).enumerate() {

@@ -34,9 +34,20 @@ pub(crate) fn norm<T: Scalar>(x: ColRef<'_, T>) -> f64 {
     dot(x, x).sqrt()
 }
 
-/// Columns `order` of `from`, side by side at the left of `to`.
-pub(crate) fn gather<T: Scalar>(mut to: MatMut<'_, T>, from: MatRef<'_, T>, order: &[usize]) {
-    for (at, &j) in order.iter().enumerate() {
-        to.as_mut().col_mut(at).copy_from(from.col(j));
+/// Applies an operator to the columns `order` of `x`, and leaves the results side by side at the left of `y`; `spare` holds
+/// a copy of them where they are not all.
+pub(crate) fn apply_to<T: Scalar>(
+    apply: impl FnOnce(MatMut<'_, T>, MatRef<'_, T>),
+    order: &[usize],
+    y: MatMut<'_, T>,
+    x: MatRef<'_, T>,
+    mut spare: MatMut<'_, T>,
+) {
+    if order.len() == x.ncols() {
+        return apply(y, x);
     }
+    for (at, &j) in order.iter().enumerate() {
+        spare.as_mut().col_mut(at).copy_from(x.col(j));
+    }
+    apply(y.subcols_mut(0, order.len()), spare.as_ref().subcols(0, order.len()));
 }

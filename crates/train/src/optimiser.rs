@@ -345,11 +345,6 @@ fn instance<T: Element>(
     kind.instance(sketch_size(kind, options.sketch_rows, n, parameters), options.seed)
 }
 
-/// `a / b`, 0 where `b` is.
-fn ratio(a: f64, b: f64) -> f64 {
-    if b > 0.0 { a / b } else { 0.0 }
-}
-
 /// The solver that a run would use, for messages before it starts.
 #[must_use]
 pub fn chosen_solver(equations: &Equations, options: &Options) -> SolverKind {

@@ -10,7 +10,7 @@ use nearlin_relu::{Activations, Jacobian};
 use crate::dual::{Dual, Preconditioner, unstack};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
-use crate::vector::{Element, cast, norm, rows, rows_mut};
+use crate::vector::{Element, cast, norm, ratio, rows, rows_mut};
 use crate::{Equations, TrainError};
 
 /// Rounds of iterative refinement; each gains several digits in `f32`, all of them in `f64`.
@@ -294,10 +294,6 @@ impl Candidate {
     fn new(parameters: usize, equations: usize) -> Self {
         Self { g: vec![0.0; equations], step: vec![0.0; parameters], image: vec![0.0; equations] }
     }
-}
-
-fn ratio(a: f64, b: f64) -> f64 {
-    if b > 0.0 { a / b } else { 0.0 }
 }
 
 /// `J^T r + mu U`, m x d.

@@ -100,3 +100,17 @@ fn plans_have_a_fallback() {
     assert_eq!(free.clone().within(exact.predicted_bytes * 0.99).fallback, None);
     assert_eq!(plan(&Shape::of(100, 5, 1, 2), &options).fallback, None);
 }
+
+/// Where there are fewer parameters than equations, steps are solved for in the space of the weights: no fallback ends
+/// these early.
+#[test]
+fn least_squares_steps_have_no_fallback() {
+    let options = Options::default().width(12).ridge(0.0).solver(Some(SolverKind::Cg)).max_steps(3);
+    let (plain, ..) = watched(&options, 2);
+    let fallback = Some(Fallback { solver: SolverKind::Cholesky, after: 1 });
+    let (run, ..) = watched(&options.fallback(fallback), 2);
+    let iterations = |run: &Run| run.steps.iter().map(|step| step.inner_iterations).sum::<usize>();
+    assert!(iterations(&plain) > 3 * plain.steps.len(), "{}", iterations(&plain));
+    assert_eq!(iterations(&run), iterations(&plain));
+    assert_eq!(run.network.change(), plain.network.change());
+}

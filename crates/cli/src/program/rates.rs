@@ -18,8 +18,8 @@ struct Kept {
     rates: Rates,
 }
 
-/// The rates for a plan: this machine's, if they have been measured with at least as many threads as there are, else a
-/// common machine's; and whether they are this machine's.
+/// The rates for a plan: this machine's, if a processor of its name has been measured, else a common machine's; and
+/// whether they are this machine's.
 pub(super) fn rates() -> (Rates, bool) {
     let kept = path().and_then(|path| fs::read_to_string(path).ok());
     let kept = kept.and_then(|text| serde_json::from_str::<Kept>(&text).ok());

@@ -42,7 +42,8 @@ pub(super) struct Setup {
     pub(super) ridge_path: Option<RidgePath>,
     /// The choice of a solver.
     pub(super) plan: Plan,
-    /// Those that it is made with.
+    /// What it is made for, and the rates that it is made with.
+    shape: Shape,
     rates: Rates,
     /// Whether they are of this machine.
     pub(super) calibrated: bool,
@@ -152,7 +153,8 @@ impl Setup {
         let held_bytes = memory::peak_bytes().unwrap_or(0);
         let (rates, calibrated) = rates::rates();
         let (ensemble, budget) = (args.ensemble, budget(args.memory, held_bytes));
-        let plan = planned(&equations, &options, &rates, ensemble, budget);
+        let shape = Shape::new(&equations, &options);
+        let plan = planned(&shape, &options, &rates, ensemble, budget);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
@@ -164,6 +166,7 @@ impl Setup {
             width,
             ridge_path: None,
             plan,
+            shape,
             rates,
             calibrated,
             ensemble,
@@ -202,7 +205,7 @@ impl Setup {
         if choose {
             self.options = self.options.ridge(path.ridge());
             let budget = budget(self.memory, self.held_bytes);
-            self.plan = planned(&self.equations, &self.options, &self.rates, self.ensemble, budget);
+            self.plan = planned(&self.shape, &self.options, &self.rates, self.ensemble, budget);
         }
         self.ridge_path = Some(path);
         self.chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
@@ -328,14 +331,8 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
 }
 
 /// The plan for one network, or for several that share what can be shared.
-fn planned(
-    equations: &Equations,
-    options: &Options,
-    rates: &Rates,
-    ensemble: usize,
-    budget: f64,
-) -> Plan {
-    let mut plan = plan_at(&Shape::new(equations, options), options, rates);
+fn planned(shape: &Shape, options: &Options, rates: &Rates, ensemble: usize, budget: f64) -> Plan {
+    let mut plan = plan_at(shape, options, rates);
     if options.solver.is_none() {
         plan = plan.within(budget);
     }

@@ -177,19 +177,18 @@ impl Summary<'_> {
     /// What the run took, beside what was planned.
     fn cost(&self) -> String {
         let Cost { seconds, training, peak_bytes } = self.cost;
-        let plan = &self.setup.plan;
-        let planned = plan.candidates.iter().find(|candidate| candidate.solver == plan.chosen);
-        let expected = |text: String| if planned.is_some() { text } else { String::new() };
-        let seconds_planned = planned.map_or(0.0, |candidate| candidate.predicted_seconds);
         let peak = peak_bytes.map_or(String::new(), |peak| {
-            let bytes = expected(format!(" ({} planned)", words::bytes(self.setup.chosen_bytes())));
-            format!(", {} of memory at most{bytes}", words::bytes(peak as f64))
+            let planned = words::bytes(self.setup.chosen_bytes());
+            format!(", {} of memory at most ({planned} planned)", words::bytes(peak as f64))
         });
-        let planned = match self.members.len() {
-            0 | 1 => expected(format!(" ({} planned)", words::seconds(seconds_planned))),
-            _ => String::new(),
-        };
-        format!("{}, {} of it for training{planned}{peak}", time(seconds), words::seconds(training))
+        // Seconds are planned for squared errors and one network.
+        let plan = &self.setup.plan;
+        let alone = self.setup.loss.is_none() && self.members.len() <= 1;
+        let chosen = plan.candidates.iter().find(|candidate| candidate.solver == plan.chosen);
+        let planned = chosen.filter(|_| alone).map_or(String::new(), |candidate| {
+            format!(" ({} planned)", time(candidate.predicted_seconds))
+        });
+        format!("{}, {} of it for training{planned}{peak}", time(seconds), time(training))
     }
 
     fn steps(&self) -> String {

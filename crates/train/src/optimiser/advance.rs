@@ -3,12 +3,12 @@
 use super::direct::Care;
 use super::line::Line;
 use super::search::{FLIPS_THAT_MATTER, Failure};
-use super::{Damping, Hold, Optimiser, Pin, STOPPED, State, Verdict, ratio};
+use super::{Damping, Hold, Optimiser, Pin, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
 use crate::report::{Ending, StepReport};
 use crate::step::Direction;
-use crate::vector::{Element, distance, norm, rows, rows_mut};
+use crate::vector::{Element, distance, norm, ratio, rows, rows_mut};
 
 /// A direction of which more is left says nothing of its scale.
 const UNTOLD: f64 = 0.25;

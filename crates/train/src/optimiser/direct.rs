@@ -49,8 +49,9 @@ impl<T: Element> Optimiser<'_, T> {
             self.fall_back(observer);
         }
         let patience = self.patience();
-        let limited = self.options.max_inner(self.options.max_inner.min(patience));
-        let options = &limited;
+        let options = self.options;
+        // Of the solver that may be replaced; a solve in the space of the weights has nothing to do with it.
+        let limited = options.max_inner(options.max_inner.min(patience));
         let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
         let tolerance = factor * self.inner_tolerance(state, start, steps);
         let damping = state.damping.strength();
@@ -95,9 +96,9 @@ impl<T: Element> Optimiser<'_, T> {
         let adaptive = options.inner_tolerance == InnerTolerance::Adaptive;
         let suffices = ridge == 0.0 && adaptive && draft_suffices::<T>(tolerance);
         let found = if care == Care::Draft && suffices {
-            system.draft(tolerance, options, observer)?
+            system.draft(tolerance, &limited, observer)?
         } else {
-            system.direction(tolerance, options, observer)?
+            system.direction(tolerance, &limited, observer)?
         };
         let shift = preconditioner.shift();
         self.spent += found.iterations;

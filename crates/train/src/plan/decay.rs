@@ -5,6 +5,7 @@ use nearlin_sketch::RpCholesky;
 
 use crate::TrainError;
 use crate::solver::Kernel;
+use crate::vector::ratio;
 
 /// Rows that are looked at.
 const ROWS: usize = 512;
@@ -78,10 +79,6 @@ impl Decay {
         }
         sum + 1.0
     }
-}
-
-fn ratio(a: f64, b: f64) -> f64 {
-    if b > 0.0 { a / b } else { 0.0 }
 }
 
 #[cfg(test)]
