@@ -119,6 +119,18 @@ pub enum Factor<T> {
     LowRank(LowRankPlus<T>),
 }
 
+impl<T: Real> Factor<T> {
+    /// `x <- (what it approximates)^-1 x` for each column.
+    pub(crate) fn solve_in_place(&self, x: MatMut<'_, T>, par: Par) {
+        match self {
+            Self::Identity => {}
+            Self::Cholesky(factor) => factor.solve_in_place(x, par),
+            Self::Triangular(factor) => factor.solve_gram_in_place(x, par),
+            Self::LowRank(factor) => factor.solve_in_place(x, par),
+        }
+    }
+}
+
 /// `I kron factor^-1`: the factor's solve applied to every output, `2 n^2 K` flops, or `4 n k K` for one of rank `k`.
 #[derive(Clone, Debug)]
 pub struct Preconditioner<T> {
@@ -150,12 +162,7 @@ impl<T: Real> Precond<T> for Preconditioner<T> {
         z.copy_from(r);
         for j in 0..r.ncols() {
             let z = unstack_mut(z.as_mut().subcols_mut(j, 1), self.examples, self.outputs);
-            match &self.factor {
-                Factor::Identity => {}
-                Factor::Cholesky(factor) => factor.solve_in_place(z, par),
-                Factor::Triangular(factor) => factor.solve_gram_in_place(z, par),
-                Factor::LowRank(factor) => factor.solve_in_place(z, par),
-            }
+            self.factor.solve_in_place(z, par);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `l`, its gradient and a root `R R^T` of its second derivative; each is a few lines here, and everything
 //! else is in `newton`, the same for all.
 
+mod blocks;
 mod curvature;
 mod linear;
 mod network;
@@ -141,6 +142,12 @@ impl Loss {
                 *s = if inside { 1.0 / width.sqrt() } else { 0.0 };
             }),
         }
+    }
+
+    /// Whether its slope has corners, beyond which there is no curvature.
+    #[must_use]
+    pub fn has_corners(self) -> bool {
+        matches!(self, Self::Huber { .. } | Self::Pinball { .. })
     }
 
     /// Whether the outputs of an example share a curvature.

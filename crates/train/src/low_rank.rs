@@ -23,12 +23,16 @@ impl<T: Real> LowRankPlus<T> {
     /// `delta` is the ridge and the mean of the diagonal that the factor has left, which stands for the eigenvalues
     /// beyond its rank; at least what rounding leaves of the factor's largest.
     pub(crate) fn new(low: LowRank<T>, ridge: f64, par: Par) -> Result<Self, TrainError> {
-        let (n, k) = (low.factor().nrows(), low.rank());
-        let left = low.trace_left() / (n - k).max(1) as f64;
-        let mut v = low.into_factor();
+        let left = mean_left(&low);
+        Self::from_factor(low.into_factor(), ridge + left, par)
+    }
+
+    /// From `F`, with `delta` or what rounding leaves of the factor's largest eigenvalue if that is more.
+    pub(crate) fn from_factor(mut v: Mat<T>, delta: f64, par: Par) -> Result<Self, TrainError> {
+        let k = v.ncols();
         let mut square = symmetric_product(v.transpose(), par);
         let size: f64 = (0..k).map(|j| square[(j, j)].as_f64()).sum();
-        let delta = (ridge + left).max(64.0 * T::epsilon().as_f64() * size).max(f64::MIN_POSITIVE);
+        let delta = delta.max(64.0 * T::epsilon().as_f64() * size).max(f64::MIN_POSITIVE);
         (0..k).for_each(|j| square[(j, j)] += T::of(delta));
         let factor = Cholesky::factor(square, par)?;
         solve_lower_triangular_in_place(factor.lower(), v.as_mut().transpose_mut(), fixed_par(par));
@@ -59,6 +63,11 @@ impl<T: Real> LowRankPlus<T> {
             column.iter_mut().for_each(|x| *x *= scale);
         }
     }
+}
+
+/// The mean of the diagonal that a factor has left.
+pub(crate) fn mean_left<T>(low: &LowRank<T>) -> f64 {
+    low.trace_left() / (low.factor().nrows() - low.rank()).max(1) as f64
 }
 
 #[cfg(test)]

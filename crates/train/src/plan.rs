@@ -11,9 +11,9 @@ mod rates;
 pub use decay::Decay;
 pub use rates::{Line, Rates, Speeds};
 
-use crate::Equations;
 use crate::options::{Fallback, Options};
 use crate::solver::SolverKind;
+use crate::{Equations, Loss};
 
 /// Multiply-adds of a pass from which on eigenvalues are looked at.
 const LOOK: f64 = 1e7;
@@ -38,6 +38,9 @@ pub struct Shape {
     pub threads: usize,
     /// How the eigenvalues fall; `None` where nobody has looked: then like those of common tables.
     pub decay: Option<Decay>,
+    /// Whether rows have curvatures that differ from step to step and vanish, as under a loss with corners: only
+    /// solvers that can scale the rows of what they factor are for that.
+    pub corners: bool,
 }
 
 impl Shape {
@@ -54,7 +57,13 @@ impl Shape {
     /// A shape from its numbers: `n` equations, `d` inputs, `K` outputs.
     #[must_use]
     pub fn of(rows: usize, inputs: usize, outputs: usize, threads: usize) -> Self {
-        Self { rows, inputs, outputs, threads, decay: None }
+        Self { rows, inputs, outputs, threads, decay: None, corners: false }
+    }
+
+    /// This shape under a loss.
+    #[must_use]
+    pub fn under(self, loss: Loss) -> Self {
+        Self { corners: loss.has_corners(), ..self }
     }
 }
 
@@ -133,7 +142,10 @@ pub fn plan(shape: &Shape, options: &Options) -> Plan {
 pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
     let rates = rates.with_threads(shape.threads);
     let steps = guess::steps(options);
+    let able =
+        |kind: &SolverKind| !shape.corners || kind.scales_rows() || options.solver == Some(*kind);
     let mut candidates: Vec<Candidate> = (SolverKind::ALL.iter())
+        .filter(|kind| able(kind))
         .map(|&kind| cost::candidate(kind, shape, options, steps, &rates))
         .collect();
     candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));

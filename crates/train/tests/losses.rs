@@ -187,6 +187,24 @@ fn networks_are_at_minima() {
     }
 }
 
+/// A thousandth of the rows' spread has all the curvature of a sharp pinball: with the exact block of one output that
+/// costs Newton's systems nothing, so that all of a step's take no more iterations than a few each.
+#[test]
+fn corners_cost_few_iterations() {
+    let equations = equations(150, 1);
+    for loss in [Loss::Pinball { level: 0.9, width: 1e-4 }, Loss::Huber { delta: 1e-3 }] {
+        let options = Options::default().width(256).ridge(1e-3).tolerance(1e-6).max_steps(3);
+        let solver = Some(nearlin::SolverKind::Cholesky);
+        let options = options.solver(solver).scale(Scale::Fixed(65_536.0));
+        let run = train_loss(&equations, loss, None, &options, &mut silent()).unwrap();
+        for step in &run.steps {
+            assert!(step.inner_iterations <= 300, "{loss:?}: {} iterations", step.inner_iterations);
+            assert!(step.condition < 1.01, "{loss:?}: condition {}", step.condition);
+        }
+        assert!(run.ending != Ending::Stopped && !run.steps.is_empty());
+    }
+}
+
 /// The squared loss is what the other optimiser minimises.
 #[test]
 fn the_squared_loss_is_least_squares() {

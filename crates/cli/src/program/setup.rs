@@ -154,6 +154,7 @@ impl Setup {
         let (rates, calibrated) = rates::rates();
         let (ensemble, budget) = (args.ensemble, budget(args.memory, held_bytes));
         let shape = Shape::new(&equations, &options);
+        let shape = loss.map_or(shape, |loss| shape.under(loss));
         let plan = planned(&shape, &options, &rates, ensemble, budget);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {

@@ -127,6 +127,7 @@ pub fn fit_linear(
     let problem = Problem {
         gram: &gram,
         precond: &Identity { dim: n * k },
+        blocks: None,
         base: &zero,
         targets: model.targets,
         weights: model.weights,

@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
         let kind = options
             .solver
             .or(chosen)
-            .unwrap_or_else(|| plan(&Shape::new(equations, options), options).chosen);
+            .unwrap_or_else(|| plan(&Shape::new(equations, options).under(loss), options).chosen);
         let sketch = sketch_size(kind, options.sketch_rows, n, parameters);
         let signs = options.signs.unwrap_or(Signs::Random);
         let outputs = equations.outputs();

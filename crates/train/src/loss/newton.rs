@@ -26,6 +26,7 @@ use nearlin_dense::clear_upper;
 use nearlin_krylov::{Cg, Ending as InnerEnding, LinOp, Precond, Report, Step};
 
 use super::Loss;
+use super::blocks::Blocks;
 use super::curvature::{Curvature, System, column, dot};
 use crate::TrainError;
 use crate::observe::{Event, Observer};
@@ -36,6 +37,9 @@ const MAX_STEPS: usize = 100;
 
 /// Least accurate inner solve.
 const LOOSE: f64 = 0.1;
+
+/// Iterations of an inner solve after which a preconditioner that knows the curvature is made.
+const PATIENT: usize = 16;
 
 /// Most accurate inner solve.
 const ROUNDING: f64 = 1e-13;
@@ -54,6 +58,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) gram: &'a dyn LinOp<f64>,
     /// Something like `(G + nu I)^-1`.
     pub(crate) precond: &'a dyn Precond<f64>,
+    /// For preconditioners that know the curvature, where that one needs many iterations.
+    pub(crate) blocks: Option<&'a Blocks<'a>>,
     /// `f_0`, nK.
     pub(crate) base: &'a [f64],
     /// `y`, nK.
@@ -275,17 +281,38 @@ impl Problem<'_> {
         let mut b = Mat::from_fn(len, 1, |at, _| -point.rho_image[at]);
         curvature.adjoint(column(b.as_mut()));
         let system = System { gram: self.gram, curvature, ridge: self.ridge };
-        let cg = Cg::default().with_rtol(rtol).with_max_iters(self.max_inner);
         let mut q = Mat::zeros(len, 1);
         let mut watch = |inner: &Step<'_>| -> ControlFlow<()> {
             let rel_residual = inner.rel_residuals[0];
             observer.on_event(&Event::Inner { iteration: inner.iter, rel_residual })
         };
-        let mut scratch = MemBuffer::new(Cg::scratch(&system, self.precond, 1, self.par));
-        let stack = MemStack::new(&mut scratch);
-        let (target, b) = (q.as_mut(), b.as_ref());
-        let report =
-            cg.solve_into(target, &system, self.precond, b, &mut watch, self.par, stack)?;
+        let mut solve = |precond: &dyn Precond<f64>, most: usize| {
+            let mut scratch = MemBuffer::new(Cg::scratch(&system, precond, 1, self.par));
+            let stack = MemStack::new(&mut scratch);
+            let cg = Cg::default().with_rtol(rtol).with_max_iters(most);
+            cg.solve_into(q.as_mut(), &system, precond, b.as_ref(), &mut watch, self.par, stack)
+        };
+        let blocks = self.blocks.filter(|blocks| !curvature.couples && blocks.may_be_made());
+        let known = match blocks.filter(|blocks| blocks.are_made()) {
+            Some(blocks) => blocks.at(curvature, self.ridge)?,
+            None => None,
+        };
+        let report = match (known, blocks) {
+            (Some(known), _) => solve(&known, self.max_inner)?,
+            (None, None) => solve(self.precond, self.max_inner)?,
+            (None, Some(blocks)) => {
+                let first = solve(self.precond, self.max_inner.min(PATIENT))?;
+                if first.ending == InnerEnding::MaxIters && PATIENT < self.max_inner {
+                    let better = blocks.at(curvature, self.ridge)?;
+                    let better = better.as_ref().map_or(self.precond, |b| b as &dyn Precond<f64>);
+                    let mut report = solve(better, self.max_inner)?;
+                    report.iters += first.iters;
+                    report
+                } else {
+                    first
+                }
+            }
+        };
         if report.ending == InnerEnding::Stopped {
             return Ok(None);
         }

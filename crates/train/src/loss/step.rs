@@ -1,23 +1,29 @@
 //! One step of a network under a loss: a convex problem, and what the network makes of its solution.
 
+use nearlin_krylov::{LinOp, Precond};
+
 use super::Problem;
+use super::blocks::Blocks;
 use super::network::{Attempt, LOOSE, MAX_HALVINGS, State, Trainer};
 use crate::TrainError;
-use crate::dual::{Dual, Preconditioner};
+use crate::dual::{Dual, Factor, Preconditioner};
 use crate::observe::{Event, Observer, Phase};
 use crate::report::{Ending, StepReport};
+use crate::solver::{Block, SolverKind};
 use crate::vector::{distance, rows, rows_mut};
 
 impl Trainer<'_> {
     fn problem<'a>(
         &'a self,
-        gram: &'a Dual<'a, f64>,
-        precond: &'a Preconditioner<f64>,
+        gram: &'a dyn LinOp<f64>,
+        precond: &'a dyn Precond<f64>,
+        blocks: &'a Blocks<'a>,
         base: &'a [f64],
     ) -> Problem<'a> {
         Problem {
             gram,
             precond,
+            blocks: Some(blocks),
             base,
             targets: self.equations.y(),
             weights: self.weights,
@@ -44,7 +50,17 @@ impl Trainer<'_> {
         let jacobian = self.features.jacobian(&state.active);
         // With a curvature of `h` for all the system is `h (G + mu / h I)`.
         let ridge = options.ridge / self.curvature(&state.outputs);
-        let factor = self.solver.build(&jacobian, ridge, options.par)?;
+        let blocks = Blocks::new(&*self.solver, jacobian, options.ridge, options.par);
+        // Corners make many systems of one `G`, which the exact block is where there is one output.
+        let exact = self.loss.has_corners() && k == 1 && self.solver.kind() == SolverKind::Cholesky;
+        let dense = match exact.then(|| blocks.make()).transpose()?.flatten() {
+            Some(Block::Dense(block)) => Some(block),
+            _ => None,
+        };
+        let factor = match dense {
+            Some(_) => Factor::Identity,
+            None => self.solver.build(&jacobian, ridge, options.par)?,
+        };
         let precond = Preconditioner { factor, examples: n, outputs: k };
         let mut base = vec![0.0; n * k];
         jacobian
@@ -53,8 +69,9 @@ impl Trainer<'_> {
         base.iter_mut().zip(&state.outputs).for_each(|(base, f)| *base = f - *base);
 
         let _ = observer.on_event(&Event::Phase(Phase::Solve));
-        let gram = Dual { jacobian, ridge: 0.0 };
-        let problem = self.problem(&gram, &precond, &base);
+        let passes = Dual { jacobian, ridge: 0.0 };
+        let gram = dense.map_or(&passes as &dyn LinOp<f64>, |block| block);
+        let problem = self.problem(gram, &precond, &blocks, &base);
         let last = attempt.steps.last().map_or(LOOSE, |step| step.eta_lin.min(LOOSE));
         let needed = 0.3 * options.tolerance * attempt.start;
         let found =

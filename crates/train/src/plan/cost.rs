@@ -1,6 +1,6 @@
 //! What one solver would cost: operation counts at a machine's rates.
 
-use super::guess::{Guess, guess};
+use super::guess::{Guess, NEWTON, guess};
 use super::{Candidate, Rates, Shape};
 use crate::options::{Options, Precision, Scale};
 use crate::solver::{SolverKind, sketch_size};
@@ -68,12 +68,23 @@ pub(super) fn candidate(
         _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
     };
     let Guess { iterations, builds } = guess(kind, shape, options, steps);
-    let step = iterations * (pass + factor_read) + 2.0 * exact;
+    // Under a loss with corners, a factor for each system, of the rows that have a curvature.
+    let (pass, refactor) = match kind {
+        _ if !shape.corners => (pass, 0.0),
+        SolverKind::Cholesky if shape.outputs == 1 => {
+            (8.0 * n * n / rates.double.read, NEWTON * cholesky(0.5 * n))
+        }
+        SolverKind::RpCholesky => (pass, NEWTON * n * rank * rank / speeds.low_rank),
+        _ => (pass, NEWTON * k * cholesky(0.5 * n)),
+    };
+    let step = iterations * (pass + factor_read) + refactor + 2.0 * exact;
     // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
     let tried = if options.scale == Scale::Auto { TRIED } else { 1.0 };
     let passes = (steps as f64 + tried) * (forward + rates.parameter * m * d);
     let factor_bytes = match kind {
         SolverKind::Cg => 0.0,
+        // Under corners also of what is factored.
+        SolverKind::Cholesky | SolverKind::ArcCosine if shape.corners => 2.0 * size * n * n,
         SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
         // With its square and the factor of that.
         SolverKind::RpCholesky => size * (n * rank + 2.0 * rank * rank),

@@ -16,6 +16,12 @@ const ALIKE: f64 = 5e-5;
 /// The part of the iterations that the bound allows which spectra without a preconditioner take.
 const TYPICAL: f64 = 0.7;
 
+/// Systems of Newton's method in a step under a loss with corners.
+pub(super) const NEWTON: f64 = 20.0;
+
+/// How many times the iterations of a step for squared errors each of them takes without an exact factor.
+const FINE: f64 = 8.0;
+
 /// Iterations of a step's inner solve, and builds of a factor in a run.
 pub(super) struct Guess {
     pub(super) iterations: f64,
@@ -105,6 +111,13 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
             let own = falling(rank as f64, ridge + left(rank as f64));
             (own.hypot(taken(finite(outputs))), 1)
         }
+    };
+    let iterations = match kind {
+        // One for each of Newton's systems: an approximation that solves one of squared errors in a few is far from one
+        // whose ridge is that of a thousandth of the rows.
+        _ if !shape.corners => iterations,
+        SolverKind::Cholesky => NEWTON * iterations,
+        _ => NEWTON * FINE * iterations,
     };
     Guess { iterations, builds }
 }

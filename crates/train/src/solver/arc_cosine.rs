@@ -4,7 +4,7 @@ use faer::Par;
 use nearlin_dense::{Cholesky, Real};
 use nearlin_relu::{Jacobian, arc_cosine_kernel};
 
-use super::{InnerSolver, SolverKind};
+use super::{Block, InnerSolver, SolverKind};
 use crate::TrainError;
 use crate::dual::Factor;
 
@@ -33,6 +33,15 @@ impl<T: Real> InnerSolver<T> for ArcCosine {
             k
         };
         Ok(Factor::Cholesky(Cholesky::factor_shifted(build, par)?))
+    }
+
+    fn block(
+        &self,
+        jacobian: &Jacobian<'_, T>,
+        _: f64,
+        par: Par,
+    ) -> Result<Option<Block<T>>, TrainError> {
+        Ok(Some(Block::Dense(arc_cosine_kernel(jacobian.x(), par))))
     }
 
     fn follows_masks(&self) -> bool {

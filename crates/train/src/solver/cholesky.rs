@@ -4,11 +4,11 @@
 //! overparameterized neural networks for regression problems* (2019), with the Gram matrix from
 //! popcounts.
 
-use faer::Par;
+use faer::{Mat, Par};
 use nearlin_dense::{Cholesky, Real};
 use nearlin_relu::{Jacobian, gram};
 
-use super::{InnerSolver, SolverKind};
+use super::{Block, InnerSolver, SolverKind};
 use crate::TrainError;
 use crate::dual::Factor;
 
@@ -29,8 +29,7 @@ impl<T: Real> InnerSolver<T> for ExactGram {
         par: Par,
     ) -> Result<Factor<T>, TrainError> {
         let build = || {
-            let mut g = gram(jacobian.x(), jacobian.mask(), par)
-                .expect("the Jacobian has checked its parts");
+            let mut g = block(jacobian, par);
             for i in 0..g.nrows() {
                 g[(i, i)] += T::of(ridge);
             }
@@ -38,4 +37,17 @@ impl<T: Real> InnerSolver<T> for ExactGram {
         };
         Ok(Factor::Cholesky(Cholesky::factor_shifted(build, par)?))
     }
+
+    fn block(
+        &self,
+        jacobian: &Jacobian<'_, T>,
+        _: f64,
+        par: Par,
+    ) -> Result<Option<Block<T>>, TrainError> {
+        Ok(Some(Block::Dense(block(jacobian, par))))
+    }
+}
+
+fn block<T: Real>(jacobian: &Jacobian<'_, T>, par: Par) -> Mat<T> {
+    gram(jacobian.x(), jacobian.mask(), par).expect("the Jacobian has checked its parts")
 }

@@ -11,8 +11,9 @@ mod tensor_srht;
 use std::fmt;
 use std::str::FromStr;
 
-use faer::Par;
+use faer::{Mat, Par};
 use nearlin_relu::Jacobian;
+use nearlin_sketch::LowRank;
 
 use crate::TrainError;
 use crate::dual::Factor;
@@ -46,11 +47,35 @@ pub trait InnerSolver<T>: fmt::Debug + Send + Sync {
         par: Par,
     ) -> Result<Factor<T>, TrainError>;
 
+    /// What [`build`](Self::build) factors, without the ridge, for those who scale its rows first; `None` where
+    /// nothing of that kind is made. A low rank is enough for that ridge.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    fn block(
+        &self,
+        jacobian: &Jacobian<'_, T>,
+        ridge: f64,
+        par: Par,
+    ) -> Result<Option<Block<T>>, TrainError> {
+        let _ = (jacobian, ridge, par);
+        Ok(None)
+    }
+
     /// Whether the factor changes with the activation mask; one that does not is built once for the
     /// whole run.
     fn follows_masks(&self) -> bool {
         true
     }
+}
+
+/// An approximation of one diagonal block `J_k J_k^T`, n x n.
+#[derive(Clone, Debug)]
+pub enum Block<T> {
+    /// Its lower triangle at least.
+    Dense(Mat<T>),
+    /// `F F^T`.
+    LowRank(LowRank<T>),
 }
 
 /// The solvers by name.
@@ -88,6 +113,11 @@ impl SolverKind {
             Self::ArcCosine => "arc-cosine",
             Self::RpCholesky => "rp-cholesky",
         }
+    }
+
+    /// Whether rows of what it factors can be scaled at each step of Newton's method: for losses with corners.
+    pub(crate) fn scales_rows(self) -> bool {
+        matches!(self, Self::Cholesky | Self::ArcCosine | Self::RpCholesky)
     }
 
     /// The solver itself, with `sketch_rows` rows in its sketch, or that rank (where it has one), and randomness

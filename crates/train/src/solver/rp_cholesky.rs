@@ -3,9 +3,9 @@
 use faer::{MatMut, MatRef, Par};
 use nearlin_dense::Real;
 use nearlin_relu::{Jacobian, arc_cosine_cross};
-use nearlin_sketch::{Psd, RpCholesky, Scalar};
+use nearlin_sketch::{LowRank, Psd, RpCholesky, Scalar};
 
-use super::{InnerSolver, SolverKind};
+use super::{Block, InnerSolver, SolverKind};
 use crate::TrainError;
 use crate::dual::Factor;
 use crate::low_rank::LowRankPlus;
@@ -52,17 +52,38 @@ impl<T: Real + Scalar> InnerSolver<T> for PivotedKernel {
         ridge: f64,
         par: Par,
     ) -> Result<Factor<T>, TrainError> {
-        let kernel = Kernel(jacobian.x());
+        let low = self.factor(jacobian.x(), ridge, par)?;
+        Ok(Factor::LowRank(LowRankPlus::new(low, ridge, par)?))
+    }
+
+    fn block(
+        &self,
+        jacobian: &Jacobian<'_, T>,
+        ridge: f64,
+        par: Par,
+    ) -> Result<Option<Block<T>>, TrainError> {
+        Ok(Some(Block::LowRank(self.factor(jacobian.x(), ridge, par)?)))
+    }
+
+    fn follows_masks(&self) -> bool {
+        false
+    }
+}
+
+impl PivotedKernel {
+    fn factor<T: Real + Scalar>(
+        &self,
+        x: MatRef<'_, T>,
+        ridge: f64,
+        par: Par,
+    ) -> Result<LowRank<T>, TrainError> {
+        let kernel = Kernel(x);
         let n = kernel.dim();
         let rank = self.rank.clamp(1, n);
         let trace: f64 = kernel.diagonal().iter().map(|d| Real::as_f64(*d)).sum();
         let tolerance = if trace > 0.0 { ENOUGH * ridge * n as f64 / trace } else { 0.0 };
         let low = RpCholesky::new(rank).with_tolerance(tolerance).with_seed(self.seed);
-        Ok(Factor::LowRank(LowRankPlus::new(low.factor(&kernel, par)?, ridge, par)?))
-    }
-
-    fn follows_masks(&self) -> bool {
-        false
+        Ok(low.factor(&kernel, par)?)
     }
 }
 
