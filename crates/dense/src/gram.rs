@@ -72,6 +72,49 @@ pub fn popcount_gram<T: Real>(
     Ok(())
 }
 
+/// `out <- scale (out o M[rows, :] M[cols, :]^T)` for the rows of a mask `M : n x m` from `first` on, as many as `out` has,
+/// and columns of any order: [`popcount_gram`]'s entries, some of them, on the caller's thread.
+///
+/// # Errors
+/// [`DenseError::Shape`] if `out` has not as many columns as `cols`, or more rows than there are.
+///
+/// # Panics
+/// If a column is not below `n`.
+pub fn popcount_cross<T: Real>(
+    mut out: MatMut<'_, T>,
+    mask: &PackedMask,
+    first: usize,
+    cols: &[usize],
+    scale: T,
+) -> Result<(), DenseError> {
+    let rows = out.nrows().min(mask.nrows().saturating_sub(first));
+    check_shape("part of a Gram matrix", (out.nrows(), out.ncols()), (rows, cols.len()))?;
+    let mut side = PackedMask::zeros(COLS + ROWS, mask.width());
+    for (at, cols) in cols.chunks(COLS).enumerate() {
+        // Rows come after columns, so that no pair counts as one above the diagonal.
+        let past = cols.len();
+        for (j, &col) in cols.iter().enumerate() {
+            side.copy_row(j, mask, col);
+        }
+        for top in (0..rows).step_by(ROWS) {
+            let height = ROWS.min(rows - top);
+            for i in 0..height {
+                side.copy_row(past + i, mask, first + top + i);
+            }
+            Counts::with(|counts| {
+                counts.add(&side, &(past..past + height), &(0..past));
+                for j in 0..past {
+                    let entries = out.rb_mut().col_mut(at * COLS + j).subrows_mut(top, height);
+                    for (entry, count) in entries.iter_mut().zip(counts.col(j)) {
+                        *entry = multiplied(*entry, *count, scale);
+                    }
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
 /// [`multiplied`] for each entry and its count.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]

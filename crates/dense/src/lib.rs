@@ -43,7 +43,9 @@ pub use cholesky::Cholesky;
 pub use eigen::SymmetricEigen;
 pub use error::DenseError;
 pub use flips::MaskFlips;
-pub use gram::{mirror_lower, popcount_gram, popcount_gram_update, symmetric_product};
+pub use gram::{
+    mirror_lower, popcount_cross, popcount_gram, popcount_gram_update, symmetric_product,
+};
 pub use mask::PackedMask;
 pub use masked::{masked_adjoint, masked_apply, masked_gram_apply};
 pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_each_row_chunk};

@@ -87,6 +87,12 @@ impl PackedMask {
         &mut self.words
     }
 
+    /// Row `to` becomes row `from` of a mask of the same width.
+    pub(crate) fn copy_row(&mut self, to: usize, other: &Self, from: usize) {
+        let words = self.words_per_row;
+        self.words[to * words..(to + 1) * words].copy_from_slice(other.row(from));
+    }
+
     /// Ones in rows `i` and `j` both.
     ///
     /// # Panics

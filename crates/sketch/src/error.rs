@@ -36,6 +36,9 @@ pub enum SketchError {
         /// The entry.
         value: f64,
     },
+    /// An operator that should be positive semidefinite is not, or its products are not finite.
+    #[error("products are not finite, or not those of a positive semidefinite operator")]
+    Indefinite,
     /// The vectors to embed have no entries.
     #[error("cannot sketch vectors of length 0")]
     Empty,

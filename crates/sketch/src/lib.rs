@@ -24,6 +24,7 @@
 mod error;
 mod fwht;
 mod gaussian;
+mod nystrom;
 mod random;
 mod rp_cholesky;
 mod scalar;
@@ -35,6 +36,7 @@ mod tensor;
 pub use error::SketchError;
 pub use fwht::{fwht, fwht_columns, fwht_padded, fwht_par, padded_len};
 pub use gaussian::Gaussian;
+pub use nystrom::{Eigenpairs, Nystrom};
 pub use random::random_signs;
 pub use rp_cholesky::{LowRank, Psd, RpCholesky};
 pub use scalar::Scalar;

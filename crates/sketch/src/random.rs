@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Gaussian = 5,
     Probe = 6,
     Pivots = 7,
+    Range = 8,
+    Norm = 9,
 }
 
 /// Stream `counter` of `purpose` for `seed`.

@@ -4,7 +4,7 @@ use core::fmt;
 
 use nearlin_dense::PackedMask;
 
-use crate::optimiser::{Attempt, Saved, Search};
+use crate::optimiser::{Attempt, Saved, Search, Wear};
 use crate::options::{Fallback, Options};
 use crate::report::{ScaleTrial, StepReport};
 use crate::solver::SolverKind;
@@ -35,8 +35,9 @@ pub struct Checkpoint {
     /// The end of a run at a larger scale.
     pub(crate) certified: Option<Saved>,
     pub(crate) current: Saved,
-    /// The ridge with the damping that the preconditioner was built for, and the mask, row after row, if that matters.
-    pub(crate) built: Option<(f64, Option<Vec<u64>>)>,
+    /// The ridge with the damping that the preconditioner was built for, the mask, row after row, if that matters, and
+    /// how it has served.
+    pub(crate) built: Option<(f64, Option<Vec<u64>>, Wear)>,
     pub(crate) deficient: bool,
     /// The first step, with the shift of its preconditioner.
     pub(crate) first: Option<(Direction, f64)>,
@@ -109,7 +110,7 @@ pub struct Snapshot<'a> {
     pub(crate) fallback: Option<Fallback>,
     pub(crate) search: &'a Search,
     pub(crate) attempt: &'a Attempt,
-    pub(crate) built: Option<(f64, Option<&'a PackedMask>)>,
+    pub(crate) built: Option<(f64, Option<&'a PackedMask>, Wear)>,
     pub(crate) deficient: bool,
     pub(crate) first: Option<&'a (Direction, f64)>,
 }
@@ -130,7 +131,7 @@ impl Snapshot<'_> {
             rejected: self.search.rejected,
             certified: self.search.certified.as_ref().map(Saved::of),
             current: Saved::of(self.attempt),
-            built: self.built.map(|(ridge, mask)| (ridge, mask.map(words))),
+            built: self.built.map(|(ridge, mask, wear)| (ridge, mask.map(words), wear)),
             deficient: self.deficient,
             first: self.first.cloned(),
         }

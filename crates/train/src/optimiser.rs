@@ -12,11 +12,13 @@ mod direct;
 mod line;
 mod members;
 mod pin;
+mod refresh;
 mod saved;
 mod search;
 
 pub(crate) use damp::Damping;
 pub(crate) use members::Members;
+pub(crate) use refresh::Wear;
 pub(crate) use saved::{Saved, Search};
 pub(crate) use search::Attempt;
 
@@ -27,7 +29,7 @@ use crate::checkpoint::Checkpoint;
 use crate::dual::Preconditioner;
 use crate::observe::Observer;
 use crate::options::{Fallback, Options, Precision};
-use crate::plan::{Shape, plan};
+use crate::plan::{self, Candidate, Shape, plan};
 use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
 use crate::step::{Direction, Features, gradient};
@@ -116,6 +118,7 @@ struct Built<T> {
     mask: Option<PackedMask>,
     /// The ridge and the damping.
     ridge: f64,
+    wear: Wear,
 }
 
 /// What does not change during a run.
@@ -125,6 +128,8 @@ struct Optimiser<'a, T> {
     /// The solver that the run began with.
     planned: SolverKind,
     solver: Box<dyn InnerSolver<T>>,
+    /// Iterations that a build of its factor costs as much as.
+    build_cost: f64,
     /// Another one, if the solver takes too long.
     fallback: Option<Fallback>,
     /// Iterations of all inner solves.
@@ -217,6 +222,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             equations,
             options,
             planned: solver.kind(),
+            build_cost: build_cost(equations, options, solver.kind()),
             solver,
             fallback: options.fallback,
             spent: 0,
@@ -343,6 +349,15 @@ fn instance<T: Element>(
 ) -> Box<dyn InnerSolver<T>> {
     let (n, parameters) = (equations.rows(), options.width * equations.inputs());
     kind.instance(sketch_size(kind, options.sketch_rows, n, parameters), options.seed)
+}
+
+/// Iterations that a build of a solver's factor costs as much as.
+fn build_cost(equations: &Equations, options: &Options, kind: SolverKind) -> f64 {
+    let (rows, inputs, outputs) = (equations.rows(), equations.inputs(), equations.outputs());
+    // Of a common machine and one thread, for runs to be the same on all.
+    let shape = Shape::of(rows, inputs, outputs, 1);
+    let Candidate { build_seconds, iteration_seconds, .. } = plan::alone(kind, &shape, options);
+    build_seconds / iteration_seconds
 }
 
 /// The solver that a run would use, for messages before it starts.

@@ -164,6 +164,12 @@ pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
     Plan { chosen, reason, fallback, steps, candidates }
 }
 
+/// What one solver would cost at the rates of a common machine.
+pub(crate) fn alone(kind: SolverKind, shape: &Shape, options: &Options) -> Candidate {
+    let rates = Rates::default().with_threads(shape.threads);
+    cost::candidate(kind, shape, options, guess::steps(options), &rates)
+}
+
 /// The cheapest of candidates, cheapest first, or the exact factor where it costs little more, and why.
 fn choice<'a>(candidates: &[&'a Candidate]) -> Option<(&'a Candidate, String)> {
     let cheapest = *candidates.first()?;

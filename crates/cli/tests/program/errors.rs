@@ -119,7 +119,7 @@ fn options_out_of_range() {
     refused(
         &folder,
         "--solver lsqr",
-        &["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "cg"],
+        &["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "cg"],
     );
     refused(&folder, "--train-rows 10 --test-fraction 0.5", &["--train-rows", "--test-fraction"]);
     refused(&folder, "--bogus", &["--bogus"]);

@@ -2,7 +2,7 @@
 
 use nearlin_relu::PackedMask;
 
-use super::{Built, Optimiser, State, instance};
+use super::{Built, Optimiser, State, build_cost, instance};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{Fallback, InnerTolerance};
@@ -10,10 +10,6 @@ use crate::primal::least_squares;
 use crate::report::StepReport;
 use crate::step::{Direction, Point, System, draft_suffices};
 use crate::vector::Element;
-
-/// Largest fraction of the activation mask that may have flipped since a preconditioner was built for
-/// it to be used again. Measured on digits and diamonds: below it the iterations hardly grow.
-const REUSE: f64 = 5e-4;
 
 /// A system of which this much is left has no solution, as far as the solver can tell.
 const UNSOLVED: f64 = 0.5;
@@ -50,8 +46,6 @@ impl<T: Element> Optimiser<'_, T> {
         }
         let patience = self.patience();
         let options = self.options;
-        // Of the solver that may be replaced; a solve in the space of the weights has nothing to do with it.
-        let limited = options.max_inner(options.max_inner.min(patience));
         let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
         let tolerance = factor * self.inner_tolerance(state, start, steps);
         let damping = state.damping.strength();
@@ -76,9 +70,14 @@ impl<T: Element> Optimiser<'_, T> {
         if !dual {
             return Ok((in_weight_space(observer)?, 0.0));
         }
-        let Some(Built { preconditioner, .. }) = &self.built else {
+        let Some(Built { preconditioner, mask, wear, .. }) = &self.built else {
             unreachable!("a preconditioner has just been built")
         };
+        let flipped = mask.as_ref().map_or(0.0, |mask| self.flipped(mask, state.mask()));
+        let worn = wear.most(flipped, self.build_cost);
+        // Of the solver that may be replaced, and of a factor that may be; a solve in the space of the weights has
+        // nothing to do with either.
+        let limited = options.max_inner(options.max_inner.min(patience).min(worn));
         let point = Point {
             active: &state.active,
             residual: &state.residual,
@@ -102,8 +101,15 @@ impl<T: Element> Optimiser<'_, T> {
         };
         let shift = preconditioner.shift();
         self.spent += found.iterations;
-        if found.iterations >= patience && found.reduction > tolerance && !found.stopped {
-            // Another one finds it.
+        if let Some(built) = &mut self.built {
+            built.wear.count(flipped, found.iterations);
+        }
+        let unfinished = found.reduction > tolerance && !found.stopped;
+        if found.iterations >= patience.min(worn) && unfinished {
+            // Another one finds it, or a new factor.
+            if found.iterations < patience {
+                self.built = None;
+            }
             let (mut other, shift) = self.direction(state, start, steps, care, observer)?;
             other.iterations += found.iterations;
             return Ok((other, shift));
@@ -127,8 +133,13 @@ impl<T: Element> Optimiser<'_, T> {
     fn serves(&self, built: &Built<T>, now: &PackedMask, ridge: f64) -> bool {
         let near =
             built.ridge == ridge || (built.ridge <= NEAR * ridge && ridge <= NEAR * built.ridge);
-        let few = |mask: &PackedMask| mask.count_differences(now) as f64 <= REUSE * self.entries();
+        let few = |mask: &PackedMask| built.wear.serves(self.flipped(mask, now), self.build_cost);
         near && built.mask.as_ref().is_none_or(few)
+    }
+
+    /// The part of the mask that has flipped.
+    fn flipped(&self, then: &PackedMask, now: &PackedMask) -> f64 {
+        then.count_differences(now) as f64 / self.entries()
     }
 
     /// Iterations that the solver may still take before another one takes over.
@@ -141,6 +152,7 @@ impl<T: Element> Optimiser<'_, T> {
         let Some(Fallback { solver, .. }) = self.fallback.take() else { return };
         let (from, iterations) = (self.solver.kind(), self.spent);
         self.solver = instance(self.equations, self.options, solver);
+        self.build_cost = build_cost(self.equations, self.options, solver);
         self.built = None;
         let _ = observer.on_event(&Event::Fallback { from, to: solver, iterations });
     }

@@ -4,6 +4,7 @@ use nearlin_dense::PackedMask;
 use nearlin_relu::Activations;
 
 use super::pin::Pin;
+use super::refresh::Wear;
 use super::search::Attempt;
 use super::{Built, Damping, Hold, Optimiser, State};
 use crate::TrainError;
@@ -74,10 +75,11 @@ impl<T: Element> Optimiser<'_, T> {
             certified: certified.map(|saved| self.attempted(saved, observer)).transpose()?,
         };
         let current = self.attempted(&from.current, observer)?;
-        if let Some((ridge, built)) = &from.built {
+        if let Some((ridge, built, wear)) = &from.built {
             let _ = observer.on_event(&Event::Phase(Phase::Build));
             let Some(built) = built else {
                 self.build(&current.state.active, *ridge)?;
+                self.wear(*wear);
                 return Ok((search, current));
             };
             let (n, m) = (self.equations.rows(), self.options.width);
@@ -87,6 +89,7 @@ impl<T: Element> Optimiser<'_, T> {
             let (inputs, outputs) = (self.equations.inputs(), self.equations.outputs());
             let copies = current.state.network.copies();
             self.build(&Activations::new(mask, copies, inputs, outputs), *ridge)?;
+            self.wear(*wear);
         }
         Ok((search, current))
     }
@@ -98,8 +101,14 @@ impl<T: Element> Optimiser<'_, T> {
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
         let preconditioner = Preconditioner { factor, examples, outputs };
         let mask = self.solver.follows_masks().then(|| active.mask().clone());
-        self.built = Some(Built { preconditioner, mask, ridge });
+        self.built = Some(Built { preconditioner, mask, ridge, wear: Wear::default() });
         Ok(())
+    }
+
+    fn wear(&mut self, wear: Wear) {
+        if let Some(built) = &mut self.built {
+            built.wear = wear;
+        }
     }
 
     fn attempted(

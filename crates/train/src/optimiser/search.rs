@@ -168,7 +168,10 @@ impl<T: Element> Optimiser<'_, T> {
                         }),
                         search,
                         attempt: &attempt,
-                        built: self.built.as_ref().map(|built| (built.ridge, built.mask.as_ref())),
+                        built: self
+                            .built
+                            .as_ref()
+                            .map(|built| (built.ridge, built.mask.as_ref(), built.wear)),
                         deficient: self.deficient,
                         // No scale is left to try where it was given.
                         first: self.first.as_ref().filter(|_| self.options.scale == Scale::Auto),

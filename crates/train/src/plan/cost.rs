@@ -15,6 +15,12 @@ const ARRAYS: f64 = 11.0;
 /// are in the caches. By comparison with whole runs.
 const WHOLE: f64 = 1.5;
 
+/// Iterations from which on a factor is kept although masks have changed, how often it is built then, and what a step with
+/// a kept one takes more.
+const DEAR: f64 = 20.0;
+const OFTEN: usize = 2;
+const WORN: f64 = 4.0;
+
 /// Forward passes in the search for a scale.
 const TRIED: f64 = 7.0;
 
@@ -48,6 +54,10 @@ pub(super) fn candidate(
         SolverKind::RpCholesky => {
             3.0 * n * rank * rank / speeds.low_rank + n * rank / rates.arc_cosine
         }
+        // Pairs of a row and a column once each, which in the whole matrix are counted twice.
+        SolverKind::RpGram => {
+            3.0 * n * rank * rank / speeds.low_rank + 2.0 * n * rank * rates.gram.at(m)
+        }
         SolverKind::Srht => n * padded * padded.log2() / speeds.additions + qr,
         SolverKind::TensorSrht => n * padded_pair / speeds.additions + qr,
     };
@@ -62,19 +72,24 @@ pub(super) fn candidate(
     let forward = n * m * rates.double.outputs.at(d + k) + exact / 2.0;
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
-        SolverKind::RpCholesky => {
+        SolverKind::RpCholesky | SolverKind::RpGram => {
             (2.0 * size * n * rank / speeds.read).max(4.0 * n * rank * k / speeds.product)
         }
         _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
     };
-    let Guess { iterations, builds } = guess(kind, shape, options, steps);
+    let Guess { mut iterations, mut builds } = guess(kind, shape, options, steps);
+    if builds > OFTEN && build > DEAR * (pass + factor_read) {
+        (iterations, builds) = (iterations + WORN, OFTEN);
+    }
     // Under a loss with corners, a factor for each system, of the rows that have a curvature.
     let (pass, refactor) = match kind {
         _ if !shape.corners => (pass, 0.0),
         SolverKind::Cholesky if shape.outputs == 1 => {
             (8.0 * n * n / rates.double.read, NEWTON * cholesky(0.5 * n))
         }
-        SolverKind::RpCholesky => (pass, NEWTON * n * rank * rank / speeds.low_rank),
+        SolverKind::RpCholesky | SolverKind::RpGram => {
+            (pass, NEWTON * n * rank * rank / speeds.low_rank)
+        }
         _ => (pass, NEWTON * k * cholesky(0.5 * n)),
     };
     let step = iterations * (pass + factor_read) + refactor + 2.0 * exact;
@@ -87,7 +102,7 @@ pub(super) fn candidate(
         SolverKind::Cholesky | SolverKind::ArcCosine if shape.corners => 2.0 * size * n * n,
         SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
         // With its square and the factor of that.
-        SolverKind::RpCholesky => size * (n * rank + 2.0 * rank * rank),
+        SolverKind::RpCholesky | SolverKind::RpGram => size * (n * rank + 2.0 * rank * rank),
         SolverKind::Srht | SolverKind::TensorSrht => {
             let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
             size * (rank * n + n * n).max(stacked)

@@ -106,6 +106,11 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         }
         SolverKind::ArcCosine => (taken(finite(outputs)), 1),
         SolverKind::RpCholesky if rank >= rows => (taken(finite(outputs)), 1),
+        SolverKind::RpGram if rank >= rows => (exact, steps),
+        SolverKind::RpGram => {
+            let own = falling(rank as f64, ridge + left(rank as f64));
+            (own.hypot(exact), steps)
+        }
         SolverKind::RpCholesky => {
             // Two reasons that hardly meet: what the rank has left, and what the width has not evened out.
             let own = falling(rank as f64, ridge + left(rank as f64));

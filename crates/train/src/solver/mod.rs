@@ -5,6 +5,7 @@ mod arc_cosine;
 mod cg;
 mod cholesky;
 mod rp_cholesky;
+mod rp_gram;
 mod srht;
 mod tensor_srht;
 
@@ -24,6 +25,7 @@ pub use cg::PlainCg;
 pub use cholesky::ExactGram;
 pub(crate) use rp_cholesky::Kernel;
 pub use rp_cholesky::{PivotedKernel, default_rank};
+pub use rp_gram::PivotedGram;
 pub use srht::SketchedSrht;
 pub use tensor_srht::SketchedTensorSrht;
 
@@ -95,14 +97,23 @@ pub enum SolverKind {
     ArcCosine,
     /// Randomly pivoted Cholesky factor of the infinite-width Gram matrix, once for the whole run.
     RpCholesky,
+    /// Randomly pivoted Cholesky factor of the exact Gram matrix of one block.
+    RpGram,
 }
 
 impl SolverKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Cholesky, Self::Srht, Self::TensorSrht, Self::ArcCosine, Self::RpCholesky, Self::Cg];
+    pub const ALL: [Self; 7] = [
+        Self::Cholesky,
+        Self::Srht,
+        Self::TensorSrht,
+        Self::ArcCosine,
+        Self::RpCholesky,
+        Self::RpGram,
+        Self::Cg,
+    ];
 
-    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine`, `rp-cholesky` or `cg`.
+    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine`, `rp-cholesky`, `rp-gram` or `cg`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -112,12 +123,13 @@ impl SolverKind {
             Self::TensorSrht => "tensor-srht",
             Self::ArcCosine => "arc-cosine",
             Self::RpCholesky => "rp-cholesky",
+            Self::RpGram => "rp-gram",
         }
     }
 
     /// Whether rows of what it factors can be scaled at each step of Newton's method: for losses with corners.
     pub(crate) fn scales_rows(self) -> bool {
-        matches!(self, Self::Cholesky | Self::ArcCosine | Self::RpCholesky)
+        matches!(self, Self::Cholesky | Self::ArcCosine | Self::RpCholesky | Self::RpGram)
     }
 
     /// The solver itself, with `sketch_rows` rows in its sketch, or that rank (where it has one), and randomness
@@ -131,6 +143,7 @@ impl SolverKind {
             Self::TensorSrht => Box::new(SketchedTensorSrht { sketch_rows, seed }),
             Self::ArcCosine => Box::new(ArcCosine),
             Self::RpCholesky => Box::new(PivotedKernel { rank: sketch_rows, seed }),
+            Self::RpGram => Box::new(PivotedGram { rank: sketch_rows, seed }),
         }
     }
 }
@@ -161,7 +174,9 @@ pub(crate) fn sketch_size(
     parameters: usize,
 ) -> usize {
     match kind {
-        SolverKind::RpCholesky => asked.unwrap_or_else(|| default_rank(rows)).min(rows),
+        SolverKind::RpCholesky | SolverKind::RpGram => {
+            asked.unwrap_or_else(|| default_rank(rows)).min(rows)
+        }
         _ => asked.unwrap_or_else(|| default_sketch_rows(rows, parameters)).min(parameters),
     }
 }

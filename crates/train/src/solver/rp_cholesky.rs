@@ -77,14 +77,23 @@ impl PivotedKernel {
         ridge: f64,
         par: Par,
     ) -> Result<LowRank<T>, TrainError> {
-        let kernel = Kernel(x);
-        let n = kernel.dim();
-        let rank = self.rank.clamp(1, n);
-        let trace: f64 = kernel.diagonal().iter().map(|d| Real::as_f64(*d)).sum();
-        let tolerance = if trace > 0.0 { ENOUGH * ridge * n as f64 / trace } else { 0.0 };
-        let low = RpCholesky::new(rank).with_tolerance(tolerance).with_seed(self.seed);
-        Ok(low.factor(&kernel, par)?)
+        pivoted(&Kernel(x), self.rank, self.seed, ridge, par)
     }
+}
+
+/// Up to a rank, until the mean of the diagonal that is left is a tenth of the ridge.
+pub(super) fn pivoted<T: Real + Scalar>(
+    a: &impl Psd<T>,
+    rank: usize,
+    seed: u64,
+    ridge: f64,
+    par: Par,
+) -> Result<LowRank<T>, TrainError> {
+    let n = a.dim();
+    let rank = rank.clamp(1, n);
+    let trace: f64 = a.diagonal().iter().map(|d| Real::as_f64(*d)).sum();
+    let tolerance = if trace > 0.0 { ENOUGH * ridge * n as f64 / trace } else { 0.0 };
+    Ok(RpCholesky::new(rank).with_tolerance(tolerance).with_seed(seed).factor(a, par)?)
 }
 
 /// The arc-cosine kernel of the rows of `x : n x d`.

@@ -1,0 +1,243 @@
+//! The randomised Nyström approximation: eigenvalues and eigenvectors of a positive semidefinite operator from few
+//! products with it.
+//!
+//! Tropp, Yurtsever, Udell and Cevher, *Fixed-rank approximation of a positive-semidefinite matrix from streaming data*
+//! (2017, algorithm 3), as in Frangella, Tropp and Udell, *Randomized Nyström preconditioning* (2021, algorithms 2.1
+//! and E.2): the shift that keeps it stable, and a rank that doubles until what is left is small.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::random::{Purpose, stream};
+use crate::{Scalar, SketchError};
+
+/// Steps of the power method that estimate a norm.
+const POWERS: usize = 10;
+
+/// Shifts that are tried, each ten times the last.
+const SHIFTS: i32 = 8;
+
+/// How to approximate.
+///
+/// # Examples
+/// ```
+/// use faer::{Mat, MatMut, MatRef, Par};
+/// use nearlin_sketch::Nystrom;
+///
+/// // Eigenvalues 1, 1/2, 1/4, ... known only by products.
+/// let d = |i: usize| 0.5f64.powi(i as i32);
+/// let product = |mut y: MatMut<'_, f64>, x: MatRef<'_, f64>| {
+///     for j in 0..x.ncols() {
+///         for i in 0..x.nrows() {
+///             y[(i, j)] = d(i) * x[(i, j)];
+///         }
+///     }
+/// };
+/// let found = Nystrom::new(4).with_tolerance(1e-4, 32).with_seed(1).approximate(50, product, Par::Seq)?;
+/// assert!(found.norm_left() <= 1e-4);
+/// assert!((found.values()[0] - 1.0).abs() < 1e-8 && found.rank() < 32);
+/// # Ok::<(), nearlin_sketch::SketchError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nystrom {
+    rank: usize,
+    most: usize,
+    tolerance: f64,
+    seed: u64,
+}
+
+/// `A ~ U diag(lambda) U^T`, nowhere above `A`.
+#[derive(Clone, Debug)]
+pub struct Eigenpairs<T> {
+    vectors: Mat<T>,
+    values: Vec<T>,
+    norm_left: f64,
+}
+
+impl Nystrom {
+    /// To this rank.
+    #[must_use]
+    pub fn new(rank: usize) -> Self {
+        Self { rank, most: rank, tolerance: 0.0, seed: 0 }
+    }
+
+    /// This one, whose rank doubles, up to `most`, until the estimated norm of what is left is at most `tolerance`.
+    #[must_use]
+    pub fn with_tolerance(self, tolerance: f64, most: usize) -> Self {
+        Self { tolerance, most: most.max(self.rank), ..self }
+    }
+
+    /// This one with a seed, which names all random choices. Default 0.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Approximates the operator `A` (n x n, symmetric positive semidefinite) that `product` applies, `Y <- A X` for the
+    /// columns of `X : n x c`: `k` products and ten for each rank that is tried, `O(n k^2)` flops, in memory for `3 n k`
+    /// numbers.
+    ///
+    /// The expected norm of what is left is at most the best's of rank `p`, `lambda_{p+1}`, times `3 + 4 e^2 sr / p` or
+    /// so for `k >= 2 p`, where `sr` is the sum of the eigenvalues beyond over the largest of them (Frangella et al.,
+    /// proposition 2.2).
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] for `n = 0`, [`SketchError::Dimension`] for rank 0 or one over `n`,
+    /// [`SketchError::Indefinite`] if products are not finite or not those of a positive semidefinite operator.
+    pub fn approximate<T: Scalar>(
+        &self,
+        n: usize,
+        mut product: impl FnMut(MatMut<'_, T>, MatRef<'_, T>),
+        par: Par,
+    ) -> Result<Eigenpairs<T>, SketchError> {
+        if n == 0 {
+            return Err(SketchError::Empty);
+        }
+        if self.rank == 0 || self.rank > n {
+            return Err(SketchError::Dimension { dim: self.rank, input: n, most: n });
+        }
+        let (mut test, mut image) = (Mat::<T>::zeros(n, 0), Mat::<T>::zeros(n, 0));
+        let mut rank = self.rank;
+        loop {
+            let more = self.more(&test, rank);
+            let mut of_more = Mat::zeros(n, more.ncols());
+            product(of_more.as_mut(), more.as_ref());
+            append(&mut test, &more);
+            append(&mut image, &of_more);
+            let mut found = truncated(&test, &image, par)?;
+            found.norm_left = self.norm_left(&found, &mut product)?;
+            if found.norm_left <= self.tolerance || rank >= self.most.min(n) {
+                return Ok(found);
+            }
+            rank = (2 * rank).min(self.most).min(n);
+        }
+    }
+
+    /// Orthonormal columns that make `test` one of `rank` columns, orthogonal to those that it has.
+    fn more<T: Scalar>(&self, test: &Mat<T>, rank: usize) -> Mat<T> {
+        let mut columns = Mat::<T>::zeros(test.nrows(), rank - test.ncols());
+        for j in 0..columns.ncols() {
+            let mut rng = stream(self.seed, Purpose::Range, (test.ncols() + j) as u64);
+            for entry in columns.col_mut(j).iter_mut() {
+                let normal: f64 = StandardNormal.sample(&mut rng);
+                *entry = T::of(normal);
+            }
+        }
+        // Twice, as once leaves what rounding makes of what was taken away.
+        for _ in 0..2 {
+            columns = &columns - test * (test.transpose() * &columns);
+        }
+        columns.qr().compute_thin_Q()
+    }
+
+    /// An estimate from below of the norm of `A - U diag(lambda) U^T`, by the power method.
+    fn norm_left<T: Scalar>(
+        &self,
+        found: &Eigenpairs<T>,
+        product: &mut impl FnMut(MatMut<'_, T>, MatRef<'_, T>),
+    ) -> Result<f64, SketchError> {
+        let n = found.vectors.nrows();
+        let mut rng = stream(self.seed, Purpose::Norm, found.rank() as u64);
+        let mut x = Mat::<T>::from_fn(n, 1, |_, _| {
+            let normal: f64 = StandardNormal.sample(&mut rng);
+            T::of(normal)
+        });
+        let mut norm = 0.0;
+        for _ in 0..POWERS {
+            let size = x.norm_l2();
+            if wide(size) == 0.0 {
+                return Ok(0.0);
+            }
+            x *= faer::Scale(T::one() / size);
+            let mut y = Mat::zeros(n, 1);
+            product(y.as_mut(), x.as_ref());
+            let seen = found.apply(x.as_ref());
+            y -= seen;
+            norm = wide((x.transpose() * &y)[(0, 0)]);
+            x = y;
+        }
+        if norm.is_finite() { Ok(norm.max(0.0)) } else { Err(SketchError::Indefinite) }
+    }
+}
+
+impl<T: Scalar> Eigenpairs<T> {
+    /// `U`, n x k, orthonormal columns.
+    #[must_use]
+    pub fn vectors(&self) -> MatRef<'_, T> {
+        self.vectors.as_ref()
+    }
+
+    /// `lambda`, k of them, falling, none negative.
+    #[must_use]
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// `k`.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The norm of `A - U diag(lambda) U^T`, as ten steps of the power method see it: below the true one, which it
+    /// seldom misses by much.
+    #[must_use]
+    pub fn norm_left(&self) -> f64 {
+        self.norm_left
+    }
+
+    /// `U diag(lambda) U^T x`.
+    fn apply(&self, x: MatRef<'_, T>) -> Mat<T> {
+        let mut seen = self.vectors.transpose() * x;
+        for (i, &value) in self.values.iter().enumerate() {
+            for entry in seen.row_mut(i).iter_mut() {
+                *entry *= value;
+            }
+        }
+        &self.vectors * seen
+    }
+}
+
+/// The approximation from orthonormal test vectors and their images.
+fn truncated<T: Scalar>(
+    test: &Mat<T>,
+    image: &Mat<T>,
+    par: Par,
+) -> Result<Eigenpairs<T>, SketchError> {
+    let (n, k) = (test.nrows(), test.ncols());
+    let size = wide(image.norm_l2());
+    if !size.is_finite() {
+        return Err(SketchError::Indefinite);
+    }
+    let least = (n as f64).sqrt() * wide(T::epsilon()) * size;
+    for power in 0..SHIFTS {
+        let shift = T::of((least * 10f64.powi(power)).max(wide(T::min_positive_value())));
+        let shifted = image + test * faer::Scale(shift);
+        let mut core = Mat::<T>::zeros(k, k);
+        matmul(core.as_mut(), Accum::Replace, test.transpose(), &shifted, T::one(), par);
+        let core = Mat::from_fn(k, k, |i, j| (core[(i, j)] + core[(j, i)]) * T::of(0.5));
+        let Ok(factor) = core.llt(Side::Lower) else { continue };
+        let mut half = shifted;
+        solve_lower_triangular_in_place(factor.L(), half.as_mut().transpose_mut(), par);
+        let Ok(svd) = half.thin_svd() else { return Err(SketchError::Indefinite) };
+        let values = svd.S().column_vector().iter().map(|&s| (s * s - shift).max(T::zero()));
+        return Ok(Eigenpairs {
+            values: values.collect(),
+            vectors: svd.U().to_owned(),
+            norm_left: f64::INFINITY,
+        });
+    }
+    Err(SketchError::Indefinite)
+}
+
+/// `[a, b]` in place of `a`.
+fn append<T: Scalar>(a: &mut Mat<T>, b: &Mat<T>) {
+    let old = a.ncols();
+    a.resize_with(a.nrows(), old + b.ncols(), |i, j| b[(i, j - old)]);
+}
+
+fn wide<T: Scalar>(x: T) -> f64 {
+    x.to_f64().unwrap_or(f64::NAN)
+}
