@@ -127,6 +127,14 @@ pub enum TrainError {
         /// What it should be.
         expected: &'static str,
     },
+    /// Rows cannot be read from a file.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What was found, and expected.
+        reason: String,
+    },
     /// A checkpoint of another run.
     #[error("the checkpoint is {found}, expected {expected}")]
     Checkpoint {

@@ -16,6 +16,7 @@
 //!
 //! The library neither prints nor reads a clock: an [`Observer`] sees every [`Event`].
 
+mod batches;
 mod checkpoint;
 mod dual;
 mod ensemble;
@@ -45,6 +46,7 @@ pub mod sureness;
 mod vector;
 mod width;
 
+pub use batches::{Batches, NpyRows, Source, train_batches};
 pub use checkpoint::{Checkpoint, Snapshot};
 pub use dual::{Factor, Preconditioner};
 pub use ensemble::{Ensemble, train_ensemble};

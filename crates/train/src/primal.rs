@@ -2,7 +2,10 @@
 //!
 //! Then `J J^T` is singular and `J J^T g = r` has no solution. The step is the minimiser of
 //! `|r + J D|`, from `J^T J D = -J^T r` in the space of the weights: consistent always, and no larger
-//! than the data. Preconditioners of the other system do not apply here.
+//! than the data. Preconditioners of the other system do not apply here: where conjugate gradients have not done after as
+//! much work as it takes, `J^T J` is factored (`normal.rs`).
+
+mod normal;
 
 use core::ops::ControlFlow;
 
@@ -10,15 +13,17 @@ use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
 use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_krylov::{Cg, Ending as InnerEnding, Identity, LinOp};
+use nearlin_dense::Cholesky;
+use nearlin_krylov::{Cg, Ending as InnerEnding, Identity, LinOp, Precond};
 use nearlin_relu::{Activations, Jacobian};
 
+use self::normal::normal_factor;
 use crate::TrainError;
 use crate::dual::{unstack, unstack_mut};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
 use crate::step::{Direction, Features};
-use crate::vector::{norm, rows, rows_mut};
+use crate::vector::{norm, ratio, rows, rows_mut};
 
 /// `v -> J^T J v` on `R^(md)`, row-major: `4 n m (d + K)` flops and scratch for `n x K` numbers.
 struct Primal<'a>(Jacobian<'a, f64>);
@@ -50,6 +55,20 @@ impl LinOp<f64> for Primal<'_> {
     }
 }
 
+/// The factor of `J^T J` as a preconditioner.
+struct Normal(Cholesky<f64>);
+
+impl Precond<f64> for Normal {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn apply(&self, mut z: MatMut<'_, f64>, r: MatRef<'_, f64>, par: Par, _: &mut MemStack) {
+        z.copy_from(r);
+        self.0.solve_in_place(z, par);
+    }
+}
+
 /// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`.
 pub(crate) fn least_squares(
     exact: &Features<f64>,
@@ -68,18 +87,45 @@ pub(crate) fn least_squares(
     jacobian.apply_adjoint(rows_mut(&mut gradient, m, d), rows(residual, n, k), par).expect(fits);
     let rhs = Mat::from_fn(m * d, 1, |i, _| -gradient[i]);
 
-    let _ = observer.on_event(&Event::Phase(Phase::Solve));
     let identity = Identity { dim: m * d };
-    let cg = Cg::default().with_rtol(tolerance).with_max_iters(options.max_inner);
-    let mut step = Mat::zeros(m * d, 1);
-    let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
-        let rel_residual = inner.rel_residuals[0];
-        observer.on_event(&Event::Inner { iteration: inner.iter, rel_residual })
+    let _ = observer.on_event(&Event::Phase(Phase::Solve));
+    // As much work as the factor is: a product is some `4 n m d` flops.
+    let patience = if m * d <= normal::MOST { m * d / 4 + 1 } else { usize::MAX };
+    let mut solve = |precond: &dyn Precond<f64>,
+                     (b, rtol): (&Mat<f64>, f64),
+                     most: usize,
+                     before: usize| {
+        let mut step = Mat::zeros(m * d, 1);
+        let cg = Cg::default().with_rtol(rtol).with_max_iters(most.min(options.max_inner));
+        let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
+            let rel_residual = inner.rel_residuals[0];
+            observer.on_event(&Event::Inner { iteration: before + inner.iter, rel_residual })
+        };
+        let mut scratch = MemBuffer::new(Cg::scratch(&operator, precond, 1, par));
+        let stack = MemStack::new(&mut scratch);
+        let report =
+            cg.solve_into(step.as_mut(), &operator, precond, b.as_ref(), &mut watch, par, stack)?;
+        Ok::<_, TrainError>((step, report))
     };
-    let mut scratch = MemBuffer::new(Cg::scratch(&operator, &identity, 1, par));
-    let stack = MemStack::new(&mut scratch);
-    let report =
-        cg.solve_into(step.as_mut(), &operator, &identity, rhs.as_ref(), &mut watch, par, stack)?;
+    let (mut step, mut report) = solve(&identity, (&rhs, tolerance), patience, 0)?;
+    let mut reduction = report.worst_residual();
+    if report.ending == InnerEnding::MaxIters && patience < options.max_inner {
+        // What is left of the system, solved with a factor.
+        let mut left = Mat::zeros(m * d, 1);
+        let mut scratch = MemBuffer::new(operator.apply_scratch(1, par));
+        operator.apply(left.as_mut(), step.as_ref(), par, MemStack::new(&mut scratch));
+        let left = &rhs - left;
+        let part = ratio(left.norm_l2(), rhs.norm_l2());
+        if part > tolerance {
+            let factor = Normal(normal_factor(exact, active, options.seed, par)?);
+            let before = report.iters;
+            let (more, mut last) = solve(&factor, (&left, tolerance / part), usize::MAX, before)?;
+            step += more;
+            reduction = part * last.worst_residual();
+            last.iters += before;
+            report = last;
+        }
+    }
 
     let step: Vec<f64> = (0..m * d).map(|i| step[(i, 0)]).collect();
     let mut image = vec![0.0; n * k];
@@ -91,7 +137,7 @@ pub(crate) fn least_squares(
         image: Some(image),
         multipliers: vec![0.0; n * k],
         eta_inner: if r_norm > 0.0 { norm(&linear) / r_norm } else { 0.0 },
-        reduction: report.worst_residual(),
+        reduction,
         iterations: report.iters,
         condition: report.condition(),
         stopped: report.ending == InnerEnding::Stopped,

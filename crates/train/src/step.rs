@@ -32,6 +32,11 @@ impl<T: Element> Features<T> {
         Self { x, signs: signs.iter().map(|&v| cast(v)).collect(), shape: (n, d, width, k) }
     }
 
+    /// Signs of the outputs, m x K.
+    pub(crate) fn signs(&self) -> &[T] {
+        &self.signs
+    }
+
     pub(crate) fn jacobian<'a>(&'a self, active: &'a Activations) -> Jacobian<'a, T> {
         let (n, d, m, k) = self.shape;
         let x = MatRef::from_row_major_slice(&self.x, n, d);

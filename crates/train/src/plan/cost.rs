@@ -13,7 +13,10 @@ const ARRAYS: f64 = 11.0;
 
 /// What a product takes in a run beside one that is timed alone: flips are corrected for, vectors updated, and other things
 /// are in the caches. By comparison with whole runs.
-const WHOLE: f64 = 1.5;
+const WHOLE: f64 = 1.1;
+
+/// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`. By comparison with whole runs.
+const FORWARD: f64 = 0.4;
 
 /// Iterations from which on a factor is kept although masks have changed, how often it is built then, and what a step with
 /// a kept one takes more.
@@ -69,7 +72,7 @@ pub(super) fn candidate(
     };
     let (pass, exact) = (WHOLE * product(speeds), WHOLE * product(&rates.double));
     // Outputs and masks through tiles, and where it matters a gradient.
-    let forward = n * m * rates.double.outputs.at(d + k) + exact / 2.0;
+    let forward = FORWARD * n * m * rates.double.outputs.at(d + k) + exact / 2.0;
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::RpCholesky | SolverKind::RpGram => {
