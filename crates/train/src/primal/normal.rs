@@ -72,7 +72,7 @@ pub(super) fn normal_factor(
             let quarter = count / NONZEROS;
             for part in 0..NONZEROS {
                 let word = mixed(mixed(seed, i as u64), part as u64);
-                let word = mixed(word, word);
+                let word = mixed(word, i as u64);
                 let sign = if word & 1 == 0 { 1.0 } else { -1.0 };
                 add(part * quarter + (word >> 1) as usize % quarter, sign);
             }
@@ -109,7 +109,7 @@ mod tests {
 
     fn noise(seed: u64, at: usize) -> f64 {
         let word = mixed(mixed(seed, at as u64), 7);
-        mixed(word, word).cast_signed() as f64 / 2f64.powi(63)
+        mixed(word, seed).cast_signed() as f64 / 2f64.powi(63)
     }
 
     proptest! {
