@@ -8,7 +8,7 @@
 //!
 //! where `g` has gone on by `theta` times its own last change before. Without momentum and `lambda` that is block coordinate
 //! ascent on the dual problem (Shalev-Shwartz and Zhang, *Stochastic dual coordinate ascent methods for regularized loss
-//! minimization*, 2013), which ends at the optimum of all rows, as no method that only sees gradients of batches does.
+//! minimization*, 2013), which ends at the optimum of all rows, where steps that know a batch alone wander about it.
 //! Without a ridge it is SPRING (Goldshlager, Abrahamsen and Lin, *A Kaczmarz-inspired approach to accelerate the
 //! optimization of neural network wavefunctions*, 2024). Both are the system of a whole step with other names, solved and
 //! certified by the same code.
@@ -141,7 +141,7 @@ impl Walk<'_> {
             for batch in self.order(pass).chunks(self.batches.rows) {
                 let mut rows = batch.to_vec();
                 rows.sort_unstable();
-                let equations = self.source.read(&rows)?;
+                let equations = self.read(&rows)?;
                 let Some(report) = self.step(&mut state, (&rows, &equations), observer)? else {
                     ending = Some(Ending::Stopped);
                     break;
@@ -210,7 +210,7 @@ impl Walk<'_> {
         };
         let mut rows = self.order(0)[..self.batches.rows].to_vec();
         rows.sort_unstable();
-        let first = self.source.read(&rows)?;
+        let first = self.read(&rows)?;
         let mut search = Vec::new();
         loop {
             let tried = self.step(&mut fresh(scale)?, (&rows, &first), observer)?;
@@ -224,6 +224,20 @@ impl Walk<'_> {
             scale = (scale * GROWTH).min(MAX_SCALE);
             let _ = observer.on_event(&Event::Restart { scale });
         }
+    }
+
+    /// The equations of these rows.
+    fn read(&self, rows: &[usize]) -> Result<Equations, TrainError> {
+        let (source, equations) = (self.source, self.source.read(rows)?);
+        let (got, expected) = (equations.rows(), rows.len());
+        let other =
+            (equations.inputs(), equations.outputs()) != (source.inputs(), source.outputs());
+        if got != expected || other {
+            let (what, cols) = ("a batch of a source", source.inputs());
+            let got = got * equations.inputs();
+            return Err(TrainError::Shape { what, got, rows: expected, cols });
+        }
+        Ok(equations)
     }
 
     /// All rows in the order of a pass.
@@ -240,7 +254,7 @@ impl Walk<'_> {
         let (mut squares, mut size) = (0.0, 0.0);
         for first in (0..n).step_by(self.batches.rows) {
             let rows: Vec<usize> = (first..n.min(first + self.batches.rows)).collect();
-            let equations = self.source.read(&rows)?;
+            let equations = self.read(&rows)?;
             let outputs = network.forward(equations.x(), self.options.par)?.outputs;
             squares += distance(&outputs, equations.y()).powi(2);
             size += norm(equations.y()).powi(2);
@@ -314,7 +328,8 @@ impl Walk<'_> {
             let after: Vec<f64> = outputs.iter().zip(batch.y()).map(|(f, y)| f - y).collect();
             let now = objective(&after, &next);
             // Momentum may lead a batch uphill for a while; what must not happen is that it overshoots.
-            if now > 4.0 * before.max(f64::MIN_POSITIVE) && halving < MAX_HALVINGS {
+            let fits = now <= 4.0 * before.max(f64::MIN_POSITIVE);
+            if !fits && halving < MAX_HALVINGS {
                 length *= 0.5;
                 continue;
             }

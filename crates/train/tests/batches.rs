@@ -195,6 +195,26 @@ fn consistent_rows_are_met() {
     assert!(run.rel_residual <= 1e-2 && run.scale_search.last().unwrap().accepted);
 }
 
+/// Gives a row too few.
+struct Short(Equations);
+impl Source for Short {
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn inputs(&self) -> usize {
+        self.0.inputs()
+    }
+
+    fn outputs(&self) -> usize {
+        self.0.outputs()
+    }
+
+    fn read(&self, rows: &[usize]) -> Result<Equations, TrainError> {
+        self.0.subset(&rows[1..])
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_said() {
     let options = Options::default().width(8);
@@ -212,6 +232,10 @@ fn what_cannot_be_read_is_said() {
         message(Batches::of(2).damping(0.0)),
         "damping is 0, expected a positive finite number"
     );
+
+    let short = Short(equations(6, 2, 0));
+    let error = train_batches(&short, &options, &Batches::of(3), &mut silent()).unwrap_err();
+    assert_eq!(error.to_string(), "a batch of a source has 4 entries, expected 3 x 2");
 
     let path = file("bad.npy", (3, 3), false, |i, j| if (i, j) == (2, 1) { f64::NAN } else { 1.0 });
     let rows = NpyRows::open(&path, 1).unwrap();

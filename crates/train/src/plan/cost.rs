@@ -18,8 +18,8 @@ const WHOLE: f64 = 1.1;
 /// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`. By comparison with whole runs.
 const FORWARD: f64 = 0.4;
 
-/// Iterations from which on a factor is kept although masks have changed, how often it is built then, and what a step with
-/// a kept one takes more.
+/// Iterations for which a factor is kept although masks have changed, how often one is built, and what a step with a kept
+/// one takes more.
 const DEAR: f64 = 20.0;
 const OFTEN: usize = 2;
 const WORN: f64 = 4.0;
@@ -81,8 +81,10 @@ pub(super) fn candidate(
         _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
     };
     let Guess { mut iterations, mut builds } = guess(kind, shape, options, steps);
-    if builds > OFTEN && build > DEAR * (pass + factor_read) {
-        (iterations, builds) = (iterations + WORN, OFTEN);
+    // Masks hardly change after the first steps; where a build is dear, a factor is kept although they do.
+    builds = builds.min(OFTEN);
+    if builds > 1 && build > DEAR * (pass + factor_read) {
+        iterations += WORN;
     }
     // Under a loss with corners, a factor for each system, of the rows that have a curvature.
     let (pass, refactor) = match kind {
