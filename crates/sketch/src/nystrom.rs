@@ -37,7 +37,7 @@ const SHIFTS: i32 = 8;
 /// };
 /// let found = Nystrom::new(4).with_tolerance(1e-4, 32).with_seed(1).approximate(50, product, Par::Seq)?;
 /// assert!(found.norm_left() <= 1e-4);
-/// assert!((found.values()[0] - 1.0).abs() < 1e-8 && found.rank() < 32);
+/// assert!((found.values()[0] - 1.0).abs() < 1e-3 && found.rank() <= 32);
 /// # Ok::<(), nearlin_sketch::SketchError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
