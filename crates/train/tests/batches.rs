@@ -67,9 +67,9 @@ impl Source for Recording<'_> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// The second step minimises `|r + J D|^2 + (mu + lambda) |D - theta D'|^2`, as no row of its batch has a multiplier yet: central differences along any direction vanish
-    /// beside the curvature. At a scale of 2^20 the network is linear in its weights, so that differences of quadratics
-    /// are exact but for rounding; the system is solved to a hundredth of what it begins with.
+    /// The second step minimises `|r + J D|^2 + (mu + lambda) |D - theta D'|^2`, as no row of its batch has a multiplier
+    /// yet: central differences along any direction vanish. At a scale of 2^20 the network is linear in its weights, so
+    /// that differences of quadratics are exact but for rounding, `2^20 eps` of each output at most.
     #[test]
     fn steps_minimise_what_they_should(seed in 0u64..1000, theta in 0.0f64..0.99, power in -4i32..0) {
         let (n, b, d, m) = (60, 30, 3, 64);
@@ -82,7 +82,7 @@ proptest! {
         let two = train_batches(&source, &options, &how, &mut until(2)).unwrap();
         prop_assert_eq!((one.ending, two.ending), (Ending::Stopped, Ending::Stopped));
         prop_assume!(two.network.change() != one.network.change());
-        prop_assert!(two.steps.iter().all(|step| step.eta_inner <= 0.01 && step.step_length == 1.0));
+        prop_assert!(two.steps.iter().all(|step| step.eta_inner <= 1e-9 && step.step_length == 1.0));
         // A look at all rows, then the two batches.
         let rows = source.read.lock().unwrap()[n / b + 1].clone();
         let batch = all.subset(&rows).unwrap();
@@ -98,8 +98,10 @@ proptest! {
             squares + (mu + lambda) * near
         };
         let scale = norm(batch.y());
+        // Along the last step, where momentum tells, and others.
         for salt in 0..3 {
-            let along: Vec<f64> = (0..m * d).map(|at| noise(seed ^ salt, at)).collect();
+            let other = (0..m * d).map(|at| noise(seed ^ salt, at)).collect();
+            let along: Vec<f64> = if salt == 0 { first.to_vec() } else { other };
             let length = norm(&along);
             let at = |t: f64| {
                 let mut network = two.network.clone();
@@ -107,7 +109,7 @@ proptest! {
                 objective(&network)
             };
             let slope = (at(0.1) - at(-0.1)) / 0.2;
-            prop_assert!(slope.abs() <= 0.05 * scale, "{slope} {scale}");
+            prop_assert!(slope.abs() <= 1e-5 * scale, "{slope} {scale}");
         }
     }
 
