@@ -15,11 +15,11 @@ use faer::mat::AsMatMut;
 use faer::{ColRef, Mat, MatMut, MatRef, Par};
 
 use crate::KrylovError;
-use crate::error::check_shape;
+use crate::error::{check_finite, check_shape, check_tolerance};
 use crate::op::{Identity, LinOp, Precond, Scalar};
 use crate::report::{Column, Ending, Observer, Report, Step};
 use crate::ritz::Ritz;
-use crate::vector::{apply_to, dot, norm, residual, scaled_copy};
+use crate::vector::{apply_to, dot, norm, residual, robust_norm, scaled_copy};
 
 /// Settings of the conjugate gradient method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -279,7 +279,9 @@ impl Cg {
                 state.iters = iter;
                 rels[j] = state.rel;
             }
-            stopped = observer.on_step(&Step { iter, rel_residuals: &rels }).is_break();
+            stopped = observer
+                .on_step(&Step { iter, rel_residuals: &rels, rel_gradients: &[] })
+                .is_break();
         }
 
         for (j, state) in states.iter().enumerate() {
@@ -323,23 +325,12 @@ impl Cg {
         check_shape("operator", (a.nrows(), a.ncols()), (n, n))?;
         check_shape("preconditioner", (p.dim(), p.dim()), (n, n))?;
         check_shape("solution", (x.nrows(), x.ncols()), (n, k))?;
-        if !(self.rtol >= 0.0) {
-            let expected = "a number that is not negative";
-            return Err(KrylovError::Setting { name: "rtol", value: self.rtol, expected });
-        }
+        check_tolerance("rtol", self.rtol)?;
         if self.replace_every == 0 {
             let expected = "at least 1";
             return Err(KrylovError::Setting { name: "replace_every", value: 0.0, expected });
         }
-        for column in 0..k {
-            for row in 0..n {
-                let value = b[(row, column)];
-                if !value.is_finite() {
-                    return Err(KrylovError::NonFinite { row, column, value: value.into() });
-                }
-            }
-        }
-        Ok(())
+        check_finite("right-hand side", b)
     }
 }
 
@@ -359,10 +350,7 @@ fn report(states: &[State], iters: usize, applications: usize) -> Report {
 
 /// A column at `x = 0`, where the residual is `b`.
 fn start<T: Scalar>(b: ColRef<'_, T>, most: usize) -> State {
-    // Scaled by the largest entry: squares of 1e-200 or 1e200 would leave the range.
-    let largest = b.iter().fold(0.0, |max: f64, &v| max.max(v.abs().into()));
-    let sum: f64 = b.iter().map(|&v| (v.into() / largest.max(f64::MIN_POSITIVE)).powi(2)).sum();
-    let b_norm = largest * sum.sqrt();
+    let b_norm = robust_norm(b);
     let zero = b_norm == 0.0;
     State {
         b_norm,

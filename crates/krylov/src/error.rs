@@ -1,5 +1,9 @@
 //! What can be wrong with a call.
 
+use faer::MatRef;
+
+use crate::Scalar;
+
 /// A call that cannot be carried out, found before any arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,9 +22,11 @@ pub enum KrylovError {
         /// Columns it has.
         got_cols: usize,
     },
-    /// A right-hand side holds NaN or infinity.
-    #[error("right-hand side holds {value} at row {row}, column {column}; expected finite numbers")]
+    /// A right-hand side or a start holds NaN or infinity.
+    #[error("{what} holds {value} at row {row}, column {column}; expected finite numbers")]
     NonFinite {
+        /// The operand.
+        what: &'static str,
         /// Row of the first such entry.
         row: usize,
         /// Column of the first such entry.
@@ -50,4 +56,28 @@ pub(crate) fn check_shape(
         return Ok(());
     }
     Err(KrylovError::Shape { what, rows: want.0, cols: want.1, got_rows: got.0, got_cols: got.1 })
+}
+
+/// `Ok` if all entries are finite, else a [`KrylovError::NonFinite`] with the first that is not.
+pub(crate) fn check_finite<T: Scalar>(
+    what: &'static str,
+    matrix: MatRef<'_, T>,
+) -> Result<(), KrylovError> {
+    for column in 0..matrix.ncols() {
+        for row in 0..matrix.nrows() {
+            let value = matrix[(row, column)];
+            if !value.is_finite() {
+                return Err(KrylovError::NonFinite { what, row, column, value: value.into() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `Ok` unless `value` is negative or NaN.
+pub(crate) fn check_tolerance(name: &'static str, value: f64) -> Result<(), KrylovError> {
+    if value >= 0.0 {
+        return Ok(());
+    }
+    Err(KrylovError::Setting { name, value, expected: "a number that is not negative" })
 }

@@ -10,7 +10,7 @@
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef, Par, Side};
 
-use crate::error::check_shape;
+use crate::error::{check_finite, check_shape};
 use crate::{KrylovError, LinOp, Scalar};
 
 /// The result of some steps: `T`, and the length of the vector that it began with.
@@ -60,9 +60,7 @@ pub fn lanczos<T: Scalar>(
     let n = a.nrows();
     check_shape("operator", (n, a.ncols()), (n, n))?;
     check_shape("start", (start.nrows(), start.ncols()), (n, 1))?;
-    if let Some(row) = (0..n).find(|&i| !start[(i, 0)].is_finite()) {
-        return Err(KrylovError::NonFinite { row, column: 0, value: start[(row, 0)].into() });
-    }
+    check_finite("start", start)?;
     let steps = steps.min(n);
     let mut buffer = MemBuffer::new(a.apply_scratch(1, par));
     let stack = MemStack::new(&mut buffer);

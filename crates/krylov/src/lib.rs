@@ -1,5 +1,12 @@
 //! Krylov solvers over narrow operator traits.
 //!
+//! | problem | solver |
+//! | --- | --- |
+//! | `A x = b`, `A` symmetric positive definite | [`Cg`] |
+//! | `A x = b`, `A` symmetric, indefinite or singular | [`Minres`] |
+//! | `min \|b - A x\|`, `A` of any shape, damped or not | [`LeastSquares::lsqr`], [`LeastSquares::lsmr`] |
+//! | `v^T f(A) v`, eigenvalues | [`lanczos`] |
+//!
 //! An operator is anything that can be applied to a block of columns ([`LinOp`]); a preconditioner
 //! ([`Precond`]) likewise. How a solve ended is data ([`Ending`]), every reported residual is
 //! recomputed from `b - A x`, and an [`Observer`] sees each step and may stop it.
@@ -18,15 +25,25 @@
 //! ```
 
 mod cg;
+mod compose;
+mod dense;
 mod error;
+mod golub_kahan;
 mod lanczos;
+mod least_squares;
+mod lsmr;
+mod lsqr;
+mod minres;
 mod op;
 mod report;
 mod ritz;
 mod vector;
 
 pub use cg::{Cg, Solution};
+pub use compose::{FnOp, Product};
 pub use error::KrylovError;
 pub use lanczos::{Node, Tridiagonal, lanczos};
+pub use least_squares::{LeastSquares, LeastSquaresSolution, Method};
+pub use minres::Minres;
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
-pub use report::{Column, Ending, Observer, Report, Step};
+pub use report::{Column, Ending, LeastSquaresColumn, LeastSquaresReport, Observer, Report, Step};

@@ -1,9 +1,10 @@
 //! Linear maps, seen only through their action on blocks of columns.
 
 use faer::dyn_stack::{MemStack, StackReq};
-use faer::linalg::matmul::matmul;
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
 use faer::traits::RealField;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{MatMut, MatRef, Par};
 use num_traits::Float;
 
 /// The scalars that solvers run in: `f32` and `f64`.
@@ -54,6 +55,42 @@ pub trait AdjointOp<T>: LinOp<T> {
 
     /// `x <- A* y`, with `y : m x k` and `x : n x k`; `x` may hold anything on entry.
     fn apply_adjoint(&self, x: MatMut<'_, T>, y: MatRef<'_, T>, par: Par, stack: &mut MemStack);
+
+    /// Scratch that [`apply_both`](Self::apply_both) needs for `k` columns.
+    fn apply_both_scratch(&self, k: usize, par: Par) -> StackReq
+    where
+        T: Scalar,
+    {
+        let inner = self.apply_scratch(k, par).or(self.apply_adjoint_scratch(k, par));
+        temp_mat_scratch::<T>(self.nrows(), k).and(inner)
+    }
+
+    /// `y <- A x - y diag(alpha)` and then `z <- A* y`, with `x, z : n x k`, `y : m x k` and `k` numbers `alpha`: what a
+    /// step of a least-squares solver needs. `z` may hold anything on entry.
+    ///
+    /// Two products here; an operator that is read from memory does both in one pass over it.
+    #[allow(clippy::too_many_arguments, reason = "two outputs, two operands, resources")]
+    fn apply_both(
+        &self,
+        mut y: MatMut<'_, T>,
+        alpha: &[T],
+        x: MatRef<'_, T>,
+        z: MatMut<'_, T>,
+        par: Par,
+        stack: &mut MemStack,
+    ) where
+        T: Scalar,
+    {
+        let (mut product, stack) = temp_mat_zeroed::<T, _, _>(self.nrows(), x.ncols(), stack);
+        let mut product = product.as_mat_mut();
+        self.apply(product.as_mut(), x, par, stack);
+        for (j, &alpha) in alpha.iter().enumerate() {
+            let product = product.as_ref().col(j);
+            let y = y.as_mut().col_mut(j);
+            y.iter_mut().zip(product.iter()).for_each(|(y, &p)| *y = p - alpha * *y);
+        }
+        self.apply_adjoint(z, y.as_ref(), par, stack);
+    }
 }
 
 /// An approximate inverse of an operator.
@@ -109,22 +146,33 @@ impl<T, A: LinOp<T> + ?Sized> LinOp<T> for &A {
     }
 }
 
-impl<T: Scalar> LinOp<T> for Mat<T> {
-    fn nrows(&self) -> usize {
-        self.as_ref().nrows()
+impl<T, A: AdjointOp<T> + ?Sized> AdjointOp<T> for &A {
+    fn apply_adjoint_scratch(&self, k: usize, par: Par) -> StackReq {
+        (**self).apply_adjoint_scratch(k, par)
     }
 
-    fn ncols(&self) -> usize {
-        self.as_ref().ncols()
+    fn apply_adjoint(&self, x: MatMut<'_, T>, y: MatRef<'_, T>, par: Par, stack: &mut MemStack) {
+        (**self).apply_adjoint(x, y, par, stack);
     }
 
-    fn apply(&self, y: MatMut<'_, T>, x: MatRef<'_, T>, par: Par, _: &mut MemStack) {
-        matmul(y, Accum::Replace, self, x, T::of(1.0), par);
+    fn apply_both_scratch(&self, k: usize, par: Par) -> StackReq
+    where
+        T: Scalar,
+    {
+        (**self).apply_both_scratch(k, par)
     }
-}
 
-impl<T: Scalar> AdjointOp<T> for Mat<T> {
-    fn apply_adjoint(&self, x: MatMut<'_, T>, y: MatRef<'_, T>, par: Par, _: &mut MemStack) {
-        matmul(x, Accum::Replace, self.transpose(), y, T::of(1.0), par);
+    fn apply_both(
+        &self,
+        y: MatMut<'_, T>,
+        alpha: &[T],
+        x: MatRef<'_, T>,
+        z: MatMut<'_, T>,
+        par: Par,
+        stack: &mut MemStack,
+    ) where
+        T: Scalar,
+    {
+        (**self).apply_both(y, alpha, x, z, par, stack);
     }
 }

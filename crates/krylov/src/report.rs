@@ -8,6 +8,10 @@ use core::ops::ControlFlow;
 pub enum Ending {
     /// The true residual met the tolerance.
     Converged,
+    /// The residual is not small, but its gradient `A* r` is: `x` solves the least-squares problem.
+    LeastSquares,
+    /// The estimated condition number passed its limit.
+    ConditionLimit,
     /// The step budget ran out.
     MaxIters,
     /// The observer asked to stop.
@@ -20,7 +24,7 @@ pub enum Ending {
     Breakdown {
         /// First column that broke down.
         column: usize,
-        /// `"p' A p"` (operator) or `"r' P r"` (preconditioner).
+        /// `"p' A p"`, `"|A v|"` or `"|A* r|"` (operator), or `"r' P r"` (preconditioner).
         what: &'static str,
         /// The offending value, for a right-hand side of norm 1.
         value: f64,
@@ -33,10 +37,12 @@ impl Ending {
     pub(crate) fn worse(self, other: Self) -> Self {
         let rank = |e: &Self| match e {
             Self::Converged => 0,
-            Self::Stagnated => 1,
-            Self::MaxIters => 2,
-            Self::Stopped => 3,
-            Self::Breakdown { .. } => 4,
+            Self::LeastSquares => 1,
+            Self::Stagnated => 2,
+            Self::ConditionLimit => 3,
+            Self::MaxIters => 4,
+            Self::Stopped => 5,
+            Self::Breakdown { .. } => 6,
         };
         if rank(&other) > rank(&self) { other } else { self }
     }
@@ -85,6 +91,55 @@ impl Report {
     }
 }
 
+/// What became of one right-hand side of a least-squares problem. Norms are in its units and recomputed from the returned `x`,
+/// unless they are called estimates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LeastSquaresColumn {
+    /// Why it ended.
+    pub ending: Ending,
+    /// Steps in which this column took part.
+    pub iters: usize,
+    /// `|b - A x| / |b|`; 0 where `b = 0`.
+    pub rel_residual: f64,
+    /// `|b - A x|`.
+    pub residual_norm: f64,
+    /// `|A* (b - A x) - damping^2 x|`, without the damping from a warm start.
+    pub gradient_norm: f64,
+    /// `|x|`.
+    pub solution_norm: f64,
+    /// Estimate of the Frobenius norm of `A` (of `A N` with a preconditioner), and of damping beside it: from below for the
+    /// first steps, and somewhat beyond it where rounding makes directions come again.
+    pub operator_norm: f64,
+    /// Estimate of its condition number: of the parts that the right-hand side sees.
+    pub condition: f64,
+}
+
+impl LeastSquaresColumn {
+    /// Upper bound, up to the estimate of the norm of an `A` without a preconditioner, of the least relative change of `A`
+    /// for which `x` is the exact solution: `|A* r| / (|A| |r|)` (Stewart, *Research, development, and LINPACK*, 1977).
+    #[must_use]
+    pub fn backward_error(&self) -> f64 {
+        let scale = self.operator_norm * self.residual_norm;
+        if scale > 0.0 { self.gradient_norm / scale } else { 0.0 }
+    }
+}
+
+/// What a least-squares solve did.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LeastSquaresReport {
+    /// The gravest ending of any column.
+    pub ending: Ending,
+    /// Steps taken.
+    pub iters: usize,
+    /// Passes over the operator, each of which may apply it and its adjoint: one for each step, one to begin, one or two for
+    /// the report.
+    pub applications: usize,
+    /// One entry for each right-hand side.
+    pub columns: Vec<LeastSquaresColumn>,
+}
+
 /// What an iterative solver shows after each step.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -93,6 +148,8 @@ pub struct Step<'a> {
     pub iter: usize,
     /// `|r_j| / |b_j|` of the recurrence, one for each right-hand side.
     pub rel_residuals: &'a [f64],
+    /// Estimates of `|A* r_j| / (|A| |r_j|)` for least squares, one for each right-hand side; empty for other solvers.
+    pub rel_gradients: &'a [f64],
 }
 
 /// Watches a solver, and may stop it. Any `FnMut(&Step) -> ControlFlow<()>` is one.

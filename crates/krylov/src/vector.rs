@@ -51,3 +51,22 @@ pub(crate) fn apply_to<T: Scalar>(
     }
     apply(y.subcols_mut(0, order.len()), spare.as_ref().subcols(0, order.len()));
 }
+
+/// `y <- by y`.
+pub(crate) fn scale<T: Scalar>(y: ColMut<'_, T>, by: f64) {
+    let by = T::of(by);
+    y.iter_mut().for_each(|y| *y *= by);
+}
+
+/// `y <- y + by x`.
+pub(crate) fn add<T: Scalar>(y: ColMut<'_, T>, by: f64, x: ColRef<'_, T>) {
+    let by = T::of(by);
+    y.iter_mut().zip(x.iter()).for_each(|(y, &x)| *y += by * x);
+}
+
+/// Euclidean norm by way of the largest entry: squares of 1e-200 or 1e200 would leave the range.
+pub(crate) fn robust_norm<T: Scalar>(x: ColRef<'_, T>) -> f64 {
+    let largest = x.iter().fold(0.0, |max: f64, &v| max.max(v.abs().into()));
+    let sum: f64 = x.iter().map(|&v| (v.into() / largest.max(f64::MIN_POSITIVE)).powi(2)).sum();
+    largest * sum.sqrt()
+}

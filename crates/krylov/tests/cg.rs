@@ -288,7 +288,10 @@ fn the_observer_stops_and_the_budget_ends() {
 fn wrong_calls_are_named() {
     let a: Mat<f64> = Mat::identity(2, 2);
     let error = Cg::default().solve(&a, mat![[1.0], [f64::INFINITY]].as_ref()).unwrap_err();
-    assert_eq!(error, KrylovError::NonFinite { row: 1, column: 0, value: f64::INFINITY });
+    assert_eq!(
+        error,
+        KrylovError::NonFinite { what: "right-hand side", row: 1, column: 0, value: f64::INFINITY }
+    );
     let error = Cg::default().solve(&a, Mat::zeros(3, 1).as_ref()).unwrap_err();
     assert_eq!(error.to_string(), "operator is 2 x 2, expected 3 x 3");
     let error = Cg::default().with_rtol(f64::NAN).solve(&a, Mat::zeros(2, 1).as_ref()).unwrap_err();

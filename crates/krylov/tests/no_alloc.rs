@@ -7,8 +7,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::{Mat, Par};
-use nearlin_krylov::{Cg, Identity, Step};
+use faer::{Mat, MatMut, Par};
+use nearlin_krylov::{Cg, Identity, LeastSquares, Minres, Observer, Step};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -32,18 +32,40 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-fn allocations(steps: usize) -> usize {
+/// Allocations of so many steps of conjugate gradients, of MINRES, and of both methods for least squares.
+fn allocations(steps: usize) -> [usize; 4] {
     let a = Mat::from_fn(200, 200, |i, j| if i == j { 1.0 + i as f64 } else { 0.0 });
     let b = Mat::from_fn(200, 3, |i, j| 1.0 + (i * j) as f64);
     let identity = Identity { dim: 200 };
     let mut x = Mat::zeros(200, 3);
-    let mut scratch = MemBuffer::new(Cg::scratch::<f64>(&a, &identity, 3, Par::Seq));
-    let cg = Cg::default().with_rtol(0.0).with_max_iters(steps).with_replace_every(5);
     let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
-    let before = ALLOCATIONS.get();
-    let stack = MemStack::new(&mut scratch);
-    cg.solve_into(x.as_mut(), &a, &identity, b.as_ref(), &mut watch, Par::Seq, stack).unwrap();
-    ALLOCATIONS.get() - before
+    let mut counted = |run: &mut dyn FnMut(MatMut<'_, f64>, &mut dyn Observer)| {
+        let before = ALLOCATIONS.get();
+        run(x.as_mut(), &mut watch);
+        ALLOCATIONS.get() - before
+    };
+    let par = Par::Seq;
+    let mut scratch = MemBuffer::new(Cg::scratch::<f64>(&a, &identity, 3, par));
+    let cg = Cg::default().with_rtol(0.0).with_max_iters(steps).with_replace_every(5);
+    let of_cg = counted(&mut |x, watch| {
+        let stack = MemStack::new(&mut scratch);
+        cg.solve_into(x, &a, &identity, b.as_ref(), watch, par, stack).unwrap();
+    });
+    let mut scratch = MemBuffer::new(Minres::scratch::<f64>(&a, &identity, 3, par));
+    let minres = Minres::default().with_rtol(0.0).with_max_iters(steps);
+    let of_minres = counted(&mut |x, watch| {
+        let stack = MemStack::new(&mut scratch);
+        minres.solve_into(x, &a, &identity, b.as_ref(), watch, par, stack).unwrap();
+    });
+    let mut scratch = MemBuffer::new(LeastSquares::scratch::<f64>(&a, None, 3, par));
+    let mut fit = |method: LeastSquares| {
+        let settings = method.with_tol(0.0).with_max_iters(steps);
+        counted(&mut |x, watch| {
+            let stack = MemStack::new(&mut scratch);
+            settings.solve_into(x, &a, None, b.as_ref(), watch, par, stack).unwrap();
+        })
+    };
+    [of_cg, of_minres, fit(LeastSquares::lsqr()), fit(LeastSquares::lsmr())]
 }
 
 #[test]

@@ -1,0 +1,195 @@
+//! The iteration: one bidiagonalisation, and the recurrence of each right-hand side.
+
+use faer::dyn_stack::MemStack;
+use faer::linalg::temp_mat_zeroed;
+use faer::mat::AsMatMut;
+use faer::{MatMut, Par};
+
+use super::{LeastSquares, Method};
+use crate::golub_kahan::{GolubKahan, swap_columns};
+use crate::lsmr::Lsmr;
+use crate::lsqr::Lsqr;
+use crate::op::{AdjointOp, Scalar};
+use crate::report::{Ending, Observer, Step};
+
+/// What a recurrence knows of its iterate, beside a right-hand side of norm 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Estimates {
+    /// `(|r|^2 + damping^2 |x|^2)^(1/2)`.
+    pub(crate) residual: f64,
+    /// `|A* r - damping^2 x|`.
+    pub(crate) gradient: f64,
+    /// `|A|` in the Frobenius norm, as far as the process went.
+    pub(crate) operator: f64,
+    pub(crate) condition: f64,
+    /// `|x|`.
+    pub(crate) solution: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Recurrence {
+    Lsqr(Lsqr),
+    Lsmr(Lsmr),
+}
+
+/// One right-hand side.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) b_norm: f64,
+    /// Norm of what the process began with: the residual of the start.
+    pub(super) start_norm: f64,
+    recurrence: Recurrence,
+    pub(super) estimates: Estimates,
+    pub(super) iters: usize,
+    pub(super) ending: Option<Ending>,
+}
+
+impl LeastSquares {
+    /// Runs the process from `u` of norm 1; `y` gets the solutions for that.
+    #[allow(clippy::too_many_arguments, reason = "operand, blocks, observer, resources")]
+    pub(super) fn iterate<T: Scalar>(
+        &self,
+        a: &dyn AdjointOp<T>,
+        u: MatMut<'_, T>,
+        mut y: MatMut<'_, T>,
+        states: &mut [State],
+        observer: &mut dyn Observer,
+        par: Par,
+        stack: &mut MemStack,
+    ) -> (usize, usize) {
+        let (n, k) = (y.nrows(), y.ncols());
+        let (mut v, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+        let (mut z, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+        let (mut w, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+        let (mut w_bar, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+        let (v, z) = (v.as_mat_mut(), z.as_mat_mut());
+        let (mut w, mut w_bar) = (w.as_mat_mut(), w_bar.as_mat_mut());
+        let mut process = GolubKahan { u, v, z, alphas: Vec::with_capacity(k) };
+        process.begin(a, par, stack);
+        w.copy_from(process.v.as_ref());
+
+        // Columns that work stand at the left; `slots` says which they are.
+        let mut slots: Vec<usize> = (0..k).collect();
+        let mut active = k;
+        let mut residuals: Vec<f64> = states.iter().map(|s| s.start_norm).collect();
+        let mut gradients = vec![1.0; k];
+        let least = a.nrows().min(a.ncols());
+        for (j, state) in states.iter_mut().enumerate() {
+            let alpha: f64 = process.alphas[j].into();
+            state.recurrence = match self.method {
+                Method::Lsqr => Recurrence::Lsqr(Lsqr::new(alpha, 1.0, least)),
+                Method::Lsmr => Recurrence::Lsmr(Lsmr::new(alpha, 1.0, least)),
+            };
+            state.ending =
+                if state.start_norm <= self.btol * f64::from(u8::from(state.b_norm > 0.0)) {
+                    Some(Ending::Converged)
+                } else if alpha == 0.0 {
+                    Some(Ending::LeastSquares)
+                } else if !alpha.is_finite() {
+                    Some(Ending::Breakdown { column: j, what: "|A* r|", value: alpha })
+                } else {
+                    None
+                };
+        }
+        let mut iter = 0;
+        let mut stopped = false;
+        loop {
+            // From the right, as a column that is done changes places with the last one that works.
+            for at in (0..active).rev() {
+                let state = &mut states[slots[at]];
+                if state.ending.is_none() && stopped {
+                    state.ending = Some(Ending::Stopped);
+                } else if state.ending.is_none() && iter >= self.max_iters {
+                    state.ending = Some(Ending::MaxIters);
+                }
+                if state.ending.is_some() {
+                    active -= 1;
+                    process.swap(at, active);
+                    swap_columns(&mut y, at, active);
+                    swap_columns(&mut w, at, active);
+                    swap_columns(&mut w_bar, at, active);
+                    slots.swap(at, active);
+                }
+            }
+            if active == 0 {
+                break;
+            }
+            process.multiply(a, active, par, stack);
+            iter += 1;
+            for (at, &j) in slots[..active].iter().enumerate() {
+                let state = &mut states[j];
+                let (beta, alpha) = process.normalise(at);
+                if !(beta.is_finite() && alpha.is_finite()) {
+                    let value = if beta.is_finite() { alpha } else { beta };
+                    state.ending = Some(Ending::Breakdown { column: j, what: "|A v|", value });
+                    continue;
+                }
+                let (y, w) = (y.as_mut().col_mut(at), w.as_mut().col_mut(at));
+                let v = process.v.as_ref().col(at);
+                state.estimates = match &mut state.recurrence {
+                    Recurrence::Lsqr(lsqr) => lsqr.step((beta, alpha), self.damping, y, w, v),
+                    Recurrence::Lsmr(lsmr) => {
+                        let w_bar = w_bar.as_mut().col_mut(at);
+                        lsmr.step((beta, alpha), self.damping, y, (w, w_bar), v)
+                    }
+                };
+                state.iters = iter;
+                residuals[j] = state.estimates.residual * state.start_norm;
+                gradients[j] = state.estimates.relative_gradient();
+                state.ending = self.judge(state, T::epsilon().into());
+            }
+            let step = Step { iter, rel_residuals: &residuals, rel_gradients: &gradients };
+            stopped = observer.on_step(&step).is_break();
+        }
+        for at in 0..k {
+            while slots[at] != at {
+                let other = slots[at];
+                swap_columns(&mut y, at, other);
+                slots.swap(at, other);
+            }
+        }
+        (iter, iter)
+    }
+
+    /// Whether a column is done, by the rules of Paige and Saunders; `eps` is that of its scalars.
+    fn judge(&self, state: &State, eps: f64) -> Option<Ending> {
+        let is = &state.estimates;
+        let residual = is.residual * state.start_norm;
+        let size = is.operator * is.solution * state.start_norm;
+        let gradient = is.relative_gradient();
+        let inverse = 1.0 / is.condition;
+        if residual <= self.btol + self.atol * size {
+            Some(Ending::Converged)
+        } else if gradient <= self.atol {
+            Some(Ending::LeastSquares)
+        } else if is.condition >= self.condition_limit {
+            Some(Ending::ConditionLimit)
+        } else if residual <= eps * (1.0 + size) || gradient <= eps || inverse <= eps {
+            Some(Ending::Stagnated)
+        } else {
+            None
+        }
+    }
+}
+
+impl Estimates {
+    /// `|A* r| / (|A| |r|)`, 0 where there is no residual.
+    fn relative_gradient(&self) -> f64 {
+        let scale = self.operator * self.residual;
+        if scale > 0.0 { self.gradient / scale } else { 0.0 }
+    }
+}
+
+impl State {
+    pub(super) fn new(b_norm: f64, start_norm: f64) -> Self {
+        let estimates = Estimates {
+            residual: 1.0,
+            gradient: 0.0,
+            operator: 0.0,
+            condition: 1.0,
+            solution: 0.0,
+        };
+        let recurrence = Recurrence::Lsqr(Lsqr::new(0.0, 0.0, 0));
+        Self { b_norm, start_norm, recurrence, estimates, iters: 0, ending: None }
+    }
+}

@@ -1,0 +1,200 @@
+//! Laws and endings of MINRES.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use core::ops::ControlFlow;
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::{Mat, MatRef, Par, mat};
+use nearlin_krylov::{Ending, Identity, KrylovError, Minres, Precond, Step};
+use proptest::prelude::*;
+
+fn norm(x: MatRef<'_, f64>) -> f64 {
+    x.norm_l2()
+}
+
+/// `Q diag(values) Q^T` for an orthogonal `Q`.
+fn with_eigenvalues(values: &[f64]) -> (Mat<f64>, Mat<f64>) {
+    let n = values.len();
+    let q = Mat::from_fn(n, n, |i, j| (1.3 * (i * n + j + 1) as f64).sin()).qr().compute_thin_Q();
+    let scaled = Mat::from_fn(n, n, |i, j| q[(i, j)] * values[j]);
+    let a = &scaled * q.transpose();
+    (Mat::from_fn(n, n, |i, j| 0.5 * (a[(i, j)] + a[(j, i)])), q)
+}
+
+/// Eigenvalues of both signs with sizes in `[1, condition]`, some of them zero if `singular`, and a right-hand side.
+fn problem() -> impl Strategy<Value = (Vec<f64>, Mat<f64>, f64)> {
+    (2usize..30, 0.0..3.0f64, any::<bool>()).prop_flat_map(|(n, log, singular)| {
+        let condition = 10f64.powf(log);
+        let values = prop::collection::vec((0.0..1.0f64, any::<bool>()), n);
+        (values, prop::collection::vec(-1.0..1.0f64, n)).prop_map(move |(u, b)| {
+            let signed = |(u, sign): &(f64, bool)| {
+                if *sign { condition.powf(*u) } else { -condition.powf(*u) }
+            };
+            let mut values: Vec<f64> = u.iter().map(signed).collect();
+            if singular {
+                values[0] = 0.0;
+            }
+            (values, Mat::from_fn(n, 1, |i, _| b[i]), condition)
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Definite or not, singular or not: the residual is the least that there is, in the reported norm and in truth.
+    #[test]
+    fn residuals_are_the_least((values, b, condition) in problem()) {
+        let (a, q) = with_eigenvalues(&values);
+        let solution = Minres::default().with_rtol(1e-10).solve(&a, b.as_ref()).unwrap();
+        let told = solution.report.columns[0];
+        let residual = &b - &a * &solution.x;
+        let b_norm = norm(b.as_ref());
+        prop_assume!(b_norm > 0.0);
+        // To the rounding of forming `b - A x`.
+        let allowed = 1e-13 * (1.0 + condition * norm(solution.x.as_ref()) / b_norm);
+        let true_one = norm(residual.as_ref()) / b_norm;
+        prop_assert!((told.rel_residual - true_one).abs() < allowed, "{told:?}, {true_one}");
+        // Nothing is smaller than what the operator does not reach; either the residual is small beside `|A| |x|`, as after a
+        // way along the null space, or its gradient is.
+        let coefficients = q.transpose() * &b;
+        let null = (0..values.len()).filter(|&j| values[j] == 0.0);
+        let least = null.map(|j| coefficients[(j, 0)]).fold(0.0, f64::hypot) / b_norm;
+        prop_assert!(told.rel_residual >= least - allowed);
+        let frobenius = values.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let size = 1.0 + frobenius * norm(solution.x.as_ref()) / b_norm;
+        let gradient = norm((&a * &residual).as_ref()) / (frobenius * norm(residual.as_ref()));
+        match told.ending {
+            Ending::Converged => prop_assert!(told.rel_residual <= 2.01e-10 * size),
+            Ending::LeastSquares => {
+                prop_assert!(gradient <= 1e-9 + allowed / told.rel_residual, "{gradient:e}");
+                prop_assert!(told.rel_residual <= least + 1e-7, "{told:?}, least {least}");
+            }
+            Ending::Stagnated => prop_assert!(least > 0.0 || size > 1e10, "{told:?}"),
+            other => prop_assert!(false, "{other:?}"),
+        }
+        if values.iter().all(|v| *v != 0.0) {
+            prop_assert_eq!(told.ending, Ending::Converged);
+        }
+    }
+
+    /// Residuals never grow, and what the observer sees is true.
+    #[test]
+    fn residuals_shrink((values, b, condition) in problem()) {
+        prop_assume!(values.iter().all(|v| *v != 0.0));
+        let (a, _) = with_eigenvalues(&values);
+        let mut last = 1.0;
+        for steps in 1..8 {
+            let mut shown = 0.0;
+            let mut watch = |step: &Step<'_>| {
+                shown = step.rel_residuals[0];
+                ControlFlow::Continue(())
+            };
+            let identity = Identity { dim: values.len() };
+            let mut x = Mat::zeros(values.len(), 1);
+            let mut buffer = MemBuffer::new(Minres::scratch::<f64>(&a, &identity, 1, Par::Seq));
+            let minres = Minres::default().with_max_iters(steps);
+            let report = minres.solve_into(x.as_mut(), &a, &identity, b.as_ref(), &mut watch, Par::Seq, MemStack::new(&mut buffer)).unwrap();
+            let now = report.columns[0].rel_residual;
+            prop_assert!(now <= last + 1e-11 * condition);
+            prop_assert!((now - shown).abs() < 1e-10 * condition);
+            last = now;
+        }
+    }
+
+    /// `(A - shift I) x = b` is what it says, and a positive definite preconditioner changes the way, not the end.
+    #[test]
+    fn shifts_and_preconditioners((values, b, condition) in problem(), shift in -2.0..2.0f64) {
+        let (a, q) = with_eigenvalues(&values);
+        let n = values.len();
+        prop_assume!(values.iter().all(|v| (v - shift).abs() > 0.05));
+        let expected = {
+            let c = q.transpose() * &b;
+            &q * Mat::from_fn(n, 1, |j, _| c[(j, 0)] / (values[j] - shift))
+        };
+        let minres = Minres::default().with_rtol(1e-13).with_shift(shift);
+        let allowed = 1e-9 * condition * norm(expected.as_ref());
+        let plain = minres.solve(&a, b.as_ref()).unwrap();
+        prop_assert!(norm((&plain.x - &expected).as_ref()) <= allowed);
+        // The inverse of the absolute value: two eigenvalues, two steps.
+        let inverse = &q * Mat::from_fn(n, n, |i, j| q[(j, i)] / (values[i] - shift).abs());
+        let p = Dense(inverse);
+        let preconditioned = minres.solve_preconditioned(&a, &p, b.as_ref(), Par::Seq).unwrap();
+        prop_assert!(preconditioned.report.iters <= 3, "{}", preconditioned.report.iters);
+        prop_assert!(norm((&preconditioned.x - &expected).as_ref()) <= allowed);
+    }
+
+    /// Columns do not know of each other, and a power of two only changes exponents.
+    #[test]
+    fn columns_are_independent((values, b, condition) in problem(), exponent in -500i32..500) {
+        prop_assume!(values.iter().all(|v| *v != 0.0));
+        let (a, _) = with_eigenvalues(&values);
+        let (n, by) = (values.len(), 2f64.powi(exponent));
+        let several = Mat::from_fn(n, 4, |i, j| match j {
+            0 => b[(i, 0)],
+            1 => 0.0,
+            2 => b[(n - 1 - i, 0)],
+            _ => by * b[(i, 0)],
+        });
+        let minres = Minres::default().with_rtol(1e-11);
+        let all = minres.solve(&a, several.as_ref()).unwrap();
+        for j in [0, 2, 3] {
+            let alone = minres.solve(&a, several.as_ref().subcols(j, 1)).unwrap();
+            let difference = norm((all.x.as_ref().subcols(j, 1) - &alone.x).as_ref());
+            prop_assert!(difference <= 1e-8 * condition * norm(alone.x.as_ref()));
+        }
+        prop_assert!(all.x.as_ref().col(1).iter().all(|x| *x == 0.0));
+        let (alone, scaled) = (minres.solve(&a, several.as_ref().subcols(0, 1)).unwrap(), minres.solve(&a, several.as_ref().subcols(3, 1)).unwrap());
+        prop_assert!((0..n).all(|i| by * alone.x[(i, 0)] == scaled.x[(i, 0)]));
+    }
+}
+
+/// A matrix as a preconditioner.
+struct Dense(Mat<f64>);
+
+impl Precond<f64> for Dense {
+    fn dim(&self) -> usize {
+        self.0.nrows()
+    }
+    fn apply(&self, mut z: faer::MatMut<'_, f64>, r: MatRef<'_, f64>, _: Par, _: &mut MemStack) {
+        z.copy_from(&self.0 * r);
+    }
+}
+
+/// An eigenvector is solved for in one step; the zero operator in none.
+#[test]
+fn short_ways_out() {
+    let (a, q) = with_eigenvalues(&[3.0, -1.0, 2.0, 5.0]);
+    let solution = Minres::default().solve(&a, q.as_ref().subcols(1, 1)).unwrap();
+    assert_eq!((solution.report.ending, solution.report.iters), (Ending::Converged, 1));
+    assert!(norm((&solution.x + q.as_ref().subcols(1, 1)).as_ref()) < 1e-13);
+    let nothing =
+        Minres::default().solve(&Mat::<f64>::zeros(4, 4), q.as_ref().subcols(0, 2)).unwrap();
+    assert_eq!(nothing.report.ending, Ending::LeastSquares);
+    assert!(
+        nothing.report.columns.iter().all(|c| (c.rel_residual - 1.0).abs() < 1e-15 && c.iters == 1)
+    );
+    assert_eq!(nothing.x, Mat::zeros(4, 2));
+}
+
+#[test]
+fn endings_say_what_happened() {
+    let values: Vec<f64> =
+        (0..40).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 } * 1.4f64.powi(i)).collect();
+    let (a, _) = with_eigenvalues(&values);
+    let b = Mat::from_fn(40, 1, |_, _| 1.0);
+    let ending = |minres: Minres| minres.solve(&a, b.as_ref()).unwrap().report.ending;
+    assert_eq!(ending(Minres::default().with_max_iters(3)), Ending::MaxIters);
+    assert_eq!(ending(Minres::default().with_rtol(0.0).with_max_iters(10_000)), Ending::Stagnated);
+    let negative = Dense(Mat::from_fn(40, 40, |i, j| if i == j { -1.0 } else { 0.0 }));
+    let report =
+        Minres::default().solve_preconditioned(&a, &negative, b.as_ref(), Par::Seq).unwrap().report;
+    assert!(matches!(report.ending, Ending::Breakdown { what: "r' P r", .. }));
+    let nan = mat![[1.0, f64::NAN], [f64::NAN, 1.0]];
+    let report = Minres::default().solve(&nan, mat![[1.0], [1.0]].as_ref()).unwrap().report;
+    assert!(matches!(report.ending, Ending::Breakdown { .. }), "{report:?}");
+    let error = Minres::default().with_shift(f64::NAN).solve(&a, b.as_ref()).unwrap_err();
+    assert!(matches!(error, KrylovError::Setting { name: "shift", .. }));
+    let error = Minres::default().solve(&mat![[1.0, 2.0]], mat![[1.0]].as_ref()).unwrap_err();
+    assert_eq!(error.to_string(), "operator is 1 x 2, expected 1 x 1");
+}
