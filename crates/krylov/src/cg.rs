@@ -7,19 +7,21 @@
 //! end: a column has converged only when `b - A x`, recomputed, says so, unless the caller recomputes it
 //! anyway and says that ([`Cg::final_check`]).
 
+mod state;
+
 use core::ops::ControlFlow;
 
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
 use faer::mat::AsMatMut;
-use faer::{ColRef, Mat, MatMut, MatRef, Par};
+use faer::{Mat, MatMut, MatRef, Par};
 
+use self::state::{State, report, start};
 use crate::KrylovError;
 use crate::error::{check_finite, check_shape, check_tolerance};
 use crate::op::{Identity, LinOp, Precond, Scalar};
-use crate::report::{Column, Ending, Observer, Report, Step};
-use crate::ritz::Ritz;
-use crate::vector::{apply_to, dot, norm, residual, robust_norm, scaled_copy};
+use crate::report::{Ending, Observer, Report, Step};
+use crate::vector::{apply_to, dot, norm, residual, scale, scaled_copy};
 
 /// Settings of the conjugate gradient method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,11 +37,24 @@ pub struct Cg {
     /// the solve goes on where it contradicts the recurrence. Default `true`; without it endings and
     /// residuals in the report are the recurrence's, for callers who form the true ones themselves.
     pub final_check: bool,
+    /// Whether the preconditioner may differ from step to step, such as an iteration of its own: then the next direction is
+    /// made conjugate to the last one by what it is, not by what theory says of it (Notay, SIAM J. Sci. Comput. 22, 2000), for
+    /// one more inner product a step; columns are preconditioned one by one. Default `false`.
+    pub flexible: bool,
+    /// Whether `x` on entry is where to start from. Default `false`: 0.
+    pub warm_start: bool,
 }
 
 impl Default for Cg {
     fn default() -> Self {
-        Self { rtol: 1e-10, max_iters: 1000, replace_every: 64, final_check: true }
+        Self {
+            rtol: 1e-10,
+            max_iters: 1000,
+            replace_every: 64,
+            final_check: true,
+            flexible: false,
+            warm_start: false,
+        }
     }
 }
 
@@ -51,28 +66,6 @@ pub struct Solution<T> {
     pub x: Mat<T>,
     /// How the solve ended, and how good `x` is.
     pub report: Report,
-}
-
-/// The state of one right-hand side.
-#[derive(Clone, Debug)]
-struct State {
-    b_norm: f64,
-    rho: f64,
-    rel: f64,
-    iters: usize,
-    /// `None` while the column is worked on.
-    ending: Option<Ending>,
-    /// The true residual at the last claim of convergence that proved false.
-    last_claim: f64,
-    /// The next direction is the preconditioned residual alone.
-    restart: bool,
-    /// The true residual when it last halved, and the step. Exact arithmetic ends in `n` steps, so
-    /// no halving in `2 n` and some means that rounding has the upper hand.
-    best: f64,
-    best_iter: usize,
-    /// The last `beta`, and what all steps say of the operator.
-    beta: f64,
-    ritz: Ritz,
 }
 
 impl Cg {
@@ -98,6 +91,18 @@ impl Cg {
     #[must_use]
     pub fn with_final_check(self, final_check: bool) -> Self {
         Self { final_check, ..self }
+    }
+
+    /// These settings for a preconditioner that differs from step to step, or for one that does not.
+    #[must_use]
+    pub fn with_flexible(self, flexible: bool) -> Self {
+        Self { flexible, ..self }
+    }
+
+    /// These settings, starting from `x` on entry or from 0.
+    #[must_use]
+    pub fn with_warm_start(self, warm_start: bool) -> Self {
+        Self { warm_start, ..self }
     }
 
     /// Solves `A x = b` for `k` columns at once without a preconditioner, allocating what it needs.
@@ -130,7 +135,8 @@ impl Cg {
         let mut scratch = MemBuffer::new(Self::scratch(a, p, b.ncols(), par));
         let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
         let stack = MemStack::new(&mut scratch);
-        let report = self.solve_into(x.as_mut(), a, p, b, &mut watch, par, stack)?;
+        let cold = self.with_warm_start(false);
+        let report = cold.solve_into(x.as_mut(), a, p, b, &mut watch, par, stack)?;
         Ok(Solution { x, report })
     }
 
@@ -148,7 +154,7 @@ impl Cg {
         StackReq::all_of(&[block, block, block, block, inner])
     }
 
-    /// Solves `A x = b` for `k` columns at once, starting from `x = 0`.
+    /// Solves `A x = b` for `k` columns at once, starting from `x = 0` or, with [`warm_start`](Self::warm_start), from `x`.
     ///
     /// `A : n x n` symmetric positive definite, `p ~ A^-1`, `b, x : n x k`. Costs one application
     /// of `A` and of `p` to a block of the columns that are not done per step, one more of `A` every
@@ -172,6 +178,9 @@ impl Cg {
     ) -> Result<Report, KrylovError> {
         let (n, k) = (b.nrows(), b.ncols());
         self.check(a, p, x.as_ref(), b)?;
+        if self.warm_start {
+            check_finite("start", x.as_ref())?;
+        }
         let mut states: Vec<State> = (0..k).map(|j| start(b.col(j), self.max_iters)).collect();
         let mut rels: Vec<f64> = states.iter().map(|s| s.rel).collect();
         // Columns that work, which stand side by side at the left of `z` and `q`.
@@ -183,12 +192,26 @@ impl Cg {
         let (mut q, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
         let (mut r, mut z) = (r.as_mat_mut(), z.as_mat_mut());
         let (mut d, mut q) = (d.as_mat_mut(), q.as_mat_mut());
-        x.fill(T::of(0.0));
-        for (j, state) in states.iter().enumerate() {
-            scaled_copy(r.as_mut().col_mut(j), b.col(j), state.b_norm);
+        let (mut iter, mut applications) = (0, 0);
+        if self.warm_start {
+            applications += 1;
+            for (j, state) in states.iter_mut().enumerate() {
+                let by = if state.b_norm == 0.0 { 0.0 } else { 1.0 / state.b_norm };
+                scale(x.as_mut().col_mut(j), by);
+            }
+            a.apply(q.as_mut(), x.as_ref(), par, stack);
+            for (j, state) in states.iter_mut().enumerate() {
+                residual(r.as_mut().col_mut(j), b.col(j), state.b_norm, q.as_ref().col(j));
+                state.rel = norm(r.as_ref().col(j));
+                (state.best, rels[j]) = (state.rel, state.rel);
+            }
+        } else {
+            x.fill(T::of(0.0));
+            for (j, state) in states.iter().enumerate() {
+                scaled_copy(r.as_mut().col_mut(j), b.col(j), state.b_norm);
+            }
         }
 
-        let (mut iter, mut applications) = (0, 0);
         let mut stopped = false;
         loop {
             // Columns that claim convergence are verified together, once no other is left.
@@ -216,10 +239,11 @@ impl Cg {
                 continue;
             }
             if iter > 0 && iter % self.replace_every == 0 {
-                a.apply(q.as_mut(), x.as_ref(), par, stack);
+                // Not in place of the last `A p`, which may still be needed.
+                a.apply(z.as_mut(), x.as_ref(), par, stack);
                 applications += 1;
                 for (j, state) in states.iter_mut().enumerate().filter(|(_, s)| working(s)) {
-                    residual(r.as_mut().col_mut(j), b.col(j), state.b_norm, q.as_ref().col(j));
+                    residual(r.as_mut().col_mut(j), b.col(j), state.b_norm, z.as_ref().col(j));
                     // Where the recurrence has lost the true residual it no longer measures
                     // anything: a claim that proved false.
                     let rel = norm(r.as_ref().col(j));
@@ -238,8 +262,15 @@ impl Cg {
             }
 
             order.extend((0..k).filter(|&j| working(&states[j])));
-            let apply = |z: MatMut<'_, T>, r: MatRef<'_, T>| p.apply(z, r, par, stack);
-            apply_to(apply, &order, z.as_mut(), r.as_ref(), q.as_mut());
+            let mut apply = |z: MatMut<'_, T>, r: MatRef<'_, T>| p.apply(z, r, par, stack);
+            if self.flexible {
+                // Without a copy, which would take the place of what is still needed.
+                for (at, &j) in order.iter().enumerate() {
+                    apply(z.as_mut().subcols_mut(at, 1), r.as_ref().subcols(j, 1));
+                }
+            } else {
+                apply_to(apply, &order, z.as_mut(), r.as_ref(), q.as_mut());
+            }
             for (at, j) in order.drain(..).enumerate() {
                 let (state, z) = (&mut states[j], z.as_ref().col(at));
                 let rho = dot(r.as_ref().col(j), z);
@@ -248,7 +279,13 @@ impl Cg {
                     state.ending = Some(Ending::Breakdown { column: j, what, value: rho });
                     continue;
                 }
-                let beta = if state.restart { 0.0 } else { rho / state.rho };
+                let beta = if state.restart {
+                    0.0
+                } else if self.flexible {
+                    -state.alpha * dot(q.as_ref().col(state.at), z) / state.rho
+                } else {
+                    rho / state.rho
+                };
                 (state.rho, state.beta, state.restart) = (rho, beta, false);
                 let mut d = d.as_mut().col_mut(j);
                 for i in 0..n {
@@ -269,7 +306,8 @@ impl Cg {
                     continue;
                 }
                 state.ritz.push(state.rho / curvature, state.beta);
-                let alpha = T::of(state.rho / curvature);
+                (state.alpha, state.at) = (state.rho / curvature, at);
+                let alpha = T::of(state.alpha);
                 let (mut x, mut r) = (x.as_mut().col_mut(j), r.as_mut().col_mut(j));
                 for i in 0..n {
                     x[i] += alpha * d[(i, j)];
@@ -291,29 +329,6 @@ impl Cg {
         Ok(report(&states, iter, applications))
     }
 
-    /// Judges a column by its true residual: it is done, or goes on from that residual.
-    fn verify(&self, state: &mut State, rel: f64, stopped: bool, out_of_time: bool) {
-        // An operator that gives NaN has broken down before; the recurrence's value stands then.
-        if rel.is_finite() {
-            state.rel = if state.b_norm == 0.0 { 0.0 } else { rel };
-        }
-        if state.ending.is_some() {
-            return;
-        }
-        state.ending = if state.rel <= self.rtol {
-            Some(Ending::Converged)
-        } else if stopped {
-            Some(Ending::Stopped)
-        } else if out_of_time {
-            Some(Ending::MaxIters)
-        } else if !(state.rel < 0.5 * state.last_claim) {
-            Some(Ending::Stagnated)
-        } else {
-            (state.last_claim, state.restart) = (state.rel, true);
-            None
-        };
-    }
-
     fn check<T: Scalar>(
         &self,
         a: &dyn LinOp<T>,
@@ -331,38 +346,5 @@ impl Cg {
             return Err(KrylovError::Setting { name: "replace_every", value: 0.0, expected });
         }
         check_finite("right-hand side", b)
-    }
-}
-
-fn report(states: &[State], iters: usize, applications: usize) -> Report {
-    let columns: Vec<Column> = states
-        .iter()
-        .map(|s| Column {
-            ending: s.ending.unwrap_or(Ending::Converged),
-            iters: s.iters,
-            rel_residual: s.rel,
-            condition: s.ritz.condition(),
-        })
-        .collect();
-    let ending = columns.iter().fold(Ending::Converged, |worst, c| worst.worse(c.ending));
-    Report { ending, iters, applications, columns }
-}
-
-/// A column at `x = 0`, where the residual is `b`.
-fn start<T: Scalar>(b: ColRef<'_, T>, most: usize) -> State {
-    let b_norm = robust_norm(b);
-    let zero = b_norm == 0.0;
-    State {
-        b_norm,
-        rho: 0.0,
-        rel: if zero { 0.0 } else { 1.0 },
-        iters: 0,
-        ending: zero.then_some(Ending::Converged),
-        last_claim: f64::INFINITY,
-        restart: true,
-        best: 1.0,
-        best_iter: 0,
-        beta: 0.0,
-        ritz: Ritz::new(most),
     }
 }

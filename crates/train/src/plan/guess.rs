@@ -13,8 +13,11 @@ const LEAST: f64 = 1e-6;
 /// The largest smallest one: tables have rows that are nearly alike, which a look at some rows does not show.
 const ALIKE: f64 = 5e-5;
 
-/// The part of the iterations that the bound allows which spectra without a preconditioner take.
-const TYPICAL: f64 = 0.7;
+/// Beside the iterations that the bound allows, those that spectra without a preconditioner take: this for the square of the
+/// decades by which their largest eigenvalues stand out, as rounding brings these back; and at least half as many, as many
+/// eigenvalues are alike. By comparison with runs on clouds and surfaces.
+const AGAIN: f64 = 0.3;
+const AT_LEAST: f64 = 0.45;
 
 /// Systems of Newton's method in a step under a loss with corners.
 pub(super) const NEWTON: f64 = 20.0;
@@ -69,15 +72,18 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         InnerTolerance::Fixed(tolerance) => (2.0 / tolerance).ln(),
     };
     let taken = |root: f64| (0.5 * root * reduction).max(1.0);
-    // Eigenvalues after the first ones, beside a shift, one by one while that is quicker.
+    // Eigenvalues after the first ones, beside a shift, one by one while that is quicker; and the largest of these beside
+    // those that are left.
     let falling = |first: f64, shift: f64| {
         let ranks = std::iter::successors(Some(1.0f64), |k| Some(2.0 * k));
+        let shifted = |k: f64| eigenvalue(first + k) + shift;
         (ranks.take_while(|k| *k <= n))
             .map(|k| {
-                let ratio = (eigenvalue(first + k) + shift) / (smallest + ridge);
-                k - 1.0 + taken(ratio.sqrt())
+                let iterations = k - 1.0 + taken((shifted(k) / (smallest + ridge)).sqrt());
+                (iterations, shifted(1.0) / shifted(k))
             })
-            .fold(f64::INFINITY, f64::min)
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((f64::INFINITY, 1.0))
     };
     // More than rank-many eigenvalues beside the ridge there are not.
     let at_most = |iterations: f64| iterations.min(0.5 * parameters as f64 + 2.0);
@@ -97,7 +103,11 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
     };
     let exact = if shape.outputs > 1 { taken(crossed) } else { 1.0 };
     let (iterations, builds) = match kind {
-        SolverKind::Cg => (at_most(TYPICAL * falling(0.0, ridge) * crossed), 0),
+        SolverKind::Cg => {
+            let (bound, outliers) = falling(0.0, ridge);
+            let taken = bound * (AGAIN * outliers.log10().powi(2)).max(AT_LEAST);
+            (at_most(taken * crossed), 0)
+        }
         SolverKind::Cholesky => (exact, steps),
         SolverKind::Srht | SolverKind::TensorSrht if rank >= parameters => (exact, steps),
         SolverKind::Srht | SolverKind::TensorSrht => {
@@ -108,12 +118,12 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         SolverKind::RpCholesky if rank >= rows => (taken(finite(outputs)), 1),
         SolverKind::RpGram if rank >= rows => (exact, steps),
         SolverKind::RpGram => {
-            let own = falling(rank as f64, ridge + left(rank as f64));
+            let (own, _) = falling(rank as f64, ridge + left(rank as f64));
             (own.hypot(exact), steps)
         }
         SolverKind::RpCholesky => {
             // Two reasons that hardly meet: what the rank has left, and what the width has not evened out.
-            let own = falling(rank as f64, ridge + left(rank as f64));
+            let (own, _) = falling(rank as f64, ridge + left(rank as f64));
             (own.hypot(taken(finite(outputs))), 1)
         }
     };
