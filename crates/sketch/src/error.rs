@@ -39,6 +39,24 @@ pub enum SketchError {
     /// An operator that should be positive semidefinite is not, or its products are not finite.
     #[error("products are not finite, or not those of a positive semidefinite operator")]
     Indefinite,
+    /// A column of a sparse sketch has no entries, or more than there are rows.
+    #[error("{each} signs in each column of {dim} rows, expected 1 to {dim}")]
+    Sparsity {
+        /// The signs asked for.
+        each: usize,
+        /// The embedding dimension.
+        dim: usize,
+    },
+    /// Scores to sample by must be finite and not negative, and not all zero.
+    #[error(
+        "score {at} is {value}, expected a finite number that is not negative, and one that is positive"
+    )]
+    Score {
+        /// Which of them.
+        at: usize,
+        /// The score.
+        value: f64,
+    },
     /// The vectors to embed have no entries.
     #[error("cannot sketch vectors of length 0")]
     Empty,

@@ -17,6 +17,9 @@ pub(crate) enum Purpose {
     Pivots = 7,
     Range = 8,
     Norm = 9,
+    SparseSigns = 10,
+    Rademacher = 11,
+    Rows = 12,
 }
 
 /// Stream `counter` of `purpose` for `seed`.

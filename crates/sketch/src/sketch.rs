@@ -1,4 +1,4 @@
-//! The one trait of the crate.
+//! What a sketch is.
 
 use faer::{MatMut, MatRef, Par};
 
@@ -20,4 +20,18 @@ pub trait Sketch<T>: Sync {
     /// # Errors
     /// [`SketchError::Shape`] if an operand does not fit.
     fn apply(&self, out: MatMut<'_, T>, a: MatRef<'_, T>, par: Par) -> Result<(), SketchError>;
+}
+
+/// A sketch whose adjoint can be applied: `<S x, y> == <x, S^T y>` up to rounding.
+pub trait AdjointSketch<T>: Sketch<T> {
+    /// `out <- S^T y`, with `y : s x k` and `out : N x k`; `out` may hold anything on entry.
+    ///
+    /// # Errors
+    /// [`SketchError::Shape`] if an operand does not fit.
+    fn apply_adjoint(
+        &self,
+        out: MatMut<'_, T>,
+        y: MatRef<'_, T>,
+        par: Par,
+    ) -> Result<(), SketchError>;
 }

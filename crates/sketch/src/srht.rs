@@ -9,9 +9,9 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use crate::error::check_shape;
-use crate::fwht::{fwht_at, padded_len};
+use crate::fwht::{fwht, fwht_at, padded_len};
 use crate::random::{Purpose, Signs, stream};
-use crate::{Scalar, Sketch, SketchError};
+use crate::{AdjointSketch, Scalar, Sketch, SketchError};
 
 /// `S = sqrt(P / s) R H D`: random signs `D`, the orthonormal Hadamard matrix `H` of order `P` (the
 /// input padded with zeros to a power of two) and `s` rows `R` sampled without replacement.
@@ -105,6 +105,38 @@ impl<T: Scalar> Sketch<T> for Srht {
             Par::Seq => out.col_iter_mut().zip(a.col_iter()).for_each(|(y, x)| column(y, x)),
             Par::Rayon(_) => {
                 out.par_col_iter_mut().zip(a.par_col_iter()).for_each(|(y, x)| column(y, x));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Scalar> AdjointSketch<T> for Srht {
+    fn apply_adjoint(
+        &self,
+        out: MatMut<'_, T>,
+        y: MatRef<'_, T>,
+        par: Par,
+    ) -> Result<(), SketchError> {
+        let (s, k) = (self.samples.len(), y.ncols());
+        check_shape("sketched matrix", (y.nrows(), k), (s, k))?;
+        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.input, k))?;
+        let scale = T::of(1.0 / (s as f64).sqrt());
+        let column = |x: faer::ColMut<'_, T>, y: faer::ColRef<'_, T>| {
+            T::with_buffer(self.padded_dim(), |buffer| {
+                buffer.fill(T::of(0.0));
+                for (&row, &y) in self.samples.iter().zip(y.iter()) {
+                    buffer[row] = scale * y;
+                }
+                fwht(buffer);
+                self.signs.apply(&mut buffer[..self.input]);
+                x.iter_mut().zip(buffer.iter()).for_each(|(x, v)| *x = *v);
+            });
+        };
+        match par {
+            Par::Seq => out.col_iter_mut().zip(y.col_iter()).for_each(|(x, y)| column(x, y)),
+            Par::Rayon(_) => {
+                out.par_col_iter_mut().zip(y.par_col_iter()).for_each(|(x, y)| column(x, y));
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ mod search;
 pub(crate) use damp::Damping;
 pub(crate) use members::Members;
 pub(crate) use refresh::Wear;
+use refresh::Worth;
 pub(crate) use saved::{Saved, Search};
 pub(crate) use search::Attempt;
 
@@ -128,8 +129,8 @@ struct Optimiser<'a, T> {
     /// The solver that the run began with.
     planned: SolverKind,
     solver: Box<dyn InnerSolver<T>>,
-    /// Iterations that a build of its factor costs as much as.
-    build_cost: f64,
+    /// What its factor costs and saves.
+    worth: Worth,
     /// Another one, if the solver takes too long.
     fallback: Option<Fallback>,
     /// Iterations of all inner solves.
@@ -222,7 +223,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             equations,
             options,
             planned: solver.kind(),
-            build_cost: build_cost(equations, options, solver.kind()),
+            worth: worth(equations, options, solver.kind()),
             solver,
             fallback: options.fallback,
             spent: 0,
@@ -351,13 +352,14 @@ fn instance<T: Element>(
     kind.instance(sketch_size(kind, options.sketch_rows, n, parameters), options.seed)
 }
 
-/// Iterations that a build of a solver's factor costs as much as.
-fn build_cost(equations: &Equations, options: &Options, kind: SolverKind) -> f64 {
+/// What a solver's factor costs and saves.
+fn worth(equations: &Equations, options: &Options, kind: SolverKind) -> Worth {
     let (rows, inputs, outputs) = (equations.rows(), equations.inputs(), equations.outputs());
     // Of a common machine and one thread, for runs to be the same on all.
     let shape = Shape::of(rows, inputs, outputs, 1);
     let Candidate { build_seconds, iteration_seconds, .. } = plan::alone(kind, &shape, options);
-    build_seconds / iteration_seconds
+    let apart = plan::alone(SolverKind::ArcCosine, &shape, options).iterations;
+    Worth { build: build_seconds / iteration_seconds, apart }
 }
 
 /// The solver that a run would use, for messages before it starts.

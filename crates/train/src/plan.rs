@@ -16,7 +16,7 @@ use crate::solver::SolverKind;
 use crate::{Equations, Loss};
 
 /// Multiply-adds of a pass from which on eigenvalues are looked at.
-const LOOK: f64 = 1e7;
+const LOOK: f64 = 1e8;
 
 /// The solver whose iterations are no guess.
 const EXACT: SolverKind = SolverKind::Cholesky;

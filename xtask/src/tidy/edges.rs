@@ -16,10 +16,11 @@ enum May {
 }
 
 /// The allowed edges; docs/architecture.md says why.
-const EDGES: [(&str, May); 8] = [
+const EDGES: [(&str, May); 9] = [
     ("nearlin-dense", May::UseOnly(&[])),
     ("nearlin-sketch", May::UseOnly(&[])),
     ("nearlin-krylov", May::UseOnly(&[])),
+    ("nearlin-lstsq", May::UseOnly(&["nearlin-sketch", "nearlin-krylov"])),
     ("nearlin-relu", May::UseOnly(&["nearlin-dense"])),
     (
         "nearlin",

@@ -28,7 +28,14 @@ pub struct Kernels<T> {
     vector: unsafe fn(*mut T, usize),
     columns: unsafe fn(*mut T, usize, usize, usize),
     flip: unsafe fn(&mut [T], &[u64]),
+    spread: Spread<T>,
 }
+
+/// Columns that are added side by side.
+pub(crate) const TILE: usize = 16;
+
+/// Adds rows to sums at places, scaled.
+type Spread<T> = unsafe fn(&mut [[T; TILE]], &[[T; TILE]], &[u32], T);
 
 impl<T> Kernels<T> {
     /// `x <- H x`, the length a power of two.
@@ -53,6 +60,18 @@ impl<T> Kernels<T> {
     pub(crate) fn flip(self, x: &mut [T], words: &[u64]) {
         // SAFETY: kernels are only handed out where they run.
         unsafe { (self.flip)(x, words) }
+    }
+
+    /// Adds each row to as many sums as there are places for it: `place / 2` says which, an odd one takes it off, scaled.
+    pub(crate) fn spread(
+        self,
+        sums: &mut [[T; TILE]],
+        rows: &[[T; TILE]],
+        places: &[u32],
+        scale: T,
+    ) {
+        // SAFETY: kernels are only handed out where they run.
+        unsafe { (self.spread)(sums, rows, places, scale) }
     }
 }
 
@@ -103,12 +122,29 @@ macro_rules! kernels {
                     }
                 }
             }
+            $(#[target_feature(enable = $features)])?
+            fn spread(sums: &mut [[$t; TILE]], rows: &[[$t; TILE]], places: &[u32], scale: $t) {
+                if rows.is_empty() {
+                    return;
+                }
+                let factors = [scale, -scale];
+                for (row, places) in rows.iter().zip(places.chunks_exact(places.len() / rows.len())) {
+                    for &place in places {
+                        let factor = factors[(place & 1) as usize];
+                        let sum = &mut sums[(place >> 1) as usize];
+                        for (sum, v) in sum.iter_mut().zip(row) {
+                            *sum += factor * v;
+                        }
+                    }
+                }
+            }
             Kernels {
                 #[cfg(test)]
                 name: stringify!($name),
                 vector,
                 columns,
                 flip,
+                spread,
             }
         }
     };

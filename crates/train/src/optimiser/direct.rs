@@ -2,7 +2,7 @@
 
 use nearlin_relu::PackedMask;
 
-use super::{Built, Optimiser, State, build_cost, instance};
+use super::{Built, Optimiser, State, instance, worth};
 use crate::TrainError;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{Fallback, InnerTolerance};
@@ -74,7 +74,7 @@ impl<T: Element> Optimiser<'_, T> {
             unreachable!("a preconditioner has just been built")
         };
         let flipped = mask.as_ref().map_or(0.0, |mask| self.flipped(mask, state.mask()));
-        let worn = wear.most(flipped, self.build_cost);
+        let worn = wear.most(flipped, self.worth.build);
         // Of the solver that may be replaced, and of a factor that may be; a solve in the space of the weights has
         // nothing to do with either.
         let limited = options.max_inner(options.max_inner.min(patience).min(worn));
@@ -133,7 +133,7 @@ impl<T: Element> Optimiser<'_, T> {
     fn serves(&self, built: &Built<T>, now: &PackedMask, ridge: f64) -> bool {
         let near =
             built.ridge == ridge || (built.ridge <= NEAR * ridge && ridge <= NEAR * built.ridge);
-        let few = |mask: &PackedMask| built.wear.serves(self.flipped(mask, now), self.build_cost);
+        let few = |mask: &PackedMask| built.wear.serves(self.flipped(mask, now), self.worth);
         near && built.mask.as_ref().is_none_or(few)
     }
 
@@ -152,7 +152,7 @@ impl<T: Element> Optimiser<'_, T> {
         let Some(Fallback { solver, .. }) = self.fallback.take() else { return };
         let (from, iterations) = (self.solver.kind(), self.spent);
         self.solver = instance(self.equations, self.options, solver);
-        self.build_cost = build_cost(self.equations, self.options, solver);
+        self.worth = worth(self.equations, self.options, solver);
         self.built = None;
         let _ = observer.on_event(&Event::Fallback { from, to: solver, iterations });
     }

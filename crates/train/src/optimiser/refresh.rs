@@ -12,8 +12,17 @@
 pub(super) const NEW: f64 = 5e-4;
 
 /// Iterations beyond a new factor's, for all of the mask flipped, where none have been seen: they grow like the root of
-/// that part.
+/// that part, and not beyond those with the kernel of infinite width, to which an old mask is as near as a new one.
 const GUESS: f64 = 300.0;
+
+/// What a factor costs and saves, in iterations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Worth {
+    /// That a build takes as long as.
+    pub(crate) build: f64,
+    /// That a solve takes with the kernel of infinite width, as guessed.
+    pub(crate) apart: f64,
+}
 
 /// How a preconditioner has served since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,14 +37,13 @@ pub(crate) struct Wear {
 }
 
 impl Wear {
-    /// Whether one more solve is cheaper than a build, which costs as much as `build` iterations, where `flipped` of the
-    /// mask has changed since it was built.
-    pub(super) fn serves(&self, flipped: f64, build: f64) -> bool {
+    /// Whether one more solve is cheaper than a build, where `flipped` of the mask has changed since it was built.
+    pub(super) fn serves(&self, flipped: f64, worth: Worth) -> bool {
         let expected = match self.last {
             Some((then, beyond)) => beyond as f64 * (flipped / then).sqrt(),
-            None => GUESS * flipped.sqrt(),
+            None => (GUESS * flipped.sqrt()).min(worth.apart),
         };
-        flipped <= NEW || self.beyond as f64 + expected <= build
+        flipped <= NEW || self.beyond as f64 + expected <= worth.build
     }
 
     /// Most iterations of a solve after which the build is paid for.
@@ -71,12 +79,13 @@ mod tests {
             build in 2.0f64..200.0,
             solves in prop::collection::vec((1e-3f64..0.5, 0usize..100), 1..60),
             fresh in 1usize..10,
+            apart in 1.0f64..300.0,
         ) {
             let mut wear = Wear::default();
             wear.count(0.0, fresh);
             let mut beyond = 0;
             for (flipped, more) in solves {
-                if !wear.serves(flipped, build) {
+                if !wear.serves(flipped, Worth { build, apart }) {
                     break;
                 }
                 let taken = (fresh + more).min(wear.most(flipped, build));
@@ -93,8 +102,9 @@ mod tests {
             let (few, more) = (few.min(more), few.max(more));
             let mut wear = Wear::default();
             for _ in 0..3 {
-                prop_assert!(!wear.serves(more, build) || wear.serves(few, build));
-                prop_assert!(wear.serves(NEW, build) && wear.most(NEW, build) == usize::MAX);
+                let worth = Worth { build, apart: 40.0 };
+                prop_assert!(!wear.serves(more, worth) || wear.serves(few, worth));
+                prop_assert!(wear.serves(NEW, worth) && wear.most(NEW, build) == usize::MAX);
                 wear.count(few, taken);
             }
         }

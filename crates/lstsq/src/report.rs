@@ -1,0 +1,43 @@
+//! What a solve says of itself.
+
+use faer::Mat;
+use nearlin_krylov::{Ending, LeastSquaresColumn};
+
+/// A solution with the report on it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Fit<T> {
+    /// `n x k`.
+    pub x: Mat<T>,
+    /// How it was found, and how good it is.
+    pub report: Report,
+}
+
+/// What a solve did, and how good its solution is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The gravest ending of any column in the last stage.
+    pub ending: Ending,
+    /// Rank that was told by the sketch: the matrix's own unless a singular value is near the limit.
+    pub rank: usize,
+    /// Condition number of the sketch without what was dropped, and so of the matrix but for the sketch's distortion.
+    pub condition: f64,
+    /// Rows of the sketch.
+    pub sketch_rows: usize,
+    /// Iterations in each stage.
+    pub iterations: Vec<usize>,
+    /// Times that the matrix was read: by the sketch, by iterations, and for residuals.
+    pub passes: usize,
+    /// One entry for each right-hand side; norms are of the problem without weights and preconditioner, the operator's estimate
+    /// is of the matrix from its sketch.
+    pub columns: Vec<LeastSquaresColumn>,
+}
+
+impl Report {
+    /// The largest [`LeastSquaresColumn::backward_error`] of any column.
+    #[must_use]
+    pub fn backward_error(&self) -> f64 {
+        self.columns.iter().map(LeastSquaresColumn::backward_error).fold(0.0, f64::max)
+    }
+}

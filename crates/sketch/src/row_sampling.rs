@@ -1,0 +1,144 @@
+//! Sampled rows, weighted so that squared lengths are right on average.
+//!
+//! Drineas, Mahoney and Muthukrishnan, *Sampling algorithms for l2 regression and applications*, SODA 2006. A sampled row is
+//! cheap and keeps what a row is: sparse, or an example that can be looked at. How well it embeds depends on the matrix:
+//! uniform sampling misses a row that stands alone, sampling by leverage scores does not.
+
+use faer::{MatMut, MatRef, Par};
+use rand::Rng;
+
+use crate::error::check_shape;
+use crate::random::{Purpose, stream};
+use crate::{AdjointSketch, Scalar, Sketch, SketchError};
+
+/// `S` with one entry a row: row `i` of `S a` is row `picks[i]` of `a`, scaled.
+///
+/// A column costs as many multiplications as there are samples; the sketch itself 16 bytes a sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowSampling {
+    input: usize,
+    picks: Vec<(usize, f64)>,
+}
+
+impl RowSampling {
+    /// `dim` of `input` rows, each as likely as another, drawn again and again.
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] if `input` is 0, [`SketchError::Dimension`] if `dim` is.
+    pub fn uniform(input: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
+        check(input, dim, usize::MAX)?;
+        let mut random = stream(seed, Purpose::Rows, 0);
+        let factor = (input as f64 / dim as f64).sqrt();
+        Ok(Self {
+            input,
+            picks: (0..dim).map(|_| (random.random_range(0..input), factor)).collect(),
+        })
+    }
+
+    /// `dim` different rows of `input`, each as likely as another, in ascending order.
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] if `input` is 0, [`SketchError::Dimension`] unless `1 <= dim <= input`.
+    pub fn without_replacement(input: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
+        check(input, dim, input)?;
+        let mut random = stream(seed, Purpose::Rows, 1);
+        // The first steps of a Fisher-Yates shuffle.
+        let mut rows: Vec<usize> = (0..input).collect();
+        for j in 0..dim {
+            rows.swap(j, random.random_range(j..input));
+        }
+        rows.truncate(dim);
+        rows.sort_unstable();
+        let factor = (input as f64 / dim as f64).sqrt();
+        Ok(Self { input, picks: rows.into_iter().map(|row| (row, factor)).collect() })
+    }
+
+    /// `dim` rows drawn again and again, row `i` with a probability like `scores[i]`: its leverage score, say, or its squared
+    /// length.
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] without scores, [`SketchError::Dimension`] if `dim` is 0, [`SketchError::Score`] for a score that
+    /// is negative or not finite, or if all are 0.
+    pub fn by_scores(scores: &[f64], dim: usize, seed: u64) -> Result<Self, SketchError> {
+        check(scores.len(), dim, usize::MAX)?;
+        let mut sums = Vec::with_capacity(scores.len());
+        let mut sum = 0.0;
+        for (at, &value) in scores.iter().enumerate() {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(SketchError::Score { at, value });
+            }
+            sum += value;
+            sums.push(sum);
+        }
+        if !(sum > 0.0 && sum.is_finite()) {
+            return Err(SketchError::Score { at: 0, value: scores[0] });
+        }
+        let mut random = stream(seed, Purpose::Rows, 2);
+        let picks = (0..dim).map(|_| {
+            let until = sum * random.random::<f64>();
+            // The first whose sum passes it has a score.
+            let row = sums.partition_point(|&sum| sum <= until).min(scores.len() - 1);
+            (row, (sum / (dim as f64 * scores[row])).sqrt())
+        });
+        Ok(Self { input: scores.len(), picks: picks.collect() })
+    }
+
+    /// The rows that were drawn and their factors.
+    #[must_use]
+    pub fn picks(&self) -> &[(usize, f64)] {
+        &self.picks
+    }
+}
+
+fn check(input: usize, dim: usize, most: usize) -> Result<(), SketchError> {
+    if input == 0 {
+        return Err(SketchError::Empty);
+    }
+    if dim == 0 || dim > most {
+        return Err(SketchError::Dimension { dim, input, most });
+    }
+    Ok(())
+}
+
+impl<T: Scalar> Sketch<T> for RowSampling {
+    fn input_dim(&self) -> usize {
+        self.input
+    }
+
+    fn embedding_dim(&self) -> usize {
+        self.picks.len()
+    }
+
+    fn apply(&self, mut out: MatMut<'_, T>, a: MatRef<'_, T>, _: Par) -> Result<(), SketchError> {
+        let k = a.ncols();
+        check_shape("matrix to sketch", (a.nrows(), k), (self.input, k))?;
+        check_shape("sketched matrix", (out.nrows(), out.ncols()), (self.picks.len(), k))?;
+        for j in 0..k {
+            let column = a.col(j);
+            for (out, &(row, factor)) in out.as_mut().col_mut(j).iter_mut().zip(&self.picks) {
+                *out = T::of(factor) * column[row];
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Scalar> AdjointSketch<T> for RowSampling {
+    fn apply_adjoint(
+        &self,
+        mut out: MatMut<'_, T>,
+        y: MatRef<'_, T>,
+        _: Par,
+    ) -> Result<(), SketchError> {
+        let k = y.ncols();
+        check_shape("sketched matrix", (y.nrows(), k), (self.picks.len(), k))?;
+        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.input, k))?;
+        out.fill(T::of(0.0));
+        for j in 0..k {
+            for (&y, &(row, factor)) in y.col(j).iter().zip(&self.picks) {
+                out[(row, j)] += T::of(factor) * y;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! Sparse sign embeddings: a few signs in each column, one in each block of rows.
+//!
+//! The block construction of OSNAP (Nelson and Nguyen, *OSNAP: Faster numerical linear algebra algorithms via sparser
+//! subspace embeddings*, FOCS 2013); with one sign a column it is the count sketch (Charikar, Chen and Farach-Colton, 2004;
+//! Clarkson and Woodruff, STOC 2013). Rows of the input are read once and in order, so that a matrix may come in parts.
+
+use faer::{MatMut, MatRef, Par};
+use rand::RngCore;
+use rayon::prelude::*;
+
+use crate::error::check_shape;
+use crate::random::{Purpose, stream};
+use crate::simd::TILE;
+use crate::{AdjointSketch, Scalar, Sketch, SketchError};
+
+/// Input rows whose signs are drawn at a time.
+const BLOCK: usize = 4096;
+
+/// Input rows that are brought into tiles at a time.
+const ROWS: usize = 64;
+
+/// Input rows that share a stream of random numbers.
+const STREAM: usize = 1024;
+
+/// `S` with `each` entries `+-1 / sqrt(each)` a column, one in each of as many blocks of rows, at random places.
+///
+/// A column of the input of length `N` costs `N each` additions, whatever the embedding dimension; the sketch itself takes no
+/// memory, as places are drawn when needed, and a call takes as much again as its output. Eight signs a column are enough for
+/// subspaces in practice (Tropp et al., SIAM J. Matrix Anal. Appl. 40, 2019; Murray et al., arXiv 2302.11474, section 2.4).
+///
+/// # Examples
+/// ```
+/// use faer::{Mat, Par};
+/// use nearlin_sketch::{Sketch, SparseSign};
+///
+/// let a = Mat::from_fn(10_000, 3, |i, j| ((i * (j + 1)) as f64).sin());
+/// let sketch = SparseSign::new(10_000, 500, 8, 42)?;
+/// let mut whole = Mat::zeros(500, 3);
+/// sketch.apply(whole.as_mut(), a.as_ref(), Par::Seq)?;
+/// // In parts as they come: the same bits.
+/// let mut parts = Mat::zeros(500, 3);
+/// sketch.accumulate(parts.as_mut(), a.as_ref().subrows(0, 3333), 0, Par::Seq)?;
+/// sketch.accumulate(parts.as_mut(), a.as_ref().subrows(3333, 6667), 3333, Par::Seq)?;
+/// assert_eq!(whole, parts);
+/// # Ok::<(), nearlin_sketch::SketchError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SparseSign {
+    input: usize,
+    dim: usize,
+    each: usize,
+    seed: u64,
+}
+
+impl SparseSign {
+    /// The sketch `R^input -> R^dim` with `each` signs a column, named by `seed`.
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] if `input` is 0, [`SketchError::Dimension`] if `dim` is or exceeds `2^31`,
+    /// [`SketchError::Sparsity`] unless `1 <= each <= dim`.
+    pub fn new(input: usize, dim: usize, each: usize, seed: u64) -> Result<Self, SketchError> {
+        let most = 1 << 31;
+        if input == 0 {
+            return Err(SketchError::Empty);
+        }
+        if dim == 0 || dim > most {
+            return Err(SketchError::Dimension { dim, input, most });
+        }
+        if each == 0 || each > dim {
+            return Err(SketchError::Sparsity { each, dim });
+        }
+        Ok(Self { input, dim, each, seed })
+    }
+
+    /// The count sketch `R^input -> R^dim`: one sign a column.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn count_sketch(input: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
+        Self::new(input, dim, 1, seed)
+    }
+
+    /// Signs in each column.
+    #[must_use]
+    pub fn each(&self) -> usize {
+        self.each
+    }
+
+    /// Rows of `S` that hold entry `index` of the input, and with which factors.
+    ///
+    /// # Panics
+    /// If `index` is not below the input dimension.
+    #[must_use]
+    pub fn column(&self, index: usize) -> Vec<(usize, f64)> {
+        assert!(index < self.input, "entry {index} of a vector of length {}", self.input);
+        let mut places = vec![0; self.each];
+        self.places(index, &mut places);
+        let scale = self.scale();
+        let factor = |place: u32| if place & 1 == 1 { -scale } else { scale };
+        places.iter().map(|&place| ((place >> 1) as usize, factor(place))).collect()
+    }
+
+    fn scale(&self) -> f64 {
+        1.0 / (self.each as f64).sqrt()
+    }
+
+    /// Twice the row of each entry of the columns from `first` on, and one more for a negative one.
+    fn places(&self, first: usize, places: &mut [u32]) {
+        let mut done = 0;
+        while done < places.len() {
+            let column = first + done / self.each;
+            let inside = column % STREAM;
+            let mut random = stream(self.seed, Purpose::SparseSigns, (column / STREAM) as u64);
+            random.set_word_pos((inside * self.each) as u128);
+            let count = ((STREAM - inside) * self.each).min(places.len() - done);
+            for column in places[done..done + count].chunks_mut(self.each) {
+                for (block, place) in column.iter_mut().enumerate() {
+                    let begin = block * self.dim / self.each;
+                    let rows = (block + 1) * self.dim / self.each - begin;
+                    let word = random.next_u32();
+                    let row = begin + ((u64::from(word >> 1) * rows as u64) >> 31) as usize;
+                    *place = (row as u32) << 1 | word & 1;
+                }
+            }
+            done += count;
+        }
+    }
+
+    /// `out <- out + S_p a` for the rows `a : p x k` of a taller matrix, from number `first` on, with the columns `S_p` of `S`
+    /// that belong to them: rows that come in order, in parts of any size, give the bits of the whole.
+    ///
+    /// # Errors
+    /// [`SketchError::Shape`] if `out` is not `s x k` or `first + p` exceeds the input dimension.
+    pub fn accumulate<T: Scalar>(
+        &self,
+        mut out: MatMut<'_, T>,
+        a: MatRef<'_, T>,
+        first: usize,
+        par: Par,
+    ) -> Result<(), SketchError> {
+        let (n, k) = (a.nrows(), a.ncols());
+        let most = self.input.saturating_sub(first);
+        check_shape("rows to sketch", (n, k), (n.min(most), k))?;
+        check_shape("sketched matrix", (out.nrows(), out.ncols()), (self.dim, k))?;
+        // Sixteen columns side by side: a row of these is added in vectors.
+        let mut sums = vec![[T::of(0.0); TILE]; self.dim * k.div_ceil(TILE)];
+        for (tile, sums) in sums.chunks_mut(self.dim).enumerate() {
+            for lane in 0..TILE.min(k - TILE * tile) {
+                let column = out.as_ref().col(TILE * tile + lane);
+                sums.iter_mut().zip(column.iter()).for_each(|(sum, &v)| sum[lane] = v);
+            }
+        }
+        let scale = T::of(self.scale());
+        let mut places = vec![0; BLOCK.min(n) * self.each];
+        for start in (0..n).step_by(BLOCK) {
+            let rows = BLOCK.min(n - start);
+            let places = &mut places[..rows * self.each];
+            self.places(first + start, places);
+            let spread = |(tile, sums): (usize, &mut [[T; TILE]])| {
+                let lanes = TILE.min(k - TILE * tile);
+                let block = a.submatrix(start, TILE * tile, rows, lanes);
+                let mut buffer = [[T::of(0.0); TILE]; ROWS];
+                for (part, places) in places.chunks(ROWS * self.each).enumerate() {
+                    let count = places.len() / self.each;
+                    let block = block.subrows(part * ROWS, count);
+                    for lane in 0..lanes {
+                        let column = block.col(lane).iter();
+                        buffer.iter_mut().zip(column).for_each(|(row, &v)| row[lane] = v);
+                    }
+                    T::kernels().spread(sums, &buffer[..count], places, scale);
+                }
+            };
+            match par {
+                Par::Seq => sums.chunks_mut(self.dim).enumerate().for_each(spread),
+                Par::Rayon(_) => sums.par_chunks_mut(self.dim).enumerate().for_each(spread),
+            }
+        }
+        for (tile, sums) in sums.chunks(self.dim).enumerate() {
+            for lane in 0..TILE.min(k - TILE * tile) {
+                let column = out.as_mut().col_mut(TILE * tile + lane);
+                column.iter_mut().zip(sums).for_each(|(v, sum)| *v = sum[lane]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Scalar> Sketch<T> for SparseSign {
+    fn input_dim(&self) -> usize {
+        self.input
+    }
+
+    fn embedding_dim(&self) -> usize {
+        self.dim
+    }
+
+    fn apply(&self, mut out: MatMut<'_, T>, a: MatRef<'_, T>, par: Par) -> Result<(), SketchError> {
+        let k = a.ncols();
+        check_shape("matrix to sketch", (a.nrows(), k), (self.input, k))?;
+        out.fill(T::of(0.0));
+        self.accumulate(out, a, 0, par)
+    }
+}
+
+impl<T: Scalar> AdjointSketch<T> for SparseSign {
+    fn apply_adjoint(
+        &self,
+        mut out: MatMut<'_, T>,
+        y: MatRef<'_, T>,
+        _: Par,
+    ) -> Result<(), SketchError> {
+        let k = y.ncols();
+        check_shape("sketched matrix", (y.nrows(), k), (self.dim, k))?;
+        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.input, k))?;
+        let factors = [T::of(self.scale()), T::of(-self.scale())];
+        let mut places = vec![0; BLOCK.min(self.input) * self.each];
+        for start in (0..self.input).step_by(BLOCK) {
+            let rows = BLOCK.min(self.input - start);
+            let places = &mut places[..rows * self.each];
+            self.places(start, places);
+            for j in 0..k {
+                let y = y.col(j);
+                let out = out.as_mut().col_mut(j).subrows_mut(start, rows);
+                for (out, places) in out.iter_mut().zip(places.chunks(self.each)) {
+                    *out = places.iter().fold(T::of(0.0), |sum, &place| {
+                        sum + factors[(place & 1) as usize] * y[(place >> 1) as usize]
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
