@@ -19,6 +19,26 @@ pub struct Tridiagonal {
     diagonal: Vec<f64>,
     off_diagonal: Vec<f64>,
     start_norm: f64,
+    /// Length of what the steps leave: of `A V - V T`.
+    left: f64,
+}
+
+/// A Ritz value and what is known of the eigenvalues about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RitzValue {
+    /// The Ritz value.
+    pub value: f64,
+    /// There is an eigenvalue of the operator within this of it (Parlett, *The Symmetric Eigenvalue Problem*, section 13.2).
+    pub error: f64,
+}
+
+/// An estimate of a trace from random probes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TraceEstimate {
+    /// The mean of the probes.
+    pub value: f64,
+    /// Its standard error, from their spread; infinite for one.
+    pub standard_error: f64,
 }
 
 /// A node of a quadrature with its weight; weights sum to 1.
@@ -70,6 +90,7 @@ pub fn lanczos<T: Scalar>(
         diagonal: Vec::with_capacity(steps),
         off_diagonal: Vec::with_capacity(steps),
         start_norm: start_norm.into(),
+        left: 0.0,
     };
     if !(of.start_norm > 0.0) {
         return Ok(of);
@@ -89,13 +110,57 @@ pub fn lanczos<T: Scalar>(
         of.diagonal.push(alpha);
         scale = scale.max(alpha.abs() + beta.into());
         let tiny = T::epsilon().into() * n as f64 * scale;
-        if j + 1 == steps || beta.into() <= tiny {
+        if beta.into() <= tiny {
+            break;
+        }
+        if j + 1 == steps {
+            of.left = beta.into();
             break;
         }
         of.off_diagonal.push(beta.into());
         w.col_mut(0).iter_mut().for_each(|w| *w /= beta);
     }
     Ok(of)
+}
+
+/// Estimates the trace of `f(A)` for a symmetric `A : n x n` from `probes : n x p`, whose columns have independent entries of mean
+/// 0 and variance 1, signs for the least variance: `steps` products with `A` for each (Hutchinson 1989; Ubaru, Chen and Saad,
+/// *Fast estimation of tr(f(A)) via stochastic Lanczos quadrature*, SIAM J. Matrix Anal. Appl. 38, 2017). With `f = ln` it is the
+/// logarithm of a determinant.
+///
+/// # Errors
+/// [`KrylovError`] as [`lanczos`], and [`KrylovError::Shape`] without probes.
+///
+/// # Examples
+/// ```
+/// use faer::{Mat, Par};
+/// use nearlin_krylov::trace_of;
+///
+/// // ln det of a diagonal matrix, which signs tell without an error.
+/// let a = Mat::from_fn(50, 50, |i, j| if i == j { 1.0 + i as f64 } else { 0.0 });
+/// let probes = Mat::from_fn(50, 4, |i, j| if (i * (j + 3)) % 5 < 2 { -1.0 } else { 1.0 });
+/// let estimate = trace_of(&a, f64::ln, probes.as_ref(), 50, Par::Seq)?;
+/// let exact: f64 = (1..=50).map(|i| f64::from(i).ln()).sum();
+/// assert!((estimate.value - exact).abs() < 1e-9 * exact);
+/// # Ok::<(), nearlin_krylov::KrylovError>(())
+/// ```
+pub fn trace_of<T: Scalar>(
+    a: &impl LinOp<T>,
+    f: impl Fn(f64) -> f64,
+    probes: MatRef<'_, T>,
+    steps: usize,
+    par: Par,
+) -> Result<TraceEstimate, KrylovError> {
+    let (n, p) = (probes.nrows(), probes.ncols());
+    check_shape("probes", (n, p), (n, p.max(1)))?;
+    let mut forms = Vec::with_capacity(p);
+    for j in 0..p {
+        forms.push(lanczos(a, probes.subcols(j, 1), steps, par)?.quadratic_form(&f));
+    }
+    let value = forms.iter().sum::<f64>() / p as f64;
+    let spread: f64 = forms.iter().map(|form| (form - value).powi(2)).sum();
+    let standard_error = if p > 1 { (spread / (p * (p - 1)) as f64).sqrt() } else { f64::INFINITY };
+    Ok(TraceEstimate { value, standard_error })
 }
 
 /// `w <- w - V V^T w`; returns `V^T w`.
@@ -122,7 +187,12 @@ impl Tridiagonal {
     #[must_use]
     pub fn truncated(&self, steps: usize) -> Self {
         let steps = steps.min(self.steps());
+        let left = match steps {
+            0 => 0.0,
+            steps => self.off_diagonal.get(steps - 1).copied().unwrap_or(self.left),
+        };
         Self {
+            left,
             diagonal: self.diagonal[..steps].to_vec(),
             off_diagonal: self.off_diagonal[..steps.saturating_sub(1)].to_vec(),
             start_norm: self.start_norm,
@@ -135,6 +205,35 @@ impl Tridiagonal {
     /// Never: the eigenvalues of a finite tridiagonal matrix are always found.
     #[must_use]
     pub fn nodes(&self) -> Vec<Node> {
+        self.eigenvectors(|value, first, _| Node { value, weight: first * first })
+    }
+
+    /// Ritz values with bounds on their errors, smallest value first; those at either end converge first, to the extreme
+    /// eigenvalues that the start sees.
+    ///
+    /// # Panics
+    /// Never, as [`nodes`](Self::nodes).
+    ///
+    /// # Examples
+    /// ```
+    /// use faer::{Mat, Par};
+    /// use nearlin_krylov::lanczos;
+    ///
+    /// let a = Mat::from_fn(100, 100, |i, j| if i == j { (i as f64 / 50.0).powi(2) } else { 0.0 });
+    /// let v = Mat::from_fn(100, 1, |_, _| 1.0);
+    /// let ritz = lanczos(&a, v.as_ref(), 30, Par::Seq)?.ritz();
+    /// let largest = ritz.last().unwrap();
+    /// assert!((largest.value - 1.98_f64.powi(2)).abs() <= largest.error + 1e-12);
+    /// assert!(largest.error < 1e-6);
+    /// # Ok::<(), nearlin_krylov::KrylovError>(())
+    /// ```
+    #[must_use]
+    pub fn ritz(&self) -> Vec<RitzValue> {
+        self.eigenvectors(|value, _, last| RitzValue { value, error: self.left * last.abs() })
+    }
+
+    /// Something of each eigenvalue of `T`, smallest first, and of the first and the last component of its eigenvector.
+    fn eigenvectors<R>(&self, tell: impl Fn(f64, f64, f64) -> R) -> Vec<R> {
         let k = self.steps();
         let dense = Mat::from_fn(k, k, |i, j| match i.abs_diff(j) {
             0 => self.diagonal[i],
@@ -146,9 +245,7 @@ impl Tridiagonal {
         }
         let eigen = dense.self_adjoint_eigen(Side::Lower).expect("finite entries");
         let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        (0..k)
-            .map(|j| Node { value: values[j], weight: vectors[(0, j)] * vectors[(0, j)] })
-            .collect()
+        (0..k).map(|j| tell(values[j], vectors[(0, j)], vectors[(k - 1, j)])).collect()
     }
 
     /// `v^T f(A) v` by quadrature, where `v` is the start.

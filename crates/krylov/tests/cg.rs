@@ -153,9 +153,9 @@ proptest! {
         let a = Mat::from_fn(m, n, entry);
         let (x, y) = (Mat::from_fn(n, 1, |i, _| entry(i, 40)), Mat::from_fn(m, 1, |i, _| entry(i, 41)));
         let (mut ax, mut aty) = (Mat::zeros(m, 1), Mat::zeros(n, 1));
-        let mut none = MemBuffer::new(faer::dyn_stack::StackReq::EMPTY);
-        a.apply(ax.as_mut(), x.as_ref(), Par::Seq, MemStack::new(&mut none));
-        a.apply_adjoint(aty.as_mut(), y.as_ref(), Par::Seq, MemStack::new(&mut none));
+        let mut scratch = MemBuffer::new(a.apply_scratch(1, Par::Seq).or(a.apply_adjoint_scratch(1, Par::Seq)));
+        a.apply(ax.as_mut(), x.as_ref(), Par::Seq, MemStack::new(&mut scratch));
+        a.apply_adjoint(aty.as_mut(), y.as_ref(), Par::Seq, MemStack::new(&mut scratch));
         let left: f64 = (0..m).map(|i| ax[(i, 0)] * y[(i, 0)]).sum();
         let right: f64 = (0..n).map(|i| aty[(i, 0)] * x[(i, 0)]).sum();
         // At most m n products of numbers below 1.1, each chain of at most m + n roundings.

@@ -1,7 +1,8 @@
 //! Laws of the Lanczos process.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use faer::{Mat, Par};
-use nearlin_krylov::{KrylovError, lanczos};
+use nearlin_krylov::{KrylovError, lanczos, trace_of};
 use proptest::prelude::*;
 
 /// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
@@ -85,4 +86,61 @@ fn wrong_calls_are_errors_and_zero_is_zero() {
     assert!(matches!(error, KrylovError::NonFinite { row: 1, column: 0, .. }));
     let zero = shape(3, 1).unwrap();
     assert_eq!((zero.steps(), zero.start_norm(), zero.quadratic_form(|t| 1.0 / t)), (0, 0.0, 0.0));
+}
+
+/// There is an eigenvalue within the bound of every Ritz value, the extremes come first, and a run that was cut short has the
+/// bounds of a shorter one.
+#[test]
+fn ritz_values_are_near_eigenvalues() {
+    let eigenvalues: Vec<f64> =
+        (0..80).map(|i| (f64::from(i) / 10.0).sin() + 0.03 * f64::from(i)).collect();
+    let a = Mat::from_fn(80, 80, |i, j| if i == j { eigenvalues[i] } else { 0.0 });
+    let v = Mat::from_fn(80, 1, |i, _| 1.0 + (i % 3) as f64);
+    let long = lanczos(&a, v.as_ref(), 25, Par::Seq).unwrap();
+    for steps in [1, 5, 12, 25] {
+        let cut = long.truncated(steps);
+        assert_eq!(cut.ritz(), lanczos(&a, v.as_ref(), steps, Par::Seq).unwrap().ritz());
+        for ritz in cut.ritz() {
+            let nearest =
+                eigenvalues.iter().map(|l| (l - ritz.value).abs()).fold(f64::INFINITY, f64::min);
+            assert!(nearest <= ritz.error + 1e-12, "{ritz:?}, {nearest}");
+        }
+    }
+    let largest = eigenvalues.iter().copied().fold(f64::MIN, f64::max);
+    let last = *long.ritz().last().unwrap();
+    assert!((last.value - largest).abs() < 1e-3 && last.error > 0.0);
+    // As many steps as there are eigenvalues leave nothing.
+    let whole = lanczos(&a, v.as_ref(), 80, Par::Seq).unwrap();
+    assert!(whole.ritz().iter().all(|ritz| ritz.error < 1e-10));
+}
+
+/// The standard error is what it says: the true trace is within four of them (probability of less than 1e-3 for a normal mean;
+/// the probes are fixed), and signs have none on a diagonal matrix.
+#[test]
+fn traces_are_estimated() {
+    let n = 60;
+    let q = Mat::from_fn(n, n, |i, j| (1.3 * (i * n + j + 1) as f64).sin()).qr().compute_thin_Q();
+    let values: Vec<f64> = (0..n).map(|i| 1.0 + i as f64).collect();
+    let a = &Mat::from_fn(n, n, |i, j| q[(i, j)] * values[j]) * q.transpose();
+    let a = Mat::from_fn(n, n, |i, j| 0.5 * (a[(i, j)] + a[(j, i)]));
+    let sign = |i: usize, j: usize| {
+        // SplitMix64.
+        let mut word = ((i * 131 + j) as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        if (word ^ word >> 31) & 1 == 1 { -1.0 } else { 1.0 }
+    };
+    let probes = Mat::from_fn(n, 40, sign);
+    let exact: f64 = values.iter().map(|v| v.ln()).sum();
+    let estimate = trace_of(&a, f64::ln, probes.as_ref(), n, Par::Seq).unwrap();
+    assert!(estimate.standard_error > 0.0 && estimate.standard_error < 0.1 * exact);
+    assert!(
+        (estimate.value - exact).abs() < 4.0 * estimate.standard_error,
+        "{estimate:?}, {exact}"
+    );
+    assert!(trace_of(&a, f64::ln, probes.as_ref().subcols(0, 0), n, Par::Seq).is_err());
+    assert_eq!(
+        trace_of(&a, f64::ln, probes.as_ref().subcols(0, 1), n, Par::Seq).unwrap().standard_error,
+        f64::INFINITY
+    );
 }

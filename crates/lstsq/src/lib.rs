@@ -25,10 +25,14 @@
 mod error;
 mod factor;
 mod matrix;
+mod refine;
 mod report;
 mod ridged;
+mod rows;
 mod run;
 mod solve;
+#[cfg(feature = "sparse")]
+mod sparse;
 
 pub use error::LstsqError;
 pub use matrix::Matrix;

@@ -27,6 +27,8 @@ pub struct Report {
     pub sketch_rows: usize,
     /// Iterations in each stage.
     pub iterations: Vec<usize>,
+    /// Steps with residuals in twice the working precision, which small problems of full rank end with.
+    pub refinements: usize,
     /// Times that the matrix was read: by the sketch, by iterations, and for residuals.
     pub passes: usize,
     /// One entry for each right-hand side; norms are of the problem without weights and preconditioner, the operator's estimate

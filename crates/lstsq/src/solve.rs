@@ -7,22 +7,20 @@ use nearlin_krylov::{
 use nearlin_sketch::{Sketch, SparseSign};
 
 use crate::error::check_shape;
-use crate::factor::{Factored, Transposed, factor};
+use crate::factor::{Factored, Inverse, Transposed, factor};
 use crate::matrix::Scalar;
+use crate::refine::refine;
 use crate::report::{Fit, Report};
 use crate::ridged::Ridged;
+use crate::rows::rows as sketch_rows;
 use crate::run::{multiply, run};
 use crate::{LstsqError, Matrix};
 
 /// Signs in each column of the sketch.
 const SIGNS: usize = 8;
 
-/// Sketch rows for each column that are considered.
-const FACTORS: [f64; 9] = [3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0];
-
-/// Seconds for an entry of the matrix in a pass, and for a flop of the factorisation: of a common machine, to choose by.
-const PASS: f64 = 5e-10;
-const FLOP: f64 = 3e-11;
+/// Entries of a matrix that is small enough for residuals in twice the working precision, some twenty operations each.
+const SMALL: f64 = 1e6;
 
 /// Settings for `min |b - A x|`.
 ///
@@ -147,7 +145,9 @@ impl Lstsq {
     ///
     /// # Accuracy
     /// The backward error is `O(eps)` up to factors of the dimensions, as with Householder QR (arXiv 2406.03468, Thm 4.1), for
-    /// condition numbers to about `1 / (max(m, n) eps)`; beyond, singular values are dropped ([`rcond`](Self::rcond)).
+    /// condition numbers to about `1 / (max(m, n) eps)`; beyond, singular values are dropped ([`rcond`](Self::rcond)). Problems
+    /// of full rank with at most a million entries for which `A` is its own sketch end with steps whose residuals are formed
+    /// in twice the working precision: `x` is then right to nearly its last digit.
     pub fn solve<T: Scalar>(
         &self,
         a: &dyn Matrix<T>,
@@ -196,7 +196,7 @@ impl Lstsq {
         scales: Option<&[T]>,
     ) -> Result<Fit<T>, LstsqError> {
         let (m, n, k) = (a.nrows(), a.ncols(), b.ncols());
-        let rows = self.rows(m, n, a.entries());
+        let rows = sketch_rows(self.oversampling, (m, n), a.entries());
         let ridge_rows = if self.ridge > 0.0 { n } else { 0 };
         let scaled = Mat::from_fn(m + ridge_rows, k, |i, j| match scales {
             _ if i >= m => T::zero(),
@@ -227,16 +227,43 @@ impl Lstsq {
         check_sketch(sketched.as_ref().subcols(0, n))?;
         let factored = factor(sketched, n, self.limit::<T>(m, n))?;
         let mut x = factored.start.clone();
-        let mut told = Told { passes: 1, iterations: Vec::new() };
-        let report = self.stages(&op, &factored.inverse, b, &mut x, &mut told)?;
+        let mut told = Told { passes: 1, ..Told::default() };
+        let mut report = self.stages(&op, &factored.inverse, b, &mut x, &mut told)?;
+        let small = rows.is_none() && (m * n) as f64 <= SMALL;
+        if let (true, Inverse::Triangular(r)) = (small && ridge_rows == 0, &factored.inverse) {
+            let mut copy = Mat::<T>::zeros(m, n);
+            a.write(copy.as_mut(), scales, self.par);
+            told.refinements = refine(copy.as_ref(), b, r.as_ref(), &mut x);
+            told.passes += 2 * told.refinements;
+            report = self.truth(&op, b, &mut x, &report, &mut told)?;
+        }
         let columns = of_matrix(report.columns, factored.norm);
         Ok(fit(x, report.ending, &factored, above, told, columns))
+    }
+
+    /// The report of a solution on a system itself, in place of the one that was solved, with its endings.
+    fn truth<T: Scalar>(
+        &self,
+        op: &dyn AdjointOp<T>,
+        b: MatRef<'_, T>,
+        x: &mut Mat<T>,
+        of: &LeastSquaresReport,
+        told: &mut Told,
+    ) -> Result<LeastSquaresReport, LstsqError> {
+        let plain = self.settings::<T>().with_max_iters(0);
+        let mut truth = run(&plain, op, None, b, x, self.par)?;
+        told.passes += truth.applications;
+        truth.ending = of.ending;
+        for (column, of) in truth.columns.iter_mut().zip(&of.columns) {
+            (column.ending, column.iters) = (of.ending, of.iters);
+        }
+        Ok(truth)
     }
 
     /// From a sketch of the rows, preconditioned from the left.
     fn wide<T: Scalar>(&self, a: &dyn Matrix<T>, b: MatRef<'_, T>) -> Result<Fit<T>, LstsqError> {
         let (m, n, k) = (a.nrows(), a.ncols(), b.ncols());
-        let rows = self.rows(n, m, a.entries());
+        let rows = sketch_rows(self.oversampling, (n, m), a.entries());
         let height = rows.unwrap_or(n);
         let mut sketched = Mat::<T>::zeros(height, m);
         if let Some(rows) = rows {
@@ -254,20 +281,11 @@ impl Lstsq {
         let mut turned = Mat::zeros(left.nrows(), k);
         multiply(&left, turned.as_mut(), b, self.par);
         let mut x = Mat::zeros(n, k);
-        let mut told = Told { passes: 1, iterations: Vec::new() };
+        let mut told = Told { passes: 1, ..Told::default() };
         let report =
             self.stages(&op, &Mat::<T>::zeros(0, 0), turned.as_ref(), &mut x, &mut told)?;
-        // Of the system itself, in place of the one that was turned.
-        let plain = self.settings::<T>().with_max_iters(0);
-        let truth = run(&plain, a, None, b, &mut x, self.par)?;
-        told.passes += truth.applications;
-        let columns = of_matrix(truth.columns, factored.norm).into_iter().zip(&report.columns);
-        let columns = columns
-            .map(|(mut column, stage)| {
-                (column.ending, column.iters) = (stage.ending, stage.iters);
-                column
-            })
-            .collect();
+        let report = self.truth(a, b, &mut x, &report, &mut told)?;
+        let columns = of_matrix(report.columns, factored.norm);
         Ok(fit(x, report.ending, &factored, height, told, columns))
     }
 
@@ -301,23 +319,6 @@ impl Lstsq {
 
     fn limit<T: Scalar>(&self, m: usize, n: usize) -> f64 {
         self.rcond.unwrap_or_else(|| m.max(n) as f64 * T::epsilon().into())
-    }
-
-    /// Rows of a sketch of an `m x n` matrix, or none where the matrix is its own sketch.
-    fn rows(&self, m: usize, n: usize, entries: f64) -> Option<usize> {
-        let (tall, wide) = (m as f64, n as f64);
-        let factor = self.oversampling.unwrap_or_else(|| {
-            let seconds = |factor: f64| {
-                // Each iteration takes the root of the factor; sixteen digits in all.
-                let iterations = 36.0 / (0.5 * factor.ln());
-                iterations * entries * PASS + 2.0 * factor * wide * wide * wide * FLOP
-            };
-            let best = FACTORS.into_iter().min_by(|a, b| seconds(*a).total_cmp(&seconds(*b)));
-            let factor = best.unwrap_or(4.0);
-            if 2.0 * tall * wide * wide * FLOP < seconds(factor) { f64::INFINITY } else { factor }
-        });
-        let rows = (factor * wide).ceil().max(wide + 8.0);
-        (rows < tall).then_some(rows as usize)
     }
 
     fn check<T: Scalar>(&self, m: usize, n: usize, b: MatRef<'_, T>) -> Result<(), LstsqError> {
@@ -356,15 +357,18 @@ fn fit<T: Scalar>(
     told: Told,
     columns: Vec<LeastSquaresColumn>,
 ) -> Fit<T> {
-    let Told { passes, iterations } = told;
+    let Told { passes, refinements, iterations } = told;
     let (rank, condition) = (factored.rank, factored.condition);
-    let report = Report { ending, rank, condition, sketch_rows, iterations, passes, columns };
+    let report =
+        Report { ending, rank, condition, sketch_rows, iterations, refinements, passes, columns };
     Fit { x, report }
 }
 
 /// What is counted on the way.
+#[derive(Default)]
 struct Told {
     passes: usize,
+    refinements: usize,
     iterations: Vec<usize>,
 }
 

@@ -31,6 +31,8 @@ mod rp_cholesky;
 mod scalar;
 mod simd;
 mod sketch;
+#[cfg(feature = "sparse")]
+mod sparse_input;
 mod sparse_sign;
 mod srht;
 mod tensor;

@@ -14,7 +14,7 @@ use crate::simd::TILE;
 use crate::{AdjointSketch, Scalar, Sketch, SketchError};
 
 /// Input rows whose signs are drawn at a time.
-const BLOCK: usize = 4096;
+pub(crate) const BLOCK: usize = 4096;
 
 /// Input rows that are brought into tiles at a time.
 const ROWS: usize = 64;
@@ -100,12 +100,24 @@ impl SparseSign {
         places.iter().map(|&place| ((place >> 1) as usize, factor(place))).collect()
     }
 
-    fn scale(&self) -> f64 {
+    /// `N`.
+    #[cfg(feature = "sparse")]
+    pub(crate) fn input(&self) -> usize {
+        self.input
+    }
+
+    /// `s`.
+    #[cfg(feature = "sparse")]
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    pub(crate) fn scale(&self) -> f64 {
         1.0 / (self.each as f64).sqrt()
     }
 
     /// Twice the row of each entry of the columns from `first` on, and one more for a negative one.
-    fn places(&self, first: usize, places: &mut [u32]) {
+    pub(crate) fn places(&self, first: usize, places: &mut [u32]) {
         let mut done = 0;
         while done < places.len() {
             let column = first + done / self.each;

@@ -15,8 +15,9 @@ use crate::options::{Fallback, Options};
 use crate::solver::SolverKind;
 use crate::{Equations, Loss};
 
-/// Multiply-adds of a pass from which on eigenvalues are looked at.
-const LOOK: f64 = 1e8;
+/// Rows, and multiply-adds of a pass, from which on eigenvalues are looked at: an exact factor of fewer rows is soon made.
+const ROWS: usize = 2000;
+const LOOK: f64 = 1e7;
 
 /// The solver whose iterations are no guess.
 const EXACT: SolverKind = SolverKind::Cholesky;
@@ -49,7 +50,8 @@ impl Shape {
     pub fn new(equations: &Equations, options: &Options) -> Self {
         let (rows, inputs, outputs) = (equations.rows(), equations.inputs(), equations.outputs());
         // Where a pass is nothing, a look would be the dearest part of the plan.
-        let worthwhile = rows as f64 * inputs as f64 * options.width as f64 > LOOK;
+        let pass = rows as f64 * inputs as f64 * options.width as f64;
+        let worthwhile = rows >= ROWS && pass > LOOK;
         let decay = if worthwhile { Decay::of(equations.x(), options.par).ok() } else { None };
         Self { decay, ..Self::of(rows, inputs, outputs, options.par.degree()) }
     }
