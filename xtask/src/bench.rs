@@ -8,7 +8,9 @@ mod files;
 mod fits;
 mod grid;
 pub(crate) mod kernels;
+mod krylov;
 mod losses;
+mod lstsq;
 mod map;
 mod peers;
 mod runs;
@@ -63,6 +65,10 @@ enum What {
     Map(map::Args),
     /// The loss solver on plain linear models beside scikit-learn.
     Losses(losses::Args),
+    /// The Krylov solvers beside `SciPy`'s on generated problems.
+    Krylov(krylov::Args),
+    /// Least squares by sketch and precondition beside LAPACK, faer and LSQR.
+    Lstsq(lstsq::Args),
     /// Whole runs of the program on the shipped tables: certificates, test errors, memory.
     Runs(runs::Args),
 }
@@ -87,6 +93,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Some(What::Grid(args)) => grid::run(args),
         Some(What::Map(args)) => map::run(args),
         Some(What::Losses(args)) => losses::run(args),
+        Some(What::Krylov(args)) => krylov::run(args),
+        Some(What::Lstsq(args)) => lstsq::run(args),
         Some(What::Runs(args)) => runs::run(args),
     };
     match done {

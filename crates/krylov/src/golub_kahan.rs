@@ -6,7 +6,7 @@
 //! make them in one pass: `A* u` of a vector that is not normalised yet is as good as that of one that is.
 
 use faer::dyn_stack::MemStack;
-use faer::{MatMut, Par};
+use faer::{MatMut, MatRef, Par};
 
 use crate::op::{AdjointOp, Scalar};
 use crate::vector::{norm, scale};
@@ -24,9 +24,9 @@ pub(crate) struct GolubKahan<'a, T> {
 }
 
 impl<T: Scalar> GolubKahan<'_, T> {
-    /// `alpha v = A* u` for `u` of length 1; `alphas` get the lengths.
-    pub(crate) fn begin(&mut self, a: &dyn AdjointOp<T>, par: Par, stack: &mut MemStack) {
-        a.apply_adjoint(self.v.as_mut(), self.u.as_ref(), par, stack);
+    /// `alpha v = A* u` for `u` of length 1 and that product; `alphas` get the lengths.
+    pub(crate) fn begin(&mut self, product: MatRef<'_, T>) {
+        self.v.copy_from(product);
         for j in 0..self.v.ncols() {
             let alpha = norm(self.v.as_ref().col(j));
             scale(self.v.as_mut().col_mut(j), inverse(alpha));

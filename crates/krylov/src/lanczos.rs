@@ -221,7 +221,7 @@ impl Tridiagonal {
     ///
     /// let a = Mat::from_fn(100, 100, |i, j| if i == j { (i as f64 / 50.0).powi(2) } else { 0.0 });
     /// let v = Mat::from_fn(100, 1, |_, _| 1.0);
-    /// let ritz = lanczos(&a, v.as_ref(), 30, Par::Seq)?.ritz();
+    /// let ritz = lanczos(&a, v.as_ref(), 60, Par::Seq)?.ritz();
     /// let largest = ritz.last().unwrap();
     /// assert!((largest.value - 1.98_f64.powi(2)).abs() <= largest.error + 1e-12);
     /// assert!(largest.error < 1e-6);

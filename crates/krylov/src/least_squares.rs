@@ -194,8 +194,8 @@ impl LeastSquares {
         Ok(LeastSquaresSolution { x, report })
     }
 
-    /// Scratch that [`solve_into`](Self::solve_into) needs for `k` columns: a block `m x k`, six of `n x k` or as many rows
-    /// as the preconditioner has columns, and what the operators ask for.
+    /// Scratch that [`solve_into`](Self::solve_into) needs for `k` columns: a block `m x k`, seven of `n x k`, five of them with as
+    /// many rows as the preconditioner has columns, and what the operators ask for.
     #[must_use]
     pub fn scratch<T: Scalar>(
         a: &dyn AdjointOp<T>,
@@ -212,13 +212,16 @@ impl LeastSquares {
         let tall = temp_mat_scratch::<T>(a.nrows(), k);
         let wide = temp_mat_scratch::<T>(a.ncols(), k);
         let inner = inner.or(products_scratch(a, k, par));
-        StackReq::all_of(&[tall, wide, block, block, block, block, block, inner])
+        let inner = right.map_or(inner, |right| {
+            inner.or(right.apply_scratch(k, par)).or(right.apply_adjoint_scratch(k, par))
+        });
+        StackReq::all_of(&[tall, wide, wide, block, block, block, block, block, inner])
     }
 
     /// Solves for `k` columns at once, with an optional preconditioner from the right.
     ///
     /// A step costs one application of `A` and one of its adjoint to a block of the columns that are not done, both in one
-    /// call; one more of each at the end for the report. Nothing is allocated within the loop. Each right-hand side is
+    /// call; one more call to begin, and one at the end for the report. Nothing is allocated within the loop. Each right-hand side is
     /// scaled to norm 1, so its magnitude does not matter.
     ///
     /// # Errors
@@ -241,38 +244,42 @@ impl LeastSquares {
         let (mut u, stack) = temp_mat_zeroed::<T, _, _>(m, k, stack);
         let (mut y, stack) = temp_mat_zeroed::<T, _, _>(length, k, stack);
         let (mut q, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
-        let (mut u, mut y, mut q) = (u.as_mat_mut(), y.as_mat_mut(), q.as_mat_mut());
+        let (mut z, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
+        let (mut u, mut y) = (u.as_mat_mut(), y.as_mat_mut());
+        let (mut q, mut z) = (q.as_mat_mut(), z.as_mat_mut());
+        let product = right.map(|right| Product::new(a, right));
+        let op: &dyn AdjointOp<T> = product.as_ref().map_or(a, |product| product);
 
-        // What is left to fit, for right-hand sides of norm 1.
+        // What is left to fit, for right-hand sides of norm 1, and its product with the adjoint.
         let b_norms: Vec<f64> = b.col_iter().map(robust_norm).collect();
         if self.warm_start {
-            for (j, &b_norm) in b_norms.iter().enumerate() {
-                scaled_copy(q.as_mut().col_mut(j), x.as_ref().col(j), b_norm);
+            // The answer to nothing is nothing.
+            for (j, _) in b_norms.iter().enumerate().filter(|(_, norm)| **norm == 0.0) {
+                x.as_mut().col_mut(j).fill(T::of(0.0));
             }
-            a.apply(u.as_mut(), q.as_ref(), par, stack);
+            let blocks = (u.as_mut(), q.as_mut(), z.as_mut());
+            residuals(a, x.as_ref(), b, &b_norms, blocks, par, stack);
+            match right {
+                Some(right) => right.apply_adjoint(y.as_mut(), z.as_ref(), par, stack),
+                None => y.copy_from(z.as_ref()),
+            }
         } else {
             x.fill(T::of(0.0));
+            for (j, &b_norm) in b_norms.iter().enumerate() {
+                scaled_copy(u.as_mut().col_mut(j), b.col(j), b_norm);
+            }
+            op.apply_adjoint(y.as_mut(), u.as_ref(), par, stack);
         }
         let mut states = Vec::with_capacity(k);
         for (j, &b_norm) in b_norms.iter().enumerate() {
-            // The answer to nothing is nothing.
-            if b_norm == 0.0 {
-                x.as_mut().col_mut(j).fill(T::of(0.0));
-                u.as_mut().col_mut(j).fill(T::of(0.0));
-            }
-            let product = u.as_mut().col_mut(j);
-            residual_in_place(product, b.col(j), b_norm);
             let start_norm = norm(u.as_ref().col(j));
             if start_norm > 0.0 {
                 scale(u.as_mut().col_mut(j), 1.0 / start_norm);
+                scale(y.as_mut().col_mut(j), 1.0 / start_norm);
             }
             states.push(State::new(b_norm, start_norm));
         }
-
-        let product = right.map(|right| Product::new(a, right));
-        let op: &dyn AdjointOp<T> = product.as_ref().map_or(a, |product| product);
-        let (iters, calls) =
-            self.iterate(op, u.as_mut(), y.as_mut(), &mut states, observer, par, stack);
+        let iters = self.iterate(op, u.as_mut(), y.as_mut(), &mut states, observer, par, stack);
         let step = match right {
             None => y.as_ref(),
             Some(right) => {
@@ -285,31 +292,23 @@ impl LeastSquares {
         }
 
         // What is true of `x`, in place of what the recurrence says.
-        for (j, &b_norm) in b_norms.iter().enumerate() {
-            scaled_copy(q.as_mut().col_mut(j), x.as_ref().col(j), b_norm);
-        }
-        a.apply(u.as_mut(), q.as_ref(), par, stack);
-        for (j, &b_norm) in b_norms.iter().enumerate() {
-            residual_in_place(u.as_mut().col_mut(j), b.col(j), b_norm);
-        }
-        let solutions: Vec<f64> = (0..k).map(|j| norm(q.as_ref().col(j))).collect();
-        a.apply_adjoint(q.as_mut(), u.as_ref(), par, stack);
+        residuals(a, x.as_ref(), b, &b_norms, (u.as_mut(), q.as_mut(), z.as_mut()), par, stack);
         let shift = -self.damping * self.damping;
         let mut columns = Vec::with_capacity(k);
         for (j, state) in states.iter().enumerate() {
-            if self.damping > 0.0 && b_norms[j] > 0.0 {
-                add(q.as_mut().col_mut(j), shift / b_norms[j], x.as_ref().col(j));
-            }
-            let gradient = norm(q.as_ref().col(j));
-            columns.push(self.fit(state, norm(u.as_ref().col(j)), gradient, solutions[j]));
+            let solution = norm(q.as_ref().col(j));
+            add(z.as_mut().col_mut(j), shift, q.as_ref().col(j));
+            let (residual, gradient) = (norm(u.as_ref().col(j)), norm(z.as_ref().col(j)));
+            columns.push(self.column(state, residual, gradient, solution));
         }
-        let ending = columns.iter().fold(Ending::Converged, |worst, fit| worst.worse(fit.ending));
-        let applications = calls + 1 + usize::from(self.warm_start);
+        let ending = columns.iter().fold(Ending::Converged, |worst, c| worst.worse(c.ending));
+        // One to begin and one for the report.
+        let applications = iters + 2;
         Ok(LeastSquaresReport { ending, iters, applications, columns })
     }
 
     /// What is said of a column, from its true residual, gradient and norm beside a right-hand side of norm 1.
-    fn fit(
+    fn column(
         &self,
         state: &State,
         residual: f64,
@@ -360,11 +359,26 @@ impl LeastSquares {
     }
 }
 
-/// `q <- b / scale - q`.
-fn residual_in_place<T: Scalar>(q: faer::ColMut<'_, T>, b: faer::ColRef<'_, T>, scale: f64) {
-    let divisor = if scale == 0.0 { 1.0 } else { scale };
-    for (q, &b) in q.iter_mut().zip(b.iter()) {
-        *q = T::of(b.into() / divisor) - *q;
+/// `u <- b - A x` and `z <- A* u` in one pass, for right-hand sides of norm 1, and `q <- x` likewise.
+fn residuals<T: Scalar>(
+    a: &dyn AdjointOp<T>,
+    x: MatRef<'_, T>,
+    b: MatRef<'_, T>,
+    b_norms: &[f64],
+    (mut u, mut q, mut z): (MatMut<'_, T>, MatMut<'_, T>, MatMut<'_, T>),
+    par: Par,
+    stack: &mut MemStack,
+) {
+    for (j, &b_norm) in b_norms.iter().enumerate() {
+        scaled_copy(q.as_mut().col_mut(j), x.col(j), b_norm);
+        scaled_copy(u.as_mut().col_mut(j), b.col(j), b_norm);
+    }
+    let ones = vec![T::of(1.0); b_norms.len()];
+    a.apply_both(u.as_mut(), &ones, q.as_ref(), z.as_mut(), par, stack);
+    // That was `A x - b`.
+    for j in 0..b_norms.len() {
+        scale(u.as_mut().col_mut(j), -1.0);
+        scale(z.as_mut().col_mut(j), -1.0);
     }
 }
 

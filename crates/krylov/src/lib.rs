@@ -24,6 +24,7 @@
 //! # Ok::<(), nearlin_krylov::KrylovError>(())
 //! ```
 
+mod adapters;
 mod cg;
 mod compose;
 mod dense;
@@ -41,6 +42,7 @@ mod ritz;
 mod sparse;
 mod vector;
 
+pub use adapters::{FromFaer, PrecondToFaer, ToFaer};
 pub use cg::{Cg, Solution};
 pub use compose::{FnOp, Product};
 pub use error::KrylovError;

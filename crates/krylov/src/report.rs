@@ -133,8 +133,8 @@ pub struct LeastSquaresReport {
     pub ending: Ending,
     /// Steps taken.
     pub iters: usize,
-    /// Passes over the operator, each of which may apply it and its adjoint: one for each step, one to begin, one or two for
-    /// the report.
+    /// Passes over the operator, each of which may apply it and its adjoint: one for each step, one to begin, one for the
+    /// report.
     pub applications: usize,
     /// One entry for each right-hand side.
     pub columns: Vec<LeastSquaresColumn>,

@@ -1,8 +1,10 @@
 //! Randomised sketches: linear maps to few dimensions that keep lengths and inner products.
 //!
 //! The fast Walsh-Hadamard transform ([`fwht`]), the subsampled randomised Hadamard transform
-//! ([`Srht`]), its tensor form for Kronecker-structured vectors ([`TensorSrht`]) and dense Gaussian
-//! embeddings ([`Gaussian`]) as the reference, behind one trait ([`Sketch`]). Randomness is
+//! ([`Srht`]), its tensor form for Kronecker-structured vectors ([`TensorSrht`]), sparse signs with the
+//! count sketch among them ([`SparseSign`]), sampled rows ([`RowSampling`]) and dense embeddings
+//! ([`Gaussian`], [`Rademacher`]) as the references, behind one trait ([`Sketch`]); most have their
+//! adjoint ([`AdjointSketch`]). Randomness is
 //! counter-based (`ChaCha8` streams numbered by what they are for), so a seed names a sketch, on any
 //! number of threads and in any order of work.
 //!

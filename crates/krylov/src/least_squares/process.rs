@@ -45,7 +45,7 @@ pub(super) struct State {
 }
 
 impl LeastSquares {
-    /// Runs the process from `u` of norm 1; `y` gets the solutions for that.
+    /// Runs the process from `u` of norm 1, with `A* u` in `y`, which gets the solutions for that; returns the steps.
     #[allow(clippy::too_many_arguments, reason = "operand, blocks, observer, resources")]
     pub(super) fn iterate<T: Scalar>(
         &self,
@@ -56,7 +56,7 @@ impl LeastSquares {
         observer: &mut dyn Observer,
         par: Par,
         stack: &mut MemStack,
-    ) -> (usize, usize) {
+    ) -> usize {
         let (n, k) = (y.nrows(), y.ncols());
         let (mut v, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
         let (mut z, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
@@ -65,7 +65,8 @@ impl LeastSquares {
         let (v, z) = (v.as_mat_mut(), z.as_mat_mut());
         let (mut w, mut w_bar) = (w.as_mat_mut(), w_bar.as_mat_mut());
         let mut process = GolubKahan { u, v, z, alphas: Vec::with_capacity(k) };
-        process.begin(a, par, stack);
+        process.begin(y.as_ref());
+        y.fill(T::of(0.0));
         w.copy_from(process.v.as_ref());
 
         // Columns that work stand at the left; `slots` says which they are.
@@ -148,7 +149,7 @@ impl LeastSquares {
                 slots.swap(at, other);
             }
         }
-        (iter, iter)
+        iter
     }
 
     /// Whether a column is done, by the rules of Paige and Saunders; `eps` is that of its scalars.

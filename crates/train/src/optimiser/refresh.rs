@@ -96,6 +96,14 @@ mod tests {
             }
         }
 
+        /// Many flips cost no more than an infinite width would: a factor of an old mask serves where that is cheap.
+        #[test]
+        fn an_old_mask_is_as_near_as_infinite_width(flipped in 0.02f64..0.5, apart in 1.0f64..10.0) {
+            let wear = Wear::default();
+            let (near, far) = (Worth { build: 10.0, apart }, Worth { build: 10.0, apart: 11.0 });
+            prop_assert!(wear.serves(flipped, near) && !wear.serves(flipped, far));
+        }
+
         /// More flips never make a factor serve that fewer did not.
         #[test]
         fn flips_only_wear(few in 0.0f64..1.0, more in 0.0f64..1.0, build in 0.0f64..100.0, taken in 1usize..50) {

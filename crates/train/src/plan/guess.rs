@@ -136,3 +136,53 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
     };
     Guess { iterations, builds }
 }
+
+#[cfg(test)]
+mod tests {
+    use faer::{Mat, Par};
+
+    use super::*;
+    use crate::plan::Decay;
+
+    /// SplitMix64 in [-1, 1).
+    fn noise(i: usize) -> f64 {
+        let mut z = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
+    /// Rows on the unit sphere, with a bias.
+    fn look(point: impl Fn(usize, usize) -> f64, d: usize) -> Decay {
+        let mut x = Mat::from_fn(512, d, |i, q| if q + 1 < d { point(i, q) } else { 1.0 });
+        for row in x.row_iter_mut() {
+            let length = row.norm_l2();
+            row.iter_mut().for_each(|x| *x /= length);
+        }
+        Decay::of(x.as_ref(), Par::Seq).unwrap()
+    }
+
+    /// Iterations of `cg` are told within a factor of 2 of those measured on 10,000 rows of the grid's kinds at width 4,096: 27
+    /// in a cloud at the ridge 0.1, 430 on a surface at 0.001, whose largest eigenvalues stand out by decades.
+    #[test]
+    fn outliers_come_again() {
+        let guessed = |decay: Decay, ridge: f64| {
+            let shape = Shape { decay: Some(decay), ..Shape::of(10_000, 20, 1, 1) };
+            let options = Options::default().width(4096).ridge(ridge);
+            guess(SolverKind::Cg, &shape, &options, 3).iterations
+        };
+        let cloud = look(|i, q| noise(20 * i + q) + noise(20 * i + q + 100_000), 20);
+        let in_cloud = guessed(cloud, 0.1);
+        assert!((13.0..54.0).contains(&in_cloud), "{in_cloud}");
+        let surface = look(
+            |i, q| {
+                let z = |axis: usize| 1.5 * noise(2 * i + axis);
+                let f = |at: usize| 1.5 * noise(1_000_000 + 3 * q + at);
+                (f(0) * z(0) + f(1) * z(1) + 3.0 * f(2)).sin()
+            },
+            20,
+        );
+        let on_surface = guessed(surface, 1e-3);
+        assert!((215.0..860.0).contains(&on_surface), "{on_surface}");
+    }
+}

@@ -56,6 +56,8 @@ pub(super) enum Model {
     Srht { n: usize, k: usize, s: usize },
     /// A `TensorSRHT` of `A : p q x k` (powers of two) to `s` rows.
     TensorSrht { p: usize, q: usize, k: usize, s: usize },
+    /// A sparse embedding of `A : n x k` with `each` signs a column.
+    SparseSign { n: usize, k: usize, s: usize, each: usize },
     /// A dense embedding of `A : n x k` to `s` rows.
     Gaussian { n: usize, k: usize, s: usize },
 }
@@ -111,6 +113,7 @@ impl Model {
             Self::TensorSrht { p, q, k, s } => {
                 (p * q * log(p * q) * k, Add, "p q log2(p q) a column", 0, (p * q + s) * k)
             }
+            Self::SparseSign { n, k, s, each } => (n * k * each, Add, "n k each", 0, (n + s) * k),
             Self::Gaussian { n, k, s } => {
                 (2 * n * k * s, Flop, "2 n k s, the random numbers not counted", 0, (n + s) * k)
             }
@@ -145,6 +148,9 @@ impl Model {
                 format!("{n} x {k} to {s} rows")
             }
             Self::TensorSrht { p, q, k, s } => format!("{p} * {q} x {k} to {s} rows"),
+            Self::SparseSign { n, k, s, each } => {
+                format!("{n} x {k} to {s} rows, {each} signs")
+            }
         }
     }
 }

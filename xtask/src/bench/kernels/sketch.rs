@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use faer::{Mat, Par};
 use nearlin::Element;
-use nearlin_sketch::{Gaussian, Sketch, Srht, TensorSrht};
+use nearlin_sketch::{Gaussian, Sketch, SparseSign, Srht, TensorSrht};
 use rayon::prelude::*;
 
 use super::Bench;
@@ -28,6 +28,10 @@ fn group<T: Element>(bench: &mut Bench) -> Outcome {
     let n = p * q;
     let a = noise::<T>(n, k);
     one(bench, "SRHT", Model::Srht { n, k, s }, &a, &Srht::new(n, s, SEED)?)?;
+    for each in [1, 8] {
+        let model = Model::SparseSign { n, k, s, each };
+        one(bench, "SparseSign", model, &a, &SparseSign::new(n, s, each, SEED)?)?;
+    }
     let tensor = TensorSrht::new(p, q, s, SEED)?;
     one(bench, "TensorSRHT", Model::TensorSrht { p, q, k, s }, &a, &tensor)?;
     one(bench, "Gaussian", Model::Gaussian { n, k, s }, &a, &Gaussian::new(n, s, SEED)?)
