@@ -131,6 +131,27 @@ proptest! {
         }
     }
 
+    /// With damping what the observer is shown is the residual together with the penalty, `(|r|^2 + damping^2 |x|^2)^(1/2)`.
+    #[test]
+    fn estimates_count_the_damping((a, b, condition) in problem(), damping in 0.1..2.0f64, steps in 1usize..6) {
+        prop_assume!(norm(b.as_ref()) > 1e-3);
+        for method in methods() {
+            let mut shown = 0.0;
+            let mut watch = |step: &Step<'_>| {
+                shown = step.rel_residuals[0];
+                ControlFlow::Continue(())
+            };
+            let settings = method.with_tol(0.0).with_max_iters(steps).with_damping(damping);
+            let mut x = Mat::zeros(a.ncols(), 1);
+            let mut buffer = MemBuffer::new(LeastSquares::scratch(&a, None, 1, Par::Seq));
+            let stack = MemStack::new(&mut buffer);
+            let report = settings.solve_into(x.as_mut(), &a, None, b.as_ref(), &mut watch, Par::Seq, stack).unwrap();
+            let told = report.columns[0];
+            let both = told.residual_norm.hypot(damping * told.solution_norm) / norm(b.as_ref());
+            prop_assert!((shown - both).abs() <= 1e-10 * condition, "{shown} {both}");
+        }
+    }
+
     /// Columns do not know of each other, but for the rounding of products; a scale by a power of two changes no bit of the
     /// solution but its exponent, from 2^-500 to 2^500.
     #[test]

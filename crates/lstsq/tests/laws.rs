@@ -146,6 +146,20 @@ fn as_stable_as_householder_qr() {
     }
 }
 
+/// A matrix that is its own sketch starts at the solution, singular or not: without an iteration there is nothing to mend.
+#[test]
+fn an_own_sketch_starts_at_the_solution() {
+    let b = Mat::from_fn(40, 1, |i, _| noise(2, i));
+    for rank in [6, 4] {
+        let a = with_values(40, 6, &falling(rank, 2.0), 1);
+        let expected = reference(&a, &b, 0.0);
+        let settings = Lstsq::default().with_max_iters(0).with_stages(1);
+        let fit = settings.solve(&a, b.as_ref()).unwrap();
+        assert_eq!((fit.report.rank, fit.report.sketch_rows), (rank, 40));
+        assert!((&fit.x - &expected).norm_l2() < 1e-10 * expected.norm_l2());
+    }
+}
+
 /// The seed is all that the answer depends on, not the number of threads.
 #[test]
 fn threads_change_no_bits() {
