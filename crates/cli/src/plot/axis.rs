@@ -94,10 +94,17 @@ fn round_step(least: f64) -> f64 {
     factor.unwrap_or(10.0) * magnitude
 }
 
-/// Ticks at multiples of a round step that is at least `least_step`.
+/// Ticks at multiples of a round step that is at least `least_step`: the smallest that leaves room, or a smaller one where no
+/// multiple of that is in the range.
 fn round_ticks(lo: f64, hi: f64, room: i32, least_step: f64) -> Vec<Tick> {
-    let step = round_step((hi - lo) / f64::from(room.max(2))).max(least_step);
-    let (first, last) = ((lo / step).ceil() as i64, (hi / step).floor() as i64);
+    let multiples = |step: f64| ((lo / step).ceil() as i64, (hi / step).floor() as i64);
+    let mut step = round_step((hi - lo) / f64::from(room.max(2))).max(least_step);
+    let (mut first, mut last) = multiples(step);
+    if first > last {
+        // At least one of these is, as they are closer than the range is wide.
+        step = round_step(0.4 * step).max(least_step);
+        (first, last) = multiples(step);
+    }
     let values: Vec<f64> = (first..=last).map(|k| k as f64 * step).collect();
     let largest = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     values.into_iter().map(|at| Tick { at, label: number(at, step, largest) }).collect()
