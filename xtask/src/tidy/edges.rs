@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_new_crate_must_enter_the_table() {
         let mut workspace = workspace("xtask", "nearlin", None);
-        workspace.packages[7].name = "nearlin-new".into();
+        workspace.packages[6].name = "nearlin-new".into();
         let found = check("a/Cargo.toml", "", &workspace.packages[6], &workspace);
         assert!(found[0].message.contains("not in the table of edges"), "{found:?}");
     }
