@@ -9,6 +9,7 @@ use faer::dyn_stack::MemStack;
 use faer::{MatMut, MatRef, Par};
 
 use crate::op::{AdjointOp, Scalar};
+use crate::slots::swap_columns;
 use crate::vector::{norm, scale};
 
 /// The vectors of the process; the columns at the left are worked on.
@@ -68,17 +69,6 @@ impl<T: Scalar> GolubKahan<'_, T> {
         swap_columns(&mut self.u, a, b);
         swap_columns(&mut self.v, a, b);
         self.alphas.swap(a, b);
-    }
-}
-
-/// Exchanges two columns of a matrix.
-pub(crate) fn swap_columns<T: Scalar>(matrix: &mut MatMut<'_, T>, a: usize, b: usize) {
-    if a != b {
-        for i in 0..matrix.nrows() {
-            let entry = matrix[(i, a)];
-            matrix[(i, a)] = matrix[(i, b)];
-            matrix[(i, b)] = entry;
-        }
     }
 }
 

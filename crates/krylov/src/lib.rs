@@ -38,6 +38,7 @@ mod minres;
 mod op;
 mod report;
 mod ritz;
+mod slots;
 #[cfg(feature = "sparse")]
 mod sparse;
 mod vector;

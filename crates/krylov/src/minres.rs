@@ -19,9 +19,9 @@ use self::state::{Blocks, State};
 use crate::KrylovError;
 use crate::cg::Solution;
 use crate::error::{check_finite, check_shape, check_tolerance};
-use crate::golub_kahan::swap_columns;
 use crate::op::{Identity, LinOp, Precond, Scalar};
 use crate::report::{Column, Ending, Observer, Report, Step};
+use crate::slots::{Slots, swap_columns};
 use crate::vector::{add, dot, norm, residual, robust_norm, scale, scaled_copy};
 
 /// Settings of the minimum residual method for `(A - shift I) x = b`.
@@ -176,26 +176,20 @@ impl Minres {
             .collect();
 
         let mut rels: Vec<f64> = states.iter().map(|state| state.rel).collect();
-        let mut slots: Vec<usize> = (0..k).collect();
-        let (mut active, mut iter, mut stopped) = (k, 0, false);
+        let mut slots = Slots::new(k);
+        let (mut iter, mut stopped) = (0, false);
         loop {
-            for at in (0..active).rev() {
-                let state = &mut states[slots[at]];
-                if state.ending.is_none() && stopped {
-                    state.ending = Some(Ending::Stopped);
-                } else if state.ending.is_none() && iter >= self.max_iters {
-                    state.ending = Some(Ending::MaxIters);
-                }
-                if state.ending.is_some() {
-                    active -= 1;
-                    blocks.swap(at, active);
-                    slots.swap(at, active);
-                }
-            }
+            let spent = Ending::spent(stopped, iter >= self.max_iters);
+            let done = |j: usize| {
+                states[j].ending = states[j].ending.or(spent);
+                states[j].ending.is_some()
+            };
+            slots.retire(done, |at, last| blocks.swap(at, last));
+            let active = slots.working().len();
             if active == 0 {
                 break;
             }
-            for (at, &j) in slots[..active].iter().enumerate() {
+            for (at, &j) in slots.working().iter().enumerate() {
                 scaled_copy(
                     blocks.v.as_mut().col_mut(at),
                     blocks.y.as_ref().col(at),
@@ -205,12 +199,12 @@ impl Minres {
             let v = blocks.v.as_ref().subcols(0, active);
             a.apply(blocks.y.as_mut().subcols_mut(0, active), v, par, stack);
             iter += 1;
-            for (at, &j) in slots[..active].iter().enumerate() {
+            for (at, &j) in slots.working().iter().enumerate() {
                 blocks.orthogonalise(at, &mut states[j], self.shift);
             }
             let r2 = blocks.r2.as_ref().subcols(0, active);
             p.apply(blocks.y.as_mut().subcols_mut(0, active), r2, par, stack);
-            for (at, &j) in slots[..active].iter().enumerate() {
+            for (at, &j) in slots.working().iter().enumerate() {
                 let state = &mut states[j];
                 state.iters = iter;
                 state.ending = self.advance(&mut blocks, at, state);
@@ -222,13 +216,7 @@ impl Minres {
             let step = Step { iter, rel_residuals: &rels, rel_gradients: &[] };
             stopped = observer.on_step(&step).is_break();
         }
-        for at in 0..k {
-            while slots[at] != at {
-                let other = slots[at];
-                swap_columns(&mut blocks.x, at, other);
-                slots.swap(at, other);
-            }
-        }
+        slots.restore(|at, other| swap_columns(&mut blocks.x, at, other));
 
         let columns = self.columns(a, p, b, blocks, &states, par, stack);
         let ending = columns.iter().fold(Ending::Converged, |worst, c| worst.worse(c.ending));

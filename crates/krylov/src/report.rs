@@ -32,6 +32,16 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// How columns end that are still worked on when the observer asked to stop, or all steps are taken.
+    #[must_use]
+    pub(crate) fn spent(stopped: bool, out_of_steps: bool) -> Option<Self> {
+        match (stopped, out_of_steps) {
+            (true, _) => Some(Self::Stopped),
+            (false, true) => Some(Self::MaxIters),
+            (false, false) => None,
+        }
+    }
+
     /// The graver of two endings: what a solve of several columns reports.
     #[must_use]
     pub(crate) fn worse(self, other: Self) -> Self {

@@ -31,8 +31,9 @@ pub struct Report {
     pub refinements: usize,
     /// Times that the matrix was read: by the sketch, by iterations, and for residuals.
     pub passes: usize,
-    /// One entry for each right-hand side; norms are of the problem without weights and preconditioner, the operator's estimate
-    /// is of the matrix from its sketch.
+    /// One entry for each right-hand side; norms are of the system that is solved, without a preconditioner: with weights its rows
+    /// are scaled by their roots, with a ridge residuals contain the penalty. The operator's estimate is the Frobenius norm of
+    /// that system's sketch.
     pub columns: Vec<LeastSquaresColumn>,
 }
 

@@ -8,7 +8,7 @@ const PASS: f64 = 5e-10;
 const FLOP: f64 = 3e-11;
 
 /// Rows of a sketch of an `m x n` matrix, or none where the matrix is its own sketch.
-pub(crate) fn rows(
+pub(crate) fn sketch_rows(
     oversampling: Option<f64>,
     (m, n): (usize, usize),
     entries: f64,

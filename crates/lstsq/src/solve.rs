@@ -12,7 +12,7 @@ use crate::matrix::Scalar;
 use crate::refine::refine;
 use crate::report::{Fit, Report};
 use crate::ridged::Ridged;
-use crate::rows::rows as sketch_rows;
+use crate::rows::sketch_rows;
 use crate::run::{multiply, run};
 use crate::{LstsqError, Matrix};
 
@@ -198,12 +198,14 @@ impl Lstsq {
         let (m, n, k) = (a.nrows(), a.ncols(), b.ncols());
         let rows = sketch_rows(self.oversampling, (m, n), a.entries());
         let ridge_rows = if self.ridge > 0.0 { n } else { 0 };
-        let scaled = Mat::from_fn(m + ridge_rows, k, |i, j| match scales {
-            _ if i >= m => T::zero(),
-            Some(scales) => scales[i] * b[(i, j)],
-            None => b[(i, j)],
+        let scaled = (scales.is_some() || ridge_rows > 0).then(|| {
+            Mat::from_fn(m + ridge_rows, k, |i, j| match scales {
+                _ if i >= m => T::zero(),
+                Some(scales) => scales[i] * b[(i, j)],
+                None => b[(i, j)],
+            })
         });
-        let b = if scales.is_some() || ridge_rows > 0 { scaled.as_ref() } else { b };
+        let b = scaled.as_ref().map_or(b, Mat::as_ref);
         let op = Ridged { a, scales, root: of(self.ridge.sqrt()) };
 
         // No fewer rows than columns, with zeros below: a factor that is singular then is told so.
@@ -228,7 +230,7 @@ impl Lstsq {
         let factored = factor(sketched, n, self.limit::<T>(m, n))?;
         let mut x = factored.start.clone();
         let mut told = Told { passes: 1, ..Told::default() };
-        let mut report = self.stages(&op, &factored.inverse, b, &mut x, &mut told)?;
+        let mut report = self.stages(&op, Some(&factored.inverse), b, &mut x, &mut told)?;
         let small = rows.is_none() && (m * n) as f64 <= SMALL;
         if let (true, Inverse::Triangular(r)) = (small && ridge_rows == 0, &factored.inverse) {
             let mut copy = Mat::<T>::zeros(m, n);
@@ -282,23 +284,21 @@ impl Lstsq {
         multiply(&left, turned.as_mut(), b, self.par);
         let mut x = Mat::zeros(n, k);
         let mut told = Told { passes: 1, ..Told::default() };
-        let report =
-            self.stages(&op, &Mat::<T>::zeros(0, 0), turned.as_ref(), &mut x, &mut told)?;
+        let report = self.stages(&op, None, turned.as_ref(), &mut x, &mut told)?;
         let report = self.truth(a, b, &mut x, &report, &mut told)?;
         let columns = of_matrix(report.columns, factored.norm);
         Ok(fit(x, report.ending, &factored, height, told, columns))
     }
 
-    /// Iterates, each time from what the last has left; without a preconditioner where `right` is empty.
+    /// Iterates, each time from what the last has left.
     fn stages<T: Scalar>(
         &self,
         op: &dyn AdjointOp<T>,
-        right: &dyn AdjointOp<T>,
+        right: Option<&dyn AdjointOp<T>>,
         b: MatRef<'_, T>,
         x: &mut Mat<T>,
         told: &mut Told,
     ) -> Result<LeastSquaresReport, LstsqError> {
-        let right = (right.nrows() > 0).then_some(right);
         let mut stage = || -> Result<LeastSquaresReport, LstsqError> {
             let report = run(&self.settings::<T>(), op, right, b, x, self.par)?;
             told.passes += report.applications;

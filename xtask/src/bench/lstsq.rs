@@ -74,14 +74,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     for problem in Problem::all(args.quick) {
         eprintln!("{}", problem.name());
         match problem {
-            Problem::Dense { rows, columns, lapack, faer } => {
+            Problem::Dense { rows, columns } => {
                 let (a, b) = problem::dense(rows, columns);
-                let mut peer =
-                    if lapack { Some(Lapack::start(&python, &root, &a, &b)?) } else { None };
-                if let Some(peer) = &peer {
-                    libraries.clone_from(&peer.libraries);
-                }
-                dense(&problem.name(), &a, &b, peer.as_mut(), faer, &mut lines)?;
+                let mut peer = Lapack::start(&python, &root, &a, &b)?;
+                libraries.clone_from(&peer.libraries);
+                dense(&problem.name(), &a, &b, &mut peer, &mut lines)?;
             }
             Problem::Sparse { rows, columns, each } => {
                 let (a, b) = problem::sparse(rows, columns, each)?;
@@ -99,42 +96,39 @@ fn dense(
     name: &str,
     a: &Mat<f64>,
     b: &Mat<f64>,
-    mut peer: Option<&mut Lapack>,
-    faer: bool,
+    peer: &mut Lapack,
     lines: &mut Vec<Line>,
 ) -> Outcome {
     let norm = a.norm_l2();
     let mut seconds: [Vec<f64>; 3] = Default::default();
-    let (mut ours, mut theirs, mut qr) = (None, None, None);
+    let mut last = None;
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        ours = Some(lstsq(a, b.as_ref())?);
+        let ours = lstsq(a, b.as_ref())?;
         seconds[0].push(start.elapsed().as_secs_f64());
-        if let Some(peer) = &mut peer {
-            let (took, x) = peer.solve()?;
-            seconds[1].push(took);
-            theirs = Some(x);
-        }
-        if faer {
-            let start = Instant::now();
-            qr = Some(a.qr().solve_lstsq(b));
-            seconds[2].push(start.elapsed().as_secs_f64());
-        }
+        let (took, lapack) = peer.solve()?;
+        seconds[1].push(took);
+        let start = Instant::now();
+        let qr = a.qr().solve_lstsq(b);
+        seconds[2].push(start.elapsed().as_secs_f64());
+        last = Some((ours, lapack, qr));
     }
-    let fit = ours.ok_or("nothing was run")?;
-    let solutions = [Some(fit.x), theirs, qr];
-    let names = ["nearlin-lstsq", "LAPACK dgels", "faer QR"];
-    for ((solution, seconds), solver) in solutions.into_iter().zip(seconds).zip(names) {
-        if let (Some(x), Some(seconds)) = (solution, Spread::of(seconds)) {
-            lines.push(Line {
-                problem: name.into(),
-                solver: solver.into(),
-                seconds,
-                backward_error: backward_error(a, norm, b, &x),
-                passes: (solver == names[0]).then_some(fit.report.passes),
-                ended: false,
-            });
-        }
+    let (ours, lapack, qr) = last.ok_or("nothing was run")?;
+    let passes = ours.report.passes;
+    let solvers = [
+        ("nearlin-lstsq", ours.x, Some(passes)),
+        ("LAPACK dgels", lapack, None),
+        ("faer QR", qr, None),
+    ];
+    for ((solver, x, passes), seconds) in solvers.into_iter().zip(seconds) {
+        lines.push(Line {
+            problem: name.into(),
+            solver: solver.into(),
+            seconds: Spread::of(seconds).ok_or("nothing was run")?,
+            backward_error: backward_error(a, norm, b, &x),
+            passes,
+            ended: false,
+        });
     }
     Ok(())
 }

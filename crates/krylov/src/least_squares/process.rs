@@ -6,11 +6,12 @@ use faer::mat::AsMatMut;
 use faer::{MatMut, Par};
 
 use super::{LeastSquares, Method};
-use crate::golub_kahan::{GolubKahan, swap_columns};
+use crate::golub_kahan::GolubKahan;
 use crate::lsmr::Lsmr;
 use crate::lsqr::Lsqr;
 use crate::op::{AdjointOp, Scalar};
 use crate::report::{Ending, Observer, Step};
+use crate::slots::{Slots, swap_columns};
 
 /// What a recurrence knows of its iterate, beside a right-hand side of norm 1.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +70,7 @@ impl LeastSquares {
         y.fill(T::of(0.0));
         w.copy_from(process.v.as_ref());
 
-        // Columns that work stand at the left; `slots` says which they are.
-        let mut slots: Vec<usize> = (0..k).collect();
-        let mut active = k;
+        let mut slots = Slots::new(k);
         let mut residuals: Vec<f64> = states.iter().map(|s| s.start_norm).collect();
         let mut gradients = vec![1.0; k];
         let least = a.nrows().min(a.ncols());
@@ -95,29 +94,23 @@ impl LeastSquares {
         let mut iter = 0;
         let mut stopped = false;
         loop {
-            // From the right, as a column that is done changes places with the last one that works.
-            for at in (0..active).rev() {
-                let state = &mut states[slots[at]];
-                if state.ending.is_none() && stopped {
-                    state.ending = Some(Ending::Stopped);
-                } else if state.ending.is_none() && iter >= self.max_iters {
-                    state.ending = Some(Ending::MaxIters);
-                }
-                if state.ending.is_some() {
-                    active -= 1;
-                    process.swap(at, active);
-                    swap_columns(&mut y, at, active);
-                    swap_columns(&mut w, at, active);
-                    swap_columns(&mut w_bar, at, active);
-                    slots.swap(at, active);
-                }
-            }
-            if active == 0 {
+            let spent = Ending::spent(stopped, iter >= self.max_iters);
+            let done = |j: usize| {
+                states[j].ending = states[j].ending.or(spent);
+                states[j].ending.is_some()
+            };
+            slots.retire(done, |at, last| {
+                process.swap(at, last);
+                swap_columns(&mut y, at, last);
+                swap_columns(&mut w, at, last);
+                swap_columns(&mut w_bar, at, last);
+            });
+            if slots.working().is_empty() {
                 break;
             }
-            process.multiply(a, active, par, stack);
+            process.multiply(a, slots.working().len(), par, stack);
             iter += 1;
-            for (at, &j) in slots[..active].iter().enumerate() {
+            for (at, &j) in slots.working().iter().enumerate() {
                 let state = &mut states[j];
                 let (beta, alpha) = process.normalise(at);
                 if !(beta.is_finite() && alpha.is_finite()) {
@@ -142,13 +135,7 @@ impl LeastSquares {
             let step = Step { iter, rel_residuals: &residuals, rel_gradients: &gradients };
             stopped = observer.on_step(&step).is_break();
         }
-        for at in 0..k {
-            while slots[at] != at {
-                let other = slots[at];
-                swap_columns(&mut y, at, other);
-                slots.swap(at, other);
-            }
-        }
+        slots.restore(|at, other| swap_columns(&mut y, at, other));
         iter
     }
 

@@ -3,9 +3,9 @@
 use faer::MatMut;
 
 use super::Minres;
-use crate::golub_kahan::swap_columns;
 use crate::op::Scalar;
 use crate::report::Ending;
+use crate::slots::swap_columns;
 use crate::vector::{add, dot, norm};
 
 /// One right-hand side, in the letters of Paige and Saunders.

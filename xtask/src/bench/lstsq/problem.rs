@@ -13,10 +13,10 @@ use crate::bench::Outcome;
 /// Noise of the right-hand sides.
 const NOISE: f64 = 1e-3;
 
-/// A problem by its shape, and who solves it beside us.
+/// A problem by its shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Problem {
-    Dense { rows: usize, columns: usize, lapack: bool, faer: bool },
+    Dense { rows: usize, columns: usize },
     Sparse { rows: usize, columns: usize, each: usize },
 }
 
@@ -24,15 +24,15 @@ impl Problem {
     pub(super) fn all(quick: bool) -> [Self; 3] {
         let by = if quick { 50 } else { 1 };
         [
-            Self::Dense { rows: 1_000_000 / by, columns: 200, lapack: true, faer: true },
-            Self::Dense { rows: 100_000 / by, columns: 2000 / by, lapack: true, faer: true },
+            Self::Dense { rows: 1_000_000 / by, columns: 200 },
+            Self::Dense { rows: 100_000 / by, columns: 2000 / by },
             Self::Sparse { rows: 1_000_000 / by, columns: 1000 / by.min(10), each: 10 },
         ]
     }
 
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Dense { rows, columns, .. } => format!("dense, {rows} x {columns}"),
+            Self::Dense { rows, columns } => format!("dense, {rows} x {columns}"),
             Self::Sparse { rows, columns, each } => {
                 format!("sparse, {rows} x {columns}, {each} entries a row")
             }
