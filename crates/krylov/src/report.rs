@@ -121,7 +121,8 @@ pub struct LeastSquaresColumn {
     /// Estimate of the Frobenius norm of `A` (of `A N` with a preconditioner), and of damping beside it: from below for the
     /// first steps, and somewhat beyond it where rounding makes directions come again.
     pub operator_norm: f64,
-    /// Estimate of its condition number: of the parts that the right-hand side sees.
+    /// Estimate of its condition number, as published: LSQR's is of Frobenius norms, LSMR's the ratio of diagonal entries of its
+    /// second factorisation, which is one from below and may be far below.
     pub condition: f64,
 }
 

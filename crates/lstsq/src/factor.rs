@@ -78,20 +78,20 @@ pub(crate) fn factor<T: Scalar>(
     let values = Values::of(&r, par)?;
     let rank = values.above(rcond);
     let condition = if rank == 0 { 1.0 } else { values.sigma[0] / values.sigma[rank - 1] };
-    let (inverse, start) = values.inverse(rank, 0.0, right);
+    let (inverse, start) = values.inverse(rank, right);
     Ok(Factored { inverse: Inverse::Dense(inverse), start, rank, condition, norm })
 }
 
 /// The singular value decomposition of a triangular factor.
-pub(crate) struct Values<T> {
+struct Values<T> {
     u: Mat<T>,
     v: Mat<T>,
     /// Largest first.
-    pub(crate) sigma: Vec<f64>,
+    sigma: Vec<f64>,
 }
 
 impl<T: Scalar> Values<T> {
-    pub(crate) fn of(r: &Mat<T>, par: Par) -> Result<Self, LstsqError> {
+    fn of(r: &Mat<T>, par: Par) -> Result<Self, LstsqError> {
         let n = r.nrows();
         let (mut u, mut v, mut s) = (Mat::zeros(n, n), Mat::zeros(n, n), Diag::<T>::zeros(n));
         let (params, thin) = (faer::prelude::default(), ComputeSvdVectors::Thin);
@@ -110,17 +110,12 @@ impl<T: Scalar> Values<T> {
         self.sigma.iter().take_while(|&&s| s > rcond * largest && s > 0.0).count()
     }
 
-    /// `V (Sigma^2 + ridge)^(-1/2)` of the first `rank` values, and the solution for `right`, that of the triangular system.
-    fn inverse(&self, rank: usize, ridge: f64, right: MatRef<'_, T>) -> (Mat<T>, Mat<T>) {
-        let by = |j: usize| self.sigma[j].hypot(ridge.sqrt());
-        let scaled = |f: &dyn Fn(usize) -> f64| {
-            Mat::from_fn(self.v.nrows(), rank, |i, j| {
-                self.v[(i, j)] * <T as nearlin_krylov::Scalar>::of(f(j))
-            })
-        };
-        let inverse = scaled(&|j| 1.0 / by(j));
-        let damped = scaled(&|j| self.sigma[j] / by(j) / by(j));
-        let start = damped * (self.u.as_ref().subcols(0, rank).transpose() * right);
+    /// `V Sigma^-1` of the first `rank` values, and the shortest solution of the triangular system for `right`.
+    fn inverse(&self, rank: usize, right: MatRef<'_, T>) -> (Mat<T>, Mat<T>) {
+        let inverse = Mat::from_fn(self.v.nrows(), rank, |i, j| {
+            self.v[(i, j)] * <T as nearlin_krylov::Scalar>::of(1.0 / self.sigma[j])
+        });
+        let start = &inverse * (self.u.as_ref().subcols(0, rank).transpose() * right);
         (inverse, start)
     }
 }

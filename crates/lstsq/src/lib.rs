@@ -35,6 +35,6 @@ mod solve;
 mod sparse;
 
 pub use error::LstsqError;
-pub use matrix::Matrix;
+pub use matrix::{Matrix, Scalar};
 pub use report::{Fit, Report};
 pub use solve::{Lstsq, lstsq};

@@ -13,6 +13,15 @@ impl<T: SketchScalar + nearlin_krylov::Scalar> Scalar for T {}
 /// Rows that are scaled at a time.
 const ROWS: usize = 4096;
 
+/// `out <- diag(scales) out`, where there are scales.
+pub(crate) fn scale_rows<T: Scalar>(out: MatMut<'_, T>, scales: Option<&[T]>) {
+    if let Some(scales) = scales {
+        for column in out.col_iter_mut() {
+            column.iter_mut().zip(scales).for_each(|(v, &scale)| *v *= scale);
+        }
+    }
+}
+
 /// A matrix `A : m x n` that can be multiplied and sketched.
 pub trait Matrix<T: Scalar>: AdjointOp<T> {
     /// Entries that a product reads: what a pass costs.
@@ -27,11 +36,7 @@ pub trait Matrix<T: Scalar>: AdjointOp<T> {
         let identity = Mat::<T>::identity(self.ncols(), self.ncols());
         let mut buffer = MemBuffer::new(self.apply_scratch(self.ncols(), par));
         self.apply(out.as_mut(), identity.as_ref(), par, MemStack::new(&mut buffer));
-        if let Some(scales) = scales {
-            for column in out.col_iter_mut() {
-                column.iter_mut().zip(scales).for_each(|(v, &scale)| *v *= scale);
-            }
-        }
+        scale_rows(out, scales);
     }
 
     /// `out <- S diag(scales) A`, with `S : s x m`, one scale a row or none, and `out : s x n`.
@@ -61,11 +66,7 @@ pub trait Matrix<T: Scalar>: AdjointOp<T> {
 impl<T: Scalar> Matrix<T> for MatRef<'_, T> {
     fn write(&self, mut out: MatMut<'_, T>, scales: Option<&[T]>, _: Par) {
         out.copy_from(*self);
-        if let Some(scales) = scales {
-            for column in out.col_iter_mut() {
-                column.iter_mut().zip(scales).for_each(|(v, &scale)| *v *= scale);
-            }
-        }
+        scale_rows(out, scales);
     }
 
     fn sketch(

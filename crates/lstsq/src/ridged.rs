@@ -6,7 +6,7 @@ use faer::mat::AsMatMut;
 use faer::{MatMut, MatRef, Par};
 use nearlin_krylov::{AdjointOp, LinOp};
 
-use crate::matrix::Scalar;
+use crate::matrix::{Scalar, scale_rows};
 
 /// `[diag(scales) A; root I]`, either part left out where there is none.
 pub(crate) struct Ridged<'a, T> {
@@ -18,15 +18,6 @@ pub(crate) struct Ridged<'a, T> {
 impl<T: Scalar> Ridged<'_, T> {
     fn has_ridge(&self) -> bool {
         self.root != T::zero()
-    }
-
-    /// `y <- diag(scales) y`.
-    fn scale(&self, y: MatMut<'_, T>) {
-        if let Some(scales) = self.scales {
-            for column in y.col_iter_mut() {
-                column.iter_mut().zip(scales).for_each(|(y, &scale)| *y *= scale);
-            }
-        }
     }
 }
 
@@ -46,7 +37,7 @@ impl<T: Scalar> LinOp<T> for Ridged<'_, T> {
     fn apply(&self, y: MatMut<'_, T>, x: MatRef<'_, T>, par: Par, stack: &mut MemStack) {
         let (mut above, below) = y.split_at_row_mut(self.a.nrows());
         self.a.apply(above.as_mut(), x, par, stack);
-        self.scale(above);
+        scale_rows(above, self.scales);
         for (below, x) in below.col_iter_mut().zip(x.col_iter()) {
             below.iter_mut().zip(x.iter()).for_each(|(y, &x)| *y = self.root * x);
         }
@@ -72,7 +63,7 @@ impl<T: Scalar> AdjointOp<T> for Ridged<'_, T> {
                 temp_mat_zeroed::<T, _, _>(above.nrows(), above.ncols(), stack);
             let mut scaled = scaled.as_mat_mut();
             scaled.copy_from(above);
-            self.scale(scaled.as_mut());
+            scale_rows(scaled.as_mut(), self.scales);
             self.a.apply_adjoint(x.as_mut(), scaled.as_ref(), par, stack);
         } else {
             self.a.apply_adjoint(x.as_mut(), above, par, stack);
