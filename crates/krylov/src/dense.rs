@@ -7,10 +7,14 @@ use faer::mat::AsMatMut;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::column;
 use crate::op::{AdjointOp, LinOp, Scalar};
 
 /// Bytes of the rows that are multiplied by both factors before the next: a part of a second-level cache.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 1 << 20;
+
+/// Fewest rows of these: the memory is read in runs of as many entries, and shorter ones cost more than a miss in that cache.
+const RUN: usize = 256;
 
 /// Most parts of the rows, each with a sum of its own: sums do not depend on the number of threads.
 const PARTS: usize = 16;
@@ -159,8 +163,13 @@ fn both<T: Scalar>(
     x: MatRef<'_, T>,
     mut z: MatMut<'_, T>,
 ) {
+    let rows = (BLOCK / (a.ncols().max(1) * size_of::<T>())).max(RUN);
     let (mut a, mut y) = (a, y);
-    let rows = (BLOCK / (a.ncols().max(1) * size_of::<T>())).max(16);
+    if let &[alpha] = alpha
+        && column::both(a, y.as_mut(), alpha, x, z.as_mut(), rows)
+    {
+        return;
+    }
     while a.nrows() > 0 {
         let rows = rows.min(a.nrows());
         let (block, below) = a.split_at_row(rows);

@@ -15,7 +15,7 @@ use faer::mat::AsMatMut;
 use faer::{Mat, MatMut, MatRef, Par};
 
 pub(crate) use self::process::Estimates;
-use self::process::State;
+use self::process::{State, products_scratch, residuals};
 use crate::KrylovError;
 use crate::compose::Product;
 use crate::error::{check_finite, check_shape, check_tolerance};
@@ -65,6 +65,9 @@ pub struct LeastSquares {
     pub damping: f64,
     /// Most steps. Default 1000.
     pub max_iters: usize,
+    /// Whether the true residual is formed at the end, by one more application of `A` and its adjoint; without it norms and endings
+    /// in the report are the recurrence's, of the preconditioned `A`, for callers who form the true ones themselves. Default `true`.
+    pub final_check: bool,
     /// Whether `x` on entry is where to start from. With damping, what is damped is the way from there. Default `false`: 0.
     pub warm_start: bool,
 }
@@ -91,6 +94,7 @@ impl LeastSquares {
             condition_limit: f64::INFINITY,
             damping: 0.0,
             max_iters: 1000,
+            final_check: true,
             warm_start: false,
         }
     }
@@ -141,6 +145,12 @@ impl LeastSquares {
     #[must_use]
     pub fn with_max_iters(self, max_iters: usize) -> Self {
         Self { max_iters, ..self }
+    }
+
+    /// These settings with or without the true residual formed at the end.
+    #[must_use]
+    pub fn with_final_check(self, final_check: bool) -> Self {
+        Self { final_check, ..self }
     }
 
     /// These settings, starting from `x` on entry or from 0.
@@ -280,30 +290,45 @@ impl LeastSquares {
             states.push(State::new(b_norm, start_norm));
         }
         let iters = self.iterate(op, u.as_mut(), y.as_mut(), &mut states, observer, par, stack);
-        let step = match right {
-            None => y.as_ref(),
-            Some(right) => {
-                right.apply(q.as_mut(), y.as_ref(), par, stack);
-                q.as_ref()
+        // A start that nothing was done to has its residuals already.
+        let known = self.warm_start && iters == 0;
+        if !known {
+            let step = match right {
+                None => y.as_ref(),
+                Some(right) => {
+                    right.apply(q.as_mut(), y.as_ref(), par, stack);
+                    q.as_ref()
+                }
+            };
+            for (j, state) in states.iter().enumerate() {
+                add(x.as_mut().col_mut(j), state.start_norm * state.b_norm, step.col(j));
             }
-        };
-        for (j, state) in states.iter().enumerate() {
-            add(x.as_mut().col_mut(j), state.start_norm * state.b_norm, step.col(j));
         }
-
-        // What is true of `x`, in place of what the recurrence says.
-        residuals(a, x.as_ref(), b, &b_norms, (u.as_mut(), q.as_mut(), z.as_mut()), par, stack);
+        let checked = self.final_check && !known;
+        if checked {
+            // What is true of `x`, in place of what the recurrence says.
+            residuals(a, x.as_ref(), b, &b_norms, (u.as_mut(), q.as_mut(), z.as_mut()), par, stack);
+        }
         let shift = -self.damping * self.damping;
         let mut columns = Vec::with_capacity(k);
         for (j, state) in states.iter().enumerate() {
+            if !(checked || known) {
+                scaled_copy(q.as_mut().col_mut(j), x.as_ref().col(j), state.b_norm);
+            }
             let solution = norm(q.as_ref().col(j));
-            add(z.as_mut().col_mut(j), shift, q.as_ref().col(j));
-            let (residual, gradient) = (norm(u.as_ref().col(j)), norm(z.as_ref().col(j)));
+            let is = &state.estimates;
+            let (residual, gradient) = if checked || known {
+                add(z.as_mut().col_mut(j), shift, q.as_ref().col(j));
+                let residual = if known { state.start_norm } else { norm(u.as_ref().col(j)) };
+                (residual, norm(z.as_ref().col(j)))
+            } else {
+                (is.residual * state.start_norm, is.gradient * state.start_norm)
+            };
             columns.push(self.column(state, residual, gradient, solution));
         }
         let ending = columns.iter().fold(Ending::Converged, |worst, c| worst.worse(c.ending));
         // One to begin and one for the report.
-        let applications = iters + 2;
+        let applications = iters + 1 + usize::from(checked);
         Ok(LeastSquaresReport { ending, iters, applications, columns })
     }
 
@@ -357,33 +382,4 @@ impl LeastSquares {
         check_finite("right-hand side", b)?;
         if self.warm_start { check_finite("start", x) } else { Ok(()) }
     }
-}
-
-/// `u <- b - A x` and `z <- A* u` in one pass, for right-hand sides of norm 1, and `q <- x` likewise.
-fn residuals<T: Scalar>(
-    a: &dyn AdjointOp<T>,
-    x: MatRef<'_, T>,
-    b: MatRef<'_, T>,
-    b_norms: &[f64],
-    (mut u, mut q, mut z): (MatMut<'_, T>, MatMut<'_, T>, MatMut<'_, T>),
-    par: Par,
-    stack: &mut MemStack,
-) {
-    for (j, &b_norm) in b_norms.iter().enumerate() {
-        scaled_copy(q.as_mut().col_mut(j), x.col(j), b_norm);
-        scaled_copy(u.as_mut().col_mut(j), b.col(j), b_norm);
-    }
-    let ones = vec![T::of(1.0); b_norms.len()];
-    a.apply_both(u.as_mut(), &ones, q.as_ref(), z.as_mut(), par, stack);
-    // That was `A x - b`.
-    for j in 0..b_norms.len() {
-        scale(u.as_mut().col_mut(j), -1.0);
-        scale(z.as_mut().col_mut(j), -1.0);
-    }
-}
-
-/// Scratch for any product with an operator.
-fn products_scratch<T: Scalar>(a: &dyn AdjointOp<T>, k: usize, par: Par) -> StackReq {
-    let one = a.apply_scratch(k, par).or(a.apply_adjoint_scratch(k, par));
-    one.or(a.apply_both_scratch(k, par))
 }

@@ -26,6 +26,7 @@
 
 mod adapters;
 mod cg;
+mod column;
 mod compose;
 mod dense;
 mod error;

@@ -43,13 +43,8 @@ pub(crate) struct Factored<T> {
     pub(crate) norm: f64,
 }
 
-/// Factors a sketch `[S A, S b]` of `n + k` columns and at least `n` rows: of full rank where its columns are independent once
-/// they have one length, else without the singular values of at most `rcond` times the largest one.
-pub(crate) fn factor<T: Scalar>(
-    mut sketched: Mat<T>,
-    n: usize,
-    rcond: f64,
-) -> Result<Factored<T>, LstsqError> {
+/// The upper triangle of `sketched`, in no more rows than it has columns.
+pub(crate) fn triangle<T: Scalar>(mut sketched: Mat<T>) -> Mat<T> {
     let par = Par::rayon(TASKS);
     let (rows, cols) = (sketched.nrows(), sketched.ncols());
     let size = rows.min(cols);
@@ -60,13 +55,25 @@ pub(crate) fn factor<T: Scalar>(
     let stack = MemStack::new(&mut scratch);
     qr_in_place(sketched.as_mut(), coefficients.as_mut(), par, stack, params);
     let zero = T::zero();
-    let r = Mat::from_fn(n, n, |i, j| if i <= j { sketched[(i, j)] } else { zero });
-    let right = sketched.as_ref().submatrix(0, n, n, cols - n);
+    Mat::from_fn(size, cols, |i, j| if i <= j { sketched[(i, j)] } else { zero })
+}
+
+/// Factors a sketch `[S A, S b]` of `n + k` columns and at least `n` rows: of full rank where its columns are independent once
+/// they have one length, else without the singular values of at most `rcond` times the largest one.
+pub(crate) fn factor<T: Scalar>(
+    sketched: Mat<T>,
+    n: usize,
+    rcond: f64,
+) -> Result<Factored<T>, LstsqError> {
+    let par = Par::rayon(TASKS);
+    let reduced = triangle(sketched);
+    let r = reduced.submatrix(0, 0, n, n).to_owned();
+    let right = reduced.submatrix(0, n, n, reduced.ncols() - n);
     let norm: f64 = r.norm_l2().into();
     // Columns of one length: independent ones are independent in any units.
     let scaled = {
         let lengths: Vec<T> = r.col_iter().map(|column| column.norm_l2()).collect();
-        Mat::from_fn(n, n, |i, j| if i <= j { r[(i, j)] / lengths[j] } else { zero })
+        Mat::from_fn(n, n, |i, j| if i <= j { r[(i, j)] / lengths[j] } else { T::zero() })
     };
     if condition(&scaled, par) * rcond < NEAR {
         let estimate = condition(&r, par);

@@ -25,6 +25,8 @@
 mod error;
 mod factor;
 mod matrix;
+mod operator;
+mod problem;
 mod refine;
 mod report;
 mod ridged;
@@ -33,8 +35,11 @@ mod run;
 mod solve;
 #[cfg(feature = "sparse")]
 mod sparse;
+mod tall;
+mod wide;
 
 pub use error::LstsqError;
 pub use matrix::{Matrix, Scalar};
+pub use operator::Operator;
 pub use report::{Fit, Report};
 pub use solve::{Lstsq, lstsq};

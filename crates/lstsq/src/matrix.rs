@@ -13,6 +13,14 @@ impl<T: SketchScalar + nearlin_krylov::Scalar> Scalar for T {}
 /// Rows that are scaled at a time.
 const ROWS: usize = 4096;
 
+/// Unit vectors that are multiplied at a time.
+const COLUMNS: usize = 16;
+
+/// A scalar near `x`.
+pub(crate) fn of<T: Scalar>(x: f64) -> T {
+    <T as nearlin_krylov::Scalar>::of(x)
+}
+
 /// `out <- diag(scales) out`, where there are scales.
 pub(crate) fn scale_rows<T: Scalar>(out: MatMut<'_, T>, scales: Option<&[T]>) {
     if let Some(scales) = scales {
@@ -23,6 +31,57 @@ pub(crate) fn scale_rows<T: Scalar>(out: MatMut<'_, T>, scales: Option<&[T]>) {
 }
 
 /// A matrix `A : m x n` that can be multiplied and sketched.
+///
+/// Products are enough: what else is asked for is made of products with unit vectors, sixteen at a time, unless a type knows
+/// better.
+///
+/// # Examples
+/// ```
+/// use faer::dyn_stack::{MemStack, StackReq};
+/// use faer::{Mat, MatMut, MatRef, Par};
+/// use nearlin_krylov::{AdjointOp, LinOp};
+/// use nearlin_lstsq::{Matrix, lstsq};
+///
+/// /// Row `i` takes the mean of entries `i` and `i - 1`, the first and the last row half of one.
+/// struct Means(usize);
+///
+/// impl LinOp<f64> for Means {
+///     fn nrows(&self) -> usize {
+///         self.0 + 1
+///     }
+///
+///     fn ncols(&self) -> usize {
+///         self.0
+///     }
+///
+///     fn apply(&self, mut y: MatMut<'_, f64>, x: MatRef<'_, f64>, _: Par, _: &mut MemStack) {
+///         y.fill(0.0);
+///         for j in 0..x.ncols() {
+///             for i in 0..self.0 {
+///                 y[(i, j)] += 0.5 * x[(i, j)];
+///                 y[(i + 1, j)] += 0.5 * x[(i, j)];
+///             }
+///         }
+///     }
+/// }
+///
+/// impl AdjointOp<f64> for Means {
+///     fn apply_adjoint(&self, mut x: MatMut<'_, f64>, y: MatRef<'_, f64>, _: Par, _: &mut MemStack) {
+///         for j in 0..y.ncols() {
+///             for i in 0..self.0 {
+///                 x[(i, j)] = 0.5 * (y[(i, j)] + y[(i + 1, j)]);
+///             }
+///         }
+///     }
+/// }
+///
+/// impl Matrix<f64> for Means {}
+///
+/// let b = Mat::from_fn(51, 1, |i, _| if i % 50 == 0 { 0.5 } else { 1.0 });
+/// let fit = lstsq(&Means(50), b.as_ref())?;
+/// assert!((fit.x[(25, 0)] - 1.0).abs() < 1e-12);
+/// # Ok::<(), nearlin_lstsq::LstsqError>(())
+/// ```
 pub trait Matrix<T: Scalar>: AdjointOp<T> {
     /// Entries that a product reads: what a pass costs.
     fn entries(&self) -> f64 {
@@ -30,13 +89,24 @@ pub trait Matrix<T: Scalar>: AdjointOp<T> {
     }
 
     /// `out <- diag(scales) A`, with one scale a row or none.
-    ///
-    /// Products with the unit vectors here, which cannot tell where an entry is that is not finite.
     fn write(&self, mut out: MatMut<'_, T>, scales: Option<&[T]>, par: Par) {
-        let identity = Mat::<T>::identity(self.ncols(), self.ncols());
-        let mut buffer = MemBuffer::new(self.apply_scratch(self.ncols(), par));
-        self.apply(out.as_mut(), identity.as_ref(), par, MemStack::new(&mut buffer));
-        scale_rows(out, scales);
+        let mut buffer = MemBuffer::new(self.apply_scratch(COLUMNS, par));
+        for first in (0..self.ncols()).step_by(COLUMNS) {
+            let units = units(self.ncols(), first);
+            let mut out = out.as_mut().subcols_mut(first, units.ncols());
+            self.apply(out.as_mut(), units.as_ref(), par, MemStack::new(&mut buffer));
+            scale_rows(out, scales);
+        }
+    }
+
+    /// `out <- A*`.
+    fn write_adjoint(&self, mut out: MatMut<'_, T>, par: Par) {
+        let mut buffer = MemBuffer::new(self.apply_adjoint_scratch(COLUMNS, par));
+        for first in (0..self.nrows()).step_by(COLUMNS) {
+            let units = units(self.nrows(), first);
+            let out = out.as_mut().subcols_mut(first, units.ncols());
+            self.apply_adjoint(out, units.as_ref(), par, MemStack::new(&mut buffer));
+        }
     }
 
     /// `out <- S diag(scales) A`, with `S : s x m`, one scale a row or none, and `out : s x n`.
@@ -45,11 +115,23 @@ pub trait Matrix<T: Scalar>: AdjointOp<T> {
     /// [`SketchError`] if operands do not fit.
     fn sketch(
         &self,
-        out: MatMut<'_, T>,
+        mut out: MatMut<'_, T>,
         sketch: &SparseSign,
         scales: Option<&[T]>,
         par: Par,
-    ) -> Result<(), SketchError>;
+    ) -> Result<(), SketchError> {
+        let mut buffer = MemBuffer::new(self.apply_scratch(COLUMNS, par));
+        let mut columns = Mat::zeros(self.nrows(), COLUMNS.min(self.ncols()));
+        for first in (0..self.ncols()).step_by(COLUMNS) {
+            let units = units(self.ncols(), first);
+            let mut columns = columns.as_mut().subcols_mut(0, units.ncols());
+            self.apply(columns.as_mut(), units.as_ref(), par, MemStack::new(&mut buffer));
+            scale_rows(columns.as_mut(), scales);
+            let out = out.as_mut().subcols_mut(first, units.ncols());
+            sketch.apply(out, columns.as_ref(), par)?;
+        }
+        Ok(())
+    }
 
     /// `out <- S A*`, with `S : s x n` and `out : s x m`.
     ///
@@ -57,16 +139,42 @@ pub trait Matrix<T: Scalar>: AdjointOp<T> {
     /// [`SketchError`] if operands do not fit.
     fn sketch_adjoint(
         &self,
-        out: MatMut<'_, T>,
+        mut out: MatMut<'_, T>,
         sketch: &SparseSign,
         par: Par,
-    ) -> Result<(), SketchError>;
+    ) -> Result<(), SketchError> {
+        let mut buffer = MemBuffer::new(self.apply_adjoint_scratch(COLUMNS, par));
+        let mut columns = Mat::zeros(self.ncols(), COLUMNS.min(self.nrows()));
+        for first in (0..self.nrows()).step_by(COLUMNS) {
+            let units = units(self.nrows(), first);
+            let mut columns = columns.as_mut().subcols_mut(0, units.ncols());
+            self.apply_adjoint(columns.as_mut(), units.as_ref(), par, MemStack::new(&mut buffer));
+            let out = out.as_mut().subcols_mut(first, units.ncols());
+            sketch.apply(out, columns.as_ref(), par)?;
+        }
+        Ok(())
+    }
+}
+
+/// Unit vectors from number `first` on.
+fn units<T: Scalar>(dim: usize, first: usize) -> Mat<T> {
+    Mat::from_fn(
+        dim,
+        COLUMNS.min(dim - first),
+        |i, j| {
+            if i == first + j { T::one() } else { T::zero() }
+        },
+    )
 }
 
 impl<T: Scalar> Matrix<T> for MatRef<'_, T> {
     fn write(&self, mut out: MatMut<'_, T>, scales: Option<&[T]>, _: Par) {
         out.copy_from(*self);
         scale_rows(out, scales);
+    }
+
+    fn write_adjoint(&self, mut out: MatMut<'_, T>, _: Par) {
+        out.copy_from(self.transpose());
     }
 
     fn sketch(
@@ -101,6 +209,10 @@ impl<T: Scalar> Matrix<T> for MatRef<'_, T> {
 impl<T: Scalar> Matrix<T> for Mat<T> {
     fn write(&self, out: MatMut<'_, T>, scales: Option<&[T]>, par: Par) {
         self.as_ref().write(out, scales, par);
+    }
+
+    fn write_adjoint(&self, out: MatMut<'_, T>, par: Par) {
+        self.as_ref().write_adjoint(out, par);
     }
 
     fn sketch(

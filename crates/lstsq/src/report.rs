@@ -27,9 +27,13 @@ pub struct Report {
     pub sketch_rows: usize,
     /// Iterations in each stage.
     pub iterations: Vec<usize>,
+    /// Estimates of the relative gradient, `|A* r| / (|A| |r|)` of the preconditioned matrix, after each iteration of all stages:
+    /// the largest of any right-hand side.
+    pub gradients: Vec<f64>,
     /// Steps with residuals in twice the working precision, which small problems of full rank end with.
     pub refinements: usize,
-    /// Times that the matrix was read: by the sketch, by iterations, and for residuals.
+    /// Times that the matrix was read: by the sketch, by iterations, and for residuals; refinements read a copy of their own. The
+    /// sketch of an [`Operator`](crate::Operator) counts for one, though it takes as many products as the smaller dimension.
     pub passes: usize,
     /// One entry for each right-hand side; norms are of the system that is solved, without a preconditioner: with weights its rows
     /// are scaled by their roots, with a ridge residuals contain the penalty. The operator's estimate is the Frobenius norm of

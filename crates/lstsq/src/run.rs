@@ -15,16 +15,20 @@ pub(crate) fn multiply<T: Scalar>(a: &dyn LinOp<T>, y: MatMut<'_, T>, x: MatRef<
     a.apply(y, x, par, MemStack::new(&mut buffer));
 }
 
-/// One stage: iterates from `x` on entry.
+/// One stage: iterates from `x` on entry, with a gradient for each iteration.
 pub(crate) fn run<T: Scalar>(
     settings: &LeastSquares,
     op: &dyn AdjointOp<T>,
     right: Option<&dyn AdjointOp<T>>,
     b: MatRef<'_, T>,
     x: &mut Mat<T>,
+    gradients: &mut Vec<f64>,
     par: Par,
 ) -> Result<LeastSquaresReport, LstsqError> {
-    let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
+    let mut watch = |step: &Step<'_>| {
+        gradients.push(step.rel_gradients.iter().copied().fold(0.0, f64::max));
+        ControlFlow::Continue(())
+    };
     let mut buffer = MemBuffer::new(LeastSquares::scratch(op, right, b.ncols(), par));
     let stack = MemStack::new(&mut buffer);
     Ok(settings.solve_into(x.as_mut(), op, right, b, &mut watch, par, stack)?)

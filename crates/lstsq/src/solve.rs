@@ -1,26 +1,14 @@
 //! The solver.
 
 use faer::{Mat, MatRef, Par};
-use nearlin_krylov::{
-    AdjointOp, Ending, LeastSquares, LeastSquaresColumn, LeastSquaresReport, LinOp, Product,
-};
-use nearlin_sketch::{Sketch, SparseSign};
+use nearlin_krylov::{AdjointOp, LeastSquares, LeastSquaresReport};
 
 use crate::error::check_shape;
-use crate::factor::{Factored, Inverse, Transposed, factor};
-use crate::matrix::Scalar;
-use crate::refine::refine;
-use crate::report::{Fit, Report};
-use crate::ridged::Ridged;
-use crate::rows::sketch_rows;
-use crate::run::{multiply, run};
+use crate::matrix::{Scalar, of};
+use crate::problem::{Problem, Told};
+use crate::report::Fit;
+use crate::run::run;
 use crate::{LstsqError, Matrix};
-
-/// Signs in each column of the sketch.
-const SIGNS: usize = 8;
-
-/// Entries of a matrix that is small enough for residuals in twice the working precision, some twenty operations each.
-const SMALL: f64 = 1e6;
 
 /// Settings for `min |b - A x|`.
 ///
@@ -38,8 +26,8 @@ const SMALL: f64 = 1e6;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Lstsq {
-    /// Relative gradient, and relative residual, that each stage is to reach; below what rounding allows a stage ends where it
-    /// can do no more. Default: 4 times the rounding of the scalars.
+    /// Relative gradient, or relative residual, that the last stage is to reach, and each one before an equal part of the digits;
+    /// below what rounding allows a stage ends where it can do no more. Default: 4 times the rounding of the scalars.
     pub tol: Option<f64>,
     /// Singular values of at most this part of the largest are taken for zero, unless the columns are independent once they
     /// have one length: then none is. Default: the larger dimension times the rounding of the scalars.
@@ -137,7 +125,8 @@ impl Lstsq {
     ///
     /// `A : m x n` of any shape and rank, `b : m x k`, `x : n x k`. One pass over `A` for the sketch and some twenty for the
     /// iterations, `O(s n^2)` flops for its factor, and memory for the sketch, `s x n`. Where a factor of `A` itself is cheaper
-    /// than that, `A` is its own sketch. A wide `A` is sketched from the other side; with a ridge it costs `O(n^3)`.
+    /// than that, `A` is its own sketch. A wide `A` is sketched from the other side, and
+    /// read twice in an iteration.
     ///
     /// # Errors
     /// [`LstsqError`] for operands that do not fit or are not finite, and settings out of range. Failing to converge is no
@@ -153,10 +142,10 @@ impl Lstsq {
         a: &dyn Matrix<T>,
         b: MatRef<'_, T>,
     ) -> Result<Fit<T>, LstsqError> {
-        self.weighted(a, b, None)
+        self.one(a, b, None)
     }
 
-    /// Solves `min sum_i weights_i (b_i - (A x)_i)^2 + ridge |x|^2` for a tall `A`.
+    /// Solves `min sum_i weights_i (b_i - (A x)_i)^2 + ridge |x|^2`; of several solutions the one of least norm.
     ///
     /// # Errors
     /// As [`solve`](Self::solve), and [`LstsqError::Weight`] for a weight that is negative or not finite.
@@ -171,90 +160,106 @@ impl Lstsq {
             return Err(LstsqError::Weight { row, value: weights[row] });
         }
         let roots: Vec<T> = weights.iter().map(|w| of(w.sqrt())).collect();
-        self.weighted(a, b, Some(&roots))
+        self.one(a, b, Some(&roots))
     }
 
-    fn weighted<T: Scalar>(
+    /// Solves `min |b - A x|^2 + ridge |x|^2` for each of `ridges` from one sketch, one [`Fit`] for each in their order;
+    /// [`ridge`](Self::ridge) is not read.
+    ///
+    /// Each costs the iterations and `O(n^3)` flops for the factor of the sketch with its ridge, `n` the smaller dimension; the
+    /// passes that the first one tells contain the sketch's.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve); [`LstsqError::Setting`] for a ridge that is negative or not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use faer::Mat;
+    /// use nearlin_lstsq::Lstsq;
+    ///
+    /// let a = Mat::from_fn(500, 6, |i, j| (i as f64 / 500.0).powi(j as i32));
+    /// let b = Mat::from_fn(500, 1, |i, _| (i as f64 * 0.01).sin());
+    /// let path = Lstsq::default().solve_path(&a, b.as_ref(), &[1e-6, 1e-3, 1.0])?;
+    /// assert!(path.windows(2).all(|pair| pair[1].x.norm_l2() < pair[0].x.norm_l2()));
+    /// # Ok::<(), nearlin_lstsq::LstsqError>(())
+    /// ```
+    pub fn solve_path<T: Scalar>(
+        &self,
+        a: &dyn Matrix<T>,
+        b: MatRef<'_, T>,
+        ridges: &[f64],
+    ) -> Result<Vec<Fit<T>>, LstsqError> {
+        self.all(a, b, None, ridges)
+    }
+
+    fn one<T: Scalar>(
         &self,
         a: &dyn Matrix<T>,
         b: MatRef<'_, T>,
         scales: Option<&[T]>,
     ) -> Result<Fit<T>, LstsqError> {
-        let (m, n) = (a.nrows(), a.ncols());
-        self.check(m, n, b)?;
-        if m < n && self.ridge == 0.0 && scales.is_none() {
-            return self.wide(a, b);
-        }
-        self.tall(a, b, scales)
+        let mut fits = self.all(a, b, scales, &[self.ridge])?;
+        Ok(fits.remove(0))
     }
 
-    /// From a sketch of the columns.
-    fn tall<T: Scalar>(
+    fn all<T: Scalar>(
         &self,
         a: &dyn Matrix<T>,
         b: MatRef<'_, T>,
         scales: Option<&[T]>,
-    ) -> Result<Fit<T>, LstsqError> {
-        let (m, n, k) = (a.nrows(), a.ncols(), b.ncols());
-        let rows = sketch_rows(self.oversampling, (m, n), a.entries());
-        let ridge_rows = if self.ridge > 0.0 { n } else { 0 };
-        let scaled = (scales.is_some() || ridge_rows > 0).then(|| {
-            Mat::from_fn(m + ridge_rows, k, |i, j| match scales {
-                _ if i >= m => T::zero(),
-                Some(scales) => scales[i] * b[(i, j)],
-                None => b[(i, j)],
-            })
-        });
-        let b = scaled.as_ref().map_or(b, Mat::as_ref);
-        let op = Ridged { a, scales, root: of(self.ridge.sqrt()) };
-
-        // No fewer rows than columns, with zeros below: a factor that is singular then is told so.
-        let height = (rows.unwrap_or(m) + ridge_rows).max(n);
-        let mut sketched = Mat::<T>::zeros(height, n + k);
-        let above = rows.unwrap_or(m);
-        let (to_a, to_b) = sketched.as_mut().subrows_mut(0, above).split_at_col_mut(n);
-        let b_above = b.subrows(0, m);
-        if let Some(rows) = rows {
-            let sketch = SparseSign::new(m, rows, SIGNS.min(rows), self.seed)?;
-            a.sketch(to_a, &sketch, scales, self.par)?;
-            sketch.apply(to_b, b_above, self.par)?;
+        ridges: &[f64],
+    ) -> Result<Vec<Fit<T>>, LstsqError> {
+        self.check(a.nrows(), a.ncols(), b, ridges)?;
+        let problem = Problem { a, b, scales };
+        if a.nrows() < a.ncols() {
+            self.wide(&problem, ridges)
         } else {
-            a.write(to_a, scales, self.par);
-            let mut to_b = to_b;
-            to_b.copy_from(b_above);
+            self.tall(&problem, ridges)
         }
-        for j in 0..ridge_rows {
-            sketched[(above + j, j)] = op.root;
+    }
+
+    /// Iterates, each time from what the last has left; a product with `op` and its adjoint reads the matrix `reads` times.
+    #[allow(clippy::too_many_arguments, reason = "operands, solution, what is counted")]
+    pub(crate) fn iterate<T: Scalar>(
+        &self,
+        op: &dyn AdjointOp<T>,
+        right: Option<&dyn AdjointOp<T>>,
+        b: MatRef<'_, T>,
+        x: &mut Mat<T>,
+        reads: usize,
+        told: &mut Told,
+    ) -> Result<LeastSquaresReport, LstsqError> {
+        let tol = self.tolerance::<T>();
+        for stage in 1..=self.stages {
+            let last = stage == self.stages;
+            // Equal parts of the digits: what is beyond those of a stage is lost to rounding, or found by the next one.
+            let settings = self
+                .settings::<T>()
+                .with_tol(tol.powf(stage as f64 / self.stages as f64))
+                .with_final_check(last);
+            let report = run(&settings, op, right, b, x, &mut told.gradients, self.par)?;
+            told.passes += reads * report.applications;
+            told.iterations.push(report.iters);
+            if last {
+                return Ok(report);
+            }
         }
-        check_sketch(sketched.as_ref().subcols(0, n))?;
-        let factored = factor(sketched, n, self.limit::<T>(m, n))?;
-        let mut x = factored.start.clone();
-        let mut told = Told { passes: 1, ..Told::default() };
-        let mut report = self.stages(&op, Some(&factored.inverse), b, &mut x, &mut told)?;
-        let small = rows.is_none() && (m * n) as f64 <= SMALL;
-        if let (true, Inverse::Triangular(r)) = (small && ridge_rows == 0, &factored.inverse) {
-            let mut copy = Mat::<T>::zeros(m, n);
-            a.write(copy.as_mut(), scales, self.par);
-            told.refinements = refine(copy.as_ref(), b, r.as_ref(), &mut x);
-            told.passes += 2 * told.refinements;
-            report = self.truth(&op, b, &mut x, &report, &mut told)?;
-        }
-        let columns = of_matrix(report.columns, factored.norm);
-        Ok(fit(x, report.ending, &factored, above, told, columns))
+        unreachable!("there is at least one stage")
     }
 
     /// The report of a solution on a system itself, in place of the one that was solved, with its endings.
-    fn truth<T: Scalar>(
+    pub(crate) fn truth<T: Scalar>(
         &self,
-        op: &dyn AdjointOp<T>,
+        problem: &Problem<'_, T>,
+        root: T,
         b: MatRef<'_, T>,
         x: &mut Mat<T>,
         of: &LeastSquaresReport,
         told: &mut Told,
     ) -> Result<LeastSquaresReport, LstsqError> {
         let plain = self.settings::<T>().with_max_iters(0);
-        let mut truth = run(&plain, op, None, b, x, self.par)?;
-        told.passes += truth.applications;
+        let mut truth = run(&plain, &problem.ridged(root), None, b, x, &mut Vec::new(), self.par)?;
+        told.passes += problem.reads() * truth.applications;
         truth.ending = of.ending;
         for (column, of) in truth.columns.iter_mut().zip(&of.columns) {
             (column.ending, column.iters) = (of.ending, of.iters);
@@ -262,66 +267,26 @@ impl Lstsq {
         Ok(truth)
     }
 
-    /// From a sketch of the rows, preconditioned from the left.
-    fn wide<T: Scalar>(&self, a: &dyn Matrix<T>, b: MatRef<'_, T>) -> Result<Fit<T>, LstsqError> {
-        let (m, n, k) = (a.nrows(), a.ncols(), b.ncols());
-        let rows = sketch_rows(self.oversampling, (n, m), a.entries());
-        let height = rows.unwrap_or(n);
-        let mut sketched = Mat::<T>::zeros(height, m);
-        if let Some(rows) = rows {
-            let sketch = SparseSign::new(n, rows, SIGNS.min(rows), self.seed)?;
-            a.sketch_adjoint(sketched.as_mut(), &sketch, self.par)?;
-        } else {
-            let transposed = Transposed(a as &dyn AdjointOp<T>);
-            let identity = Mat::<T>::identity(m, m);
-            multiply(&transposed, sketched.as_mut(), identity.as_ref(), self.par);
-        }
-        check_sketch(sketched.as_ref())?;
-        let factored = factor(sketched, m, self.limit::<T>(m, n))?;
-        let left = Transposed(&factored.inverse as &dyn AdjointOp<T>);
-        let op = Product::new(&left, a);
-        let mut turned = Mat::zeros(left.nrows(), k);
-        multiply(&left, turned.as_mut(), b, self.par);
-        let mut x = Mat::zeros(n, k);
-        let mut told = Told { passes: 1, ..Told::default() };
-        let report = self.stages(&op, None, turned.as_ref(), &mut x, &mut told)?;
-        let report = self.truth(a, b, &mut x, &report, &mut told)?;
-        let columns = of_matrix(report.columns, factored.norm);
-        Ok(fit(x, report.ending, &factored, height, told, columns))
+    pub(crate) fn settings<T: Scalar>(&self) -> LeastSquares {
+        let settings = LeastSquares::lsqr().with_tol(self.tolerance::<T>());
+        settings.with_max_iters(self.max_iters).with_warm_start(true)
     }
 
-    /// Iterates, each time from what the last has left.
-    fn stages<T: Scalar>(
-        &self,
-        op: &dyn AdjointOp<T>,
-        right: Option<&dyn AdjointOp<T>>,
-        b: MatRef<'_, T>,
-        x: &mut Mat<T>,
-        told: &mut Told,
-    ) -> Result<LeastSquaresReport, LstsqError> {
-        let mut stage = || -> Result<LeastSquaresReport, LstsqError> {
-            let report = run(&self.settings::<T>(), op, right, b, x, self.par)?;
-            told.passes += report.applications;
-            told.iterations.push(report.iters);
-            Ok(report)
-        };
-        let mut report = stage()?;
-        for _ in 1..self.stages {
-            report = stage()?;
-        }
-        Ok(report)
+    fn tolerance<T: Scalar>(&self) -> f64 {
+        self.tol.unwrap_or_else(|| 4.0 * T::epsilon().into())
     }
 
-    fn settings<T: Scalar>(&self) -> LeastSquares {
-        let tol = self.tol.unwrap_or_else(|| 4.0 * T::epsilon().into());
-        LeastSquares::lsqr().with_tol(tol).with_max_iters(self.max_iters).with_warm_start(true)
-    }
-
-    fn limit<T: Scalar>(&self, m: usize, n: usize) -> f64 {
+    pub(crate) fn limit<T: Scalar>(&self, m: usize, n: usize) -> f64 {
         self.rcond.unwrap_or_else(|| m.max(n) as f64 * T::epsilon().into())
     }
 
-    fn check<T: Scalar>(&self, m: usize, n: usize, b: MatRef<'_, T>) -> Result<(), LstsqError> {
+    fn check<T: Scalar>(
+        &self,
+        m: usize,
+        n: usize,
+        b: MatRef<'_, T>,
+        ridges: &[f64],
+    ) -> Result<(), LstsqError> {
         if m == 0 || n == 0 {
             return Err(LstsqError::Empty { rows: m, cols: n });
         }
@@ -333,53 +298,12 @@ impl Lstsq {
             Err(LstsqError::Setting { name, value, expected })
         };
         let positive = "a finite number that is not negative";
-        at_least("ridge", self.ridge, 0.0, positive)?;
+        for &ridge in ridges {
+            at_least("ridge", ridge, 0.0, positive)?;
+        }
         at_least("tol", self.tol.unwrap_or(0.0), 0.0, positive)?;
         at_least("rcond", self.rcond.unwrap_or(0.0), 0.0, positive)?;
         at_least("stages", self.stages as f64, 1.0, "at least 1")?;
         at_least("oversampling", self.oversampling.unwrap_or(1.0), 1.0, "at least 1")
     }
-}
-
-fn check_sketch<T: Scalar>(sketched: MatRef<'_, T>) -> Result<(), LstsqError> {
-    let finite = |column: faer::ColRef<'_, T>| column.iter().all(|v| v.is_finite());
-    match sketched.col_iter().position(|column| !finite(column)) {
-        Some(col) => Err(LstsqError::NonFinite { col }),
-        None => Ok(()),
-    }
-}
-
-fn fit<T: Scalar>(
-    x: Mat<T>,
-    ending: Ending,
-    factored: &Factored<T>,
-    sketch_rows: usize,
-    told: Told,
-    columns: Vec<LeastSquaresColumn>,
-) -> Fit<T> {
-    let Told { passes, refinements, iterations } = told;
-    let (rank, condition) = (factored.rank, factored.condition);
-    let report =
-        Report { ending, rank, condition, sketch_rows, iterations, refinements, passes, columns };
-    Fit { x, report }
-}
-
-/// What is counted on the way.
-#[derive(Default)]
-struct Told {
-    passes: usize,
-    refinements: usize,
-    iterations: Vec<usize>,
-}
-
-/// Columns that speak of the matrix, whose norm the sketch tells, in place of the preconditioned one.
-fn of_matrix(mut columns: Vec<LeastSquaresColumn>, norm: f64) -> Vec<LeastSquaresColumn> {
-    for column in &mut columns {
-        column.operator_norm = norm;
-    }
-    columns
-}
-
-fn of<T: Scalar>(x: f64) -> T {
-    <T as nearlin_krylov::Scalar>::of(x)
 }

@@ -10,11 +10,13 @@ use rayon::prelude::*;
 
 use crate::error::check_shape;
 use crate::random::{Purpose, stream};
-use crate::simd::TILE;
 use crate::{AdjointSketch, Scalar, Sketch, SketchError};
 
 /// Input rows whose signs are drawn at a time.
 pub(crate) const BLOCK: usize = 4096;
+
+/// The same where sums of a few columns, which stay in the cache, are added to by all of them in turn.
+const SPAN: usize = 1 << 15;
 
 /// Input rows that are brought into tiles at a time.
 const ROWS: usize = 64;
@@ -154,30 +156,38 @@ impl SparseSign {
         let most = self.input.saturating_sub(first);
         check_shape("rows to sketch", (n, k), (n.min(most), k))?;
         check_shape("sketched matrix", (out.nrows(), out.ncols()), (self.dim, k))?;
-        // Sixteen columns side by side: a row of these is added in vectors.
-        let mut sums = vec![[T::of(0.0); TILE]; self.dim * k.div_ceil(TILE)];
+        // Columns side by side: a row of as many as fill a cache line is added at once.
+        let mut sums = vec![T::ZEROS; self.dim * k.div_ceil(T::LINE)];
         for (tile, sums) in sums.chunks_mut(self.dim).enumerate() {
-            for lane in 0..TILE.min(k - TILE * tile) {
-                let column = out.as_ref().col(TILE * tile + lane);
-                sums.iter_mut().zip(column.iter()).for_each(|(sum, &v)| sum[lane] = v);
+            for lane in 0..T::LINE.min(k - T::LINE * tile) {
+                let column = out.as_ref().col(T::LINE * tile + lane);
+                sums.iter_mut().zip(column.iter()).for_each(|(sum, &v)| sum.as_mut()[lane] = v);
             }
         }
         let scale = T::of(self.scale());
-        let mut places = vec![0; BLOCK.min(n) * self.each];
-        for start in (0..n).step_by(BLOCK) {
-            let rows = BLOCK.min(n - start);
+        let mut places = vec![0; SPAN.min(n) * self.each];
+        for start in (0..n).step_by(SPAN) {
+            let rows = SPAN.min(n - start);
             let places = &mut places[..rows * self.each];
-            self.places(first + start, places);
-            let spread = |(tile, sums): (usize, &mut [[T; TILE]])| {
-                let lanes = TILE.min(k - TILE * tile);
-                let block = a.submatrix(start, TILE * tile, rows, lanes);
-                let mut buffer = [[T::of(0.0); TILE]; ROWS];
+            let draw = |(part, places): (usize, &mut [u32])| {
+                self.places(first + start + part * STREAM, places);
+            };
+            let parts = places.par_chunks_mut(STREAM * self.each).enumerate();
+            match par {
+                Par::Seq => self.places(first + start, places),
+                Par::Rayon(_) => parts.for_each(draw),
+            }
+            let places = &*places;
+            let spread = |(tile, sums): (usize, &mut [T::Line])| {
+                let lanes = T::LINE.min(k - T::LINE * tile);
+                let block = a.submatrix(start, T::LINE * tile, rows, lanes);
+                let mut buffer = [T::ZEROS; ROWS];
                 for (part, places) in places.chunks(ROWS * self.each).enumerate() {
                     let count = places.len() / self.each;
                     let block = block.subrows(part * ROWS, count);
                     for lane in 0..lanes {
                         let column = block.col(lane).iter();
-                        buffer.iter_mut().zip(column).for_each(|(row, &v)| row[lane] = v);
+                        buffer.iter_mut().zip(column).for_each(|(row, &v)| row.as_mut()[lane] = v);
                     }
                     T::kernels().spread(sums, &buffer[..count], places, scale);
                 }
@@ -188,9 +198,9 @@ impl SparseSign {
             }
         }
         for (tile, sums) in sums.chunks(self.dim).enumerate() {
-            for lane in 0..TILE.min(k - TILE * tile) {
-                let column = out.as_mut().col_mut(TILE * tile + lane);
-                column.iter_mut().zip(sums).for_each(|(v, sum)| *v = sum[lane]);
+            for lane in 0..T::LINE.min(k - T::LINE * tile) {
+                let column = out.as_mut().col_mut(T::LINE * tile + lane);
+                column.iter_mut().zip(sums).for_each(|(v, sum)| *v = sum.as_ref()[lane]);
             }
         }
         Ok(())

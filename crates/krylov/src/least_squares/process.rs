@@ -1,9 +1,9 @@
 //! The iteration: one bidiagonalisation, and the recurrence of each right-hand side.
 
-use faer::dyn_stack::MemStack;
+use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::temp_mat_zeroed;
 use faer::mat::AsMatMut;
-use faer::{MatMut, Par};
+use faer::{MatMut, MatRef, Par};
 
 use super::{LeastSquares, Method};
 use crate::golub_kahan::GolubKahan;
@@ -12,6 +12,7 @@ use crate::lsqr::Lsqr;
 use crate::op::{AdjointOp, Scalar};
 use crate::report::{Ending, Observer, Step};
 use crate::slots::{Slots, swap_columns};
+use crate::vector::{scale, scaled_copy};
 
 /// What a recurrence knows of its iterate, beside a right-hand side of norm 1.
 #[derive(Clone, Copy, Debug)]
@@ -180,4 +181,33 @@ impl State {
         let recurrence = Recurrence::Lsqr(Lsqr::new(0.0, 0.0, 0));
         Self { b_norm, start_norm, recurrence, estimates, iters: 0, ending: None }
     }
+}
+
+/// `u <- b - A x` and `z <- A* u` in one pass, for right-hand sides of norm 1, and `q <- x` likewise.
+pub(super) fn residuals<T: Scalar>(
+    a: &dyn AdjointOp<T>,
+    x: MatRef<'_, T>,
+    b: MatRef<'_, T>,
+    b_norms: &[f64],
+    (mut u, mut q, mut z): (MatMut<'_, T>, MatMut<'_, T>, MatMut<'_, T>),
+    par: Par,
+    stack: &mut MemStack,
+) {
+    for (j, &b_norm) in b_norms.iter().enumerate() {
+        scaled_copy(q.as_mut().col_mut(j), x.col(j), b_norm);
+        scaled_copy(u.as_mut().col_mut(j), b.col(j), b_norm);
+    }
+    let ones = vec![T::of(1.0); b_norms.len()];
+    a.apply_both(u.as_mut(), &ones, q.as_ref(), z.as_mut(), par, stack);
+    // That was `A x - b`.
+    for j in 0..b_norms.len() {
+        scale(u.as_mut().col_mut(j), -1.0);
+        scale(z.as_mut().col_mut(j), -1.0);
+    }
+}
+
+/// Scratch for any product with an operator.
+pub(super) fn products_scratch<T: Scalar>(a: &dyn AdjointOp<T>, k: usize, par: Par) -> StackReq {
+    let one = a.apply_scratch(k, par).or(a.apply_adjoint_scratch(k, par));
+    one.or(a.apply_both_scratch(k, par))
 }

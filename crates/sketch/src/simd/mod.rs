@@ -22,7 +22,7 @@ use lanes::Array;
 
 /// The kernels of one instruction set.
 #[derive(Clone, Copy, Debug)]
-pub struct Kernels<T> {
+pub struct Kernels<T: Transform> {
     #[cfg(test)]
     name: &'static str,
     vector: unsafe fn(*mut T, usize),
@@ -31,13 +31,29 @@ pub struct Kernels<T> {
     spread: Spread<T>,
 }
 
-/// Columns that are added side by side.
-pub(crate) const TILE: usize = 16;
+/// Numbers that are added side by side: those of one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Line<T, const L: usize>([T; L]);
+
+impl<T, const L: usize> AsRef<[T]> for Line<T, L> {
+    #[inline]
+    fn as_ref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T, const L: usize> AsMut<[T]> for Line<T, L> {
+    #[inline]
+    fn as_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
 
 /// Adds rows to sums at places, scaled.
-type Spread<T> = unsafe fn(&mut [[T; TILE]], &[[T; TILE]], &[u32], T);
+type Spread<T> = unsafe fn(&mut [<T as Transform>::Line], &[<T as Transform>::Line], &[u32], T);
 
-impl<T> Kernels<T> {
+impl<T: Transform> Kernels<T> {
     /// `x <- H x`, the length a power of two.
     #[inline]
     pub(crate) fn vector(self, x: &mut [T]) {
@@ -63,13 +79,7 @@ impl<T> Kernels<T> {
     }
 
     /// Adds each row to as many sums as there are places for it: `place / 2` says which, an odd one takes it off, scaled.
-    pub(crate) fn spread(
-        self,
-        sums: &mut [[T; TILE]],
-        rows: &[[T; TILE]],
-        places: &[u32],
-        scale: T,
-    ) {
+    pub(crate) fn spread(self, sums: &mut [T::Line], rows: &[T::Line], places: &[u32], scale: T) {
         // SAFETY: kernels are only handed out where they run.
         unsafe { (self.spread)(sums, rows, places, scale) }
     }
@@ -88,6 +98,15 @@ pub(crate) fn entries<T>(a: MatMut<'_, T>) -> Result<&mut [T], MatMut<'_, T>> {
 
 /// Scalars that there are kernels for; seals [`Scalar`](crate::Scalar).
 pub trait Transform: Sized {
+    /// A cache line of them.
+    type Line: AsRef<[Self]> + AsMut<[Self]> + Copy + Send + Sync;
+
+    /// Zeros.
+    const ZEROS: Self::Line;
+
+    /// How many are in a cache line.
+    const LINE: usize;
+
     /// The kernels that suit this CPU.
     fn kernels() -> Kernels<Self>;
 }
@@ -123,7 +142,12 @@ macro_rules! kernels {
                 }
             }
             $(#[target_feature(enable = $features)])?
-            fn spread(sums: &mut [[$t; TILE]], rows: &[[$t; TILE]], places: &[u32], scale: $t) {
+            fn spread(
+                sums: &mut [<$t as Transform>::Line],
+                rows: &[<$t as Transform>::Line],
+                places: &[u32],
+                scale: $t,
+            ) {
                 if rows.is_empty() {
                     return;
                 }
@@ -132,7 +156,7 @@ macro_rules! kernels {
                     for &place in places {
                         let factor = factors[(place & 1) as usize];
                         let sum = &mut sums[(place >> 1) as usize];
-                        for (sum, v) in sum.iter_mut().zip(row) {
+                        for (sum, v) in sum.0.iter_mut().zip(&row.0) {
                             *sum += factor * v;
                         }
                     }
@@ -177,8 +201,14 @@ fn has_avx512() -> bool {
 }
 
 macro_rules! transform {
-    ($t:ty, $portable:ident, $avx2:ident, $avx512:ident) => {
+    ($t:ty, $line:literal, $portable:ident, $avx2:ident, $avx512:ident) => {
         impl Transform for $t {
+            type Line = Line<$t, $line>;
+
+            const ZEROS: Self::Line = Line([0.0; $line]);
+
+            const LINE: usize = $line;
+
             #[inline]
             fn kernels() -> Kernels<$t> {
                 #[cfg(target_arch = "x86_64")]
@@ -196,5 +226,5 @@ macro_rules! transform {
     };
 }
 
-transform!(f32, portable_f32, avx2_f32, avx512_f32);
-transform!(f64, portable_f64, avx2_f64, avx512_f64);
+transform!(f32, 16, portable_f32, avx2_f32, avx512_f32);
+transform!(f64, 8, portable_f64, avx2_f64, avx512_f64);
