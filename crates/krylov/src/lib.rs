@@ -5,7 +5,7 @@
 //! | `A x = b`, `A` symmetric positive definite | [`Cg`] |
 //! | `A x = b`, `A` symmetric, indefinite or singular | [`Minres`] |
 //! | `min \|b - A x\|`, `A` of any shape, damped or not | [`LeastSquares::lsqr`], [`LeastSquares::lsmr`] |
-//! | `v^T f(A) v`, extreme eigenvalues, `tr f(A)` | [`lanczos`], [`trace_of`] |
+//! | `v^T f(A) v`, extreme eigenvalues, `tr f(A)`, `ln det A` | [`lanczos`], [`Tridiagonal::ritz`], [`trace_of`], [`log_determinant`] |
 //!
 //! An operator is anything that can be applied to a block of columns ([`LinOp`]); a preconditioner
 //! ([`Precond`]) likewise. How a solve ended is data ([`Ending`]), every reported residual is
@@ -47,7 +47,9 @@ pub use adapters::{FromFaer, PrecondToFaer, ToFaer};
 pub use cg::{Cg, Solution};
 pub use compose::{FnOp, Product};
 pub use error::KrylovError;
-pub use lanczos::{Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, trace_of};
+pub use lanczos::{
+    Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, log_determinant, trace_of,
+};
 pub use least_squares::{LeastSquares, LeastSquaresSolution, Method};
 pub use minres::Minres;
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
