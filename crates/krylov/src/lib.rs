@@ -9,7 +9,8 @@
 //!
 //! An operator is anything that can be applied to a block of columns ([`LinOp`]); a preconditioner
 //! ([`Precond`]) likewise. How a solve ended is data ([`Ending`]), every reported residual is
-//! recomputed from `b - A x`, and an [`Observer`] sees each step and may stop it.
+//! recomputed from `b - A x`, and an [`Observer`] sees each step and may stop it. Features `sparse`, `ndarray` and
+//! `nalgebra` make operators of faer's sparse matrices and of those libraries' dense ones.
 //!
 //! # Examples
 //! ```
@@ -25,6 +26,8 @@
 //! ```
 
 mod adapters;
+#[cfg(any(feature = "nalgebra", feature = "ndarray"))]
+mod arrays;
 mod cg;
 mod compose;
 mod dense;
@@ -44,6 +47,12 @@ mod sparse;
 mod vector;
 
 pub use adapters::{FromFaer, PrecondToFaer, ToFaer};
+#[cfg(any(feature = "nalgebra", feature = "ndarray"))]
+pub use arrays::{AsFaer, AsFaerMut};
+#[cfg(feature = "nalgebra")]
+pub use arrays::{nalgebra_column, to_nalgebra};
+#[cfg(feature = "ndarray")]
+pub use arrays::{ndarray_column, to_ndarray};
 pub use cg::{Cg, Solution};
 pub use compose::{FnOp, Product};
 pub use error::KrylovError;
