@@ -7,7 +7,7 @@ use core::ops::ControlFlow;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatRef, Par};
 use nalgebra::{DMatrix, DVector};
-use ndarray::{Array1, Array2, ArrayView2, ShapeBuilder, s};
+use ndarray_any::{Array1, Array2, ArrayView2, ShapeBuilder, s};
 use nearlin_krylov::{
     AdjointOp, AsFaer, AsFaerMut, Cg, Ending, Identity, LeastSquares, Step, nalgebra_column,
     ndarray_column, to_nalgebra, to_ndarray,

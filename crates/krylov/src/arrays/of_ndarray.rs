@@ -2,7 +2,7 @@
 
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::{ColRef, Mat, MatMut, MatRef, Par};
-use ndarray::{Array2, ArrayBase, ArrayView1, Data, DataMut, Ix1, Ix2, s};
+use ndarray_any::{Array2, ArrayBase, ArrayView1, Data, DataMut, Ix1, Ix2, s};
 
 use super::{AsFaer, AsFaerMut, Source, operator};
 use crate::op::{AdjointOp, LinOp, Scalar};
@@ -69,6 +69,7 @@ operator!([S: Data<Elem = T> + Sync] ArrayBase<S, Ix2>);
 ///
 /// # Examples
 /// ```
+/// # use ndarray_any as ndarray;
 /// use nearlin_krylov::{AsFaer, Cg, to_ndarray};
 /// use ndarray::array;
 ///
