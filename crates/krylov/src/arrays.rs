@@ -29,8 +29,7 @@ const PANEL: usize = 128 << 10;
 /// An array of another library as a matrix of faer, a vector as one column.
 ///
 /// For arrays and views of ndarray with one or two dimensions (feature `ndarray`), for `DMatrix`, `DVector` and views of
-/// nalgebra (feature `nalgebra`). The ways back are [`to_ndarray`](crate::to_ndarray) and
-/// [`to_nalgebra`](crate::to_nalgebra).
+/// nalgebra (feature `nalgebra`). The ways back are `to_ndarray` and `to_nalgebra`.
 pub trait AsFaer<T> {
     /// The array in place. None unless its entries lie one after the other, by rows or by columns, and for nalgebra's views,
     /// which never tell safe code that they do.
