@@ -1,5 +1,5 @@
 //! Repository tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask counts`,
-//! `cargo xtask onnx`.
+//! `cargo xtask onnx`, `cargo xtask guides`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,6 +9,7 @@
 mod bench;
 mod ci;
 mod counts;
+mod guides;
 mod onnx;
 mod python;
 mod tidy;
@@ -37,6 +38,8 @@ enum Task {
     Counts(counts::Args),
     /// Compares exported models in onnxruntime with `nearlin predict`.
     Onnx(onnx::Args),
+    /// Follows each guide of docs/guides from nothing: a new project, its build, its examples.
+    Guides(guides::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,5 +49,6 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Counts(args) => counts::run(&args),
         Task::Onnx(args) => ExitCode::from(onnx::check(&args)),
+        Task::Guides(args) => ExitCode::from(guides::check(&args)),
     }
 }

@@ -156,7 +156,7 @@ fn add_up<T: Scalar>(mut z: MatMut<'_, T>, sums: MatRef<'_, T>) {
 }
 
 /// Both products of some rows: `y <- A x - y diag(alpha)`, `z <- z + A* y`.
-fn both<T: Scalar>(
+pub(crate) fn both<T: Scalar>(
     a: MatRef<'_, T>,
     y: MatMut<'_, T>,
     alpha: &[T],

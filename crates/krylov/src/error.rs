@@ -44,6 +44,12 @@ pub enum KrylovError {
         /// What it should be.
         expected: &'static str,
     },
+    /// An operator that should be positive definite is not.
+    #[error("a Ritz value of the operator is {value}, expected positive ones")]
+    NotPositive {
+        /// The least Ritz value.
+        value: f64,
+    },
 }
 
 /// `Ok` if `got == want`, else a [`KrylovError::Shape`] that names `what`.

@@ -5,11 +5,12 @@
 //! | `A x = b`, `A` symmetric positive definite | [`Cg`] |
 //! | `A x = b`, `A` symmetric, indefinite or singular | [`Minres`] |
 //! | `min \|b - A x\|`, `A` of any shape, damped or not | [`LeastSquares::lsqr`], [`LeastSquares::lsmr`] |
-//! | `v^T f(A) v`, extreme eigenvalues, `tr f(A)` | [`lanczos`], [`trace_of`] |
+//! | `v^T f(A) v`, extreme eigenvalues, `tr f(A)`, `ln det A` | [`lanczos`], [`Tridiagonal::ritz`], [`trace_of`], [`log_determinant`] |
 //!
 //! An operator is anything that can be applied to a block of columns ([`LinOp`]); a preconditioner
 //! ([`Precond`]) likewise. How a solve ended is data ([`Ending`]), every reported residual is
-//! recomputed from `b - A x`, and an [`Observer`] sees each step and may stop it.
+//! recomputed from `b - A x`, and an [`Observer`] sees each step and may stop it. Features `sparse`, `ndarray` and
+//! `nalgebra` make operators of faer's sparse matrices and of those libraries' dense ones.
 //!
 //! # Examples
 //! ```
@@ -25,6 +26,8 @@
 //! ```
 
 mod adapters;
+#[cfg(any(feature = "nalgebra", feature = "ndarray"))]
+mod arrays;
 mod cg;
 mod column;
 mod compose;
@@ -45,10 +48,18 @@ mod sparse;
 mod vector;
 
 pub use adapters::{FromFaer, PrecondToFaer, ToFaer};
+#[cfg(any(feature = "nalgebra", feature = "ndarray"))]
+pub use arrays::{AsFaer, AsFaerMut};
+#[cfg(feature = "nalgebra")]
+pub use arrays::{nalgebra_column, to_nalgebra};
+#[cfg(feature = "ndarray")]
+pub use arrays::{ndarray_column, to_ndarray};
 pub use cg::{Cg, Solution};
 pub use compose::{FnOp, Product};
 pub use error::KrylovError;
-pub use lanczos::{Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, trace_of};
+pub use lanczos::{
+    Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, log_determinant, trace_of,
+};
 pub use least_squares::{LeastSquares, LeastSquaresSolution, Method};
 pub use minres::Minres;
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};

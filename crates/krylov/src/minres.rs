@@ -49,6 +49,8 @@ pub struct Minres {
     pub shift: f64,
     /// Most steps. Default 1000.
     pub max_iters: usize,
+    /// Whether `x` on entry is where to start from. Default `false`: 0.
+    pub warm_start: bool,
 }
 
 /// How many times what the tolerance allows a true residual may be that was taken to have met it.
@@ -56,7 +58,7 @@ const FALSE: f64 = 2.0;
 
 impl Default for Minres {
     fn default() -> Self {
-        Self { rtol: 1e-10, shift: 0.0, max_iters: 1000 }
+        Self { rtol: 1e-10, shift: 0.0, max_iters: 1000, warm_start: false }
     }
 }
 
@@ -77,6 +79,12 @@ impl Minres {
     #[must_use]
     pub fn with_max_iters(self, max_iters: usize) -> Self {
         Self { max_iters, ..self }
+    }
+
+    /// These settings, starting from `x` on entry or from 0.
+    #[must_use]
+    pub fn with_warm_start(self, warm_start: bool) -> Self {
+        Self { warm_start, ..self }
     }
 
     /// Solves `(A - shift I) x = b` for `k` columns at once without a preconditioner, allocating what it needs.
@@ -108,7 +116,8 @@ impl Minres {
         let mut scratch = MemBuffer::new(Self::scratch(a, p, b.ncols(), par));
         let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
         let stack = MemStack::new(&mut scratch);
-        let report = self.solve_into(x.as_mut(), a, p, b, &mut watch, par, stack)?;
+        let cold = self.with_warm_start(false);
+        let report = cold.solve_into(x.as_mut(), a, p, b, &mut watch, par, stack)?;
         Ok(Solution { x, report })
     }
 
@@ -126,10 +135,12 @@ impl Minres {
         StackReq::all_of(&[block, block, block, block, block, block, inner])
     }
 
-    /// Solves `(A - shift I) x = b` for `k` columns at once, starting from `x = 0`.
+    /// Solves `(A - shift I) x = b` for `k` columns at once, starting from `x = 0` or, with [`warm_start`](Self::warm_start),
+    /// from `x`; tolerances are relative to `b` either way.
     ///
     /// A step costs one application of `A` and of `p` to a block of the columns that are not done; one more of `A` at the
-    /// end tells the true residuals. Nothing is allocated within the loop. Each right-hand side is scaled to norm 1.
+    /// end tells the true residuals, and a warm start takes one more of each. Nothing is allocated within the loop. Each
+    /// right-hand side is scaled to norm 1.
     ///
     /// # Errors
     /// [`KrylovError`] for operands that do not fit, entries that are not finite or settings out of range. Failing to
@@ -147,6 +158,9 @@ impl Minres {
     ) -> Result<Report, KrylovError> {
         let (n, k) = (b.nrows(), b.ncols());
         self.check(a, p, x.as_ref(), b)?;
+        if self.warm_start {
+            check_finite("start", x.as_ref())?;
+        }
         let (mut r1, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
         let (mut r2, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
         let (mut v, stack) = temp_mat_zeroed::<T, _, _>(n, k, stack);
@@ -162,19 +176,7 @@ impl Minres {
             w: w.as_mat_mut(),
             w_old: w_old.as_mat_mut(),
         };
-        blocks.x.fill(T::of(0.0));
-        let b_norms: Vec<f64> = b.col_iter().map(robust_norm).collect();
-        for (j, &b_norm) in b_norms.iter().enumerate() {
-            scaled_copy(blocks.r2.as_mut().col_mut(j), b.col(j), b_norm);
-        }
-        p.apply(blocks.y.as_mut(), blocks.r2.as_ref(), par, stack);
-        let mut states: Vec<State> = (0..k)
-            .map(|j| {
-                let product = dot(blocks.r2.as_ref().col(j), blocks.y.as_ref().col(j));
-                State::new(j, b_norms[j], product)
-            })
-            .collect();
-
+        let mut states = self.start(&mut blocks, a, p, b, par, stack);
         let mut rels: Vec<f64> = states.iter().map(|state| state.rel).collect();
         let mut slots = Slots::new(k);
         let (mut iter, mut stopped) = (0, false);
@@ -220,7 +222,51 @@ impl Minres {
 
         let columns = self.columns(a, p, b, blocks, &states, par, stack);
         let ending = columns.iter().fold(Ending::Converged, |worst, c| worst.worse(c.ending));
-        Ok(Report { ending, iters: iter, applications: iter + 1, columns })
+        Ok(Report {
+            ending,
+            iters: iter,
+            applications: iter + 1 + usize::from(self.warm_start),
+            columns,
+        })
+    }
+
+    /// Leaves the first residuals in `r2` and, preconditioned, in `y`.
+    fn start<T: Scalar>(
+        &self,
+        blocks: &mut Blocks<'_, T>,
+        a: &dyn LinOp<T>,
+        p: &dyn Precond<T>,
+        b: MatRef<'_, T>,
+        par: Par,
+        stack: &mut MemStack,
+    ) -> Vec<State> {
+        let b_norms: Vec<f64> = b.col_iter().map(robust_norm).collect();
+        for (j, &b_norm) in b_norms.iter().enumerate() {
+            scaled_copy(blocks.r2.as_mut().col_mut(j), b.col(j), b_norm);
+        }
+        p.apply(blocks.y.as_mut(), blocks.r2.as_ref(), par, stack);
+        let product = |blocks: &Blocks<'_, T>, j: usize| {
+            dot(blocks.r2.as_ref().col(j), blocks.y.as_ref().col(j))
+        };
+        let of_b: Vec<f64> = (0..b.ncols()).map(|j| product(blocks, j)).collect();
+        if self.warm_start {
+            for (j, &b_norm) in b_norms.iter().enumerate() {
+                let by = if b_norm == 0.0 { 0.0 } else { 1.0 / b_norm };
+                scale(blocks.x.as_mut().col_mut(j), by);
+            }
+            a.apply(blocks.y.as_mut(), blocks.x.as_ref(), par, stack);
+            for (j, &b_norm) in b_norms.iter().enumerate() {
+                add(blocks.y.as_mut().col_mut(j), -self.shift, blocks.x.as_ref().col(j));
+                residual(blocks.r2.as_mut().col_mut(j), b.col(j), b_norm, blocks.y.as_ref().col(j));
+            }
+            p.apply(blocks.y.as_mut(), blocks.r2.as_ref(), par, stack);
+        } else {
+            blocks.x.fill(T::of(0.0));
+        }
+        let products = of_b.into_iter().enumerate();
+        products
+            .map(|(j, of_b)| State::new(j, b_norms[j], of_b, product(blocks, j), self.rtol))
+            .collect()
     }
 
     /// What is true of `x`, in place of what the recurrence says: in the norm of the preconditioner for the rules, in Euclid's

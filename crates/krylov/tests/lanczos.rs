@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use faer::{Mat, Par};
-use nearlin_krylov::{KrylovError, lanczos, trace_of};
+use nearlin_krylov::{KrylovError, lanczos, log_determinant, trace_of};
 use proptest::prelude::*;
 
 /// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
@@ -142,5 +142,35 @@ fn traces_are_estimated() {
     assert_eq!(
         trace_of(&a, f64::ln, probes.as_ref().subcols(0, 1), n, Par::Seq).unwrap().standard_error,
         f64::INFINITY
+    );
+}
+
+/// `ln det (c A) = ln det A + n ln c`, term by term; few steps are from above, and an operator that is not definite is named.
+#[test]
+fn determinants_are_estimated() {
+    let n = 40;
+    let values: Vec<f64> = (0..n).map(|i| 0.5 + (i as f64 * 0.4).powi(2)).collect();
+    let a = reflected(&values);
+    let probes =
+        Mat::from_fn(n, 16, |i, j| if (i * i + 3 * i * j + j) % 5 < 2 { -1.0 } else { 1.0 });
+    let of = |a: &Mat<f64>, steps| log_determinant(a, probes.as_ref(), steps, Par::Seq).unwrap();
+    let exact = of(&a, n);
+    assert_eq!(exact, trace_of(&a, f64::ln, probes.as_ref(), n, Par::Seq).unwrap());
+    // By the reflection's own eigenvectors.
+    let logarithm = reflected(&values.iter().map(|v| v.ln()).collect::<Vec<_>>());
+    let form = |j: usize| {
+        let v = probes.as_ref().subcols(j, 1);
+        (v.transpose() * &logarithm * v)[(0, 0)]
+    };
+    let mean = (0..16).map(form).sum::<f64>() / 16.0;
+    assert!((exact.value - mean).abs() < 1e-11 * mean, "{exact:?}, {mean}");
+    let scaled = of(&(8.0 * &a), n);
+    assert!((scaled.value - exact.value - n as f64 * 8.0_f64.ln()).abs() < 1e-11 * scaled.value);
+    let few: Vec<f64> = [3, 6, 12].map(|steps| of(&a, steps).value).to_vec();
+    assert!(few[0] > few[1] && few[1] > few[2] && few[2] > exact.value, "{few:?}, {exact:?}");
+    let indefinite = reflected(&[1.0, -2.0, 3.0, 4.0]);
+    let error = log_determinant(&indefinite, Mat::full(4, 1, 1.0).as_ref(), 4, Par::Seq);
+    assert!(
+        matches!(error, Err(KrylovError::NotPositive { value }) if (value + 2.0).abs() < 1e-12)
     );
 }

@@ -149,6 +149,56 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// From the solution there is no step, from an eigenvector away of it there is one, and from anywhere the solution is the
+    /// same; with a shift, a preconditioner and columns that are done before others.
+    #[test]
+    fn warm_starts((values, b, condition) in problem(), shift in -2.0..2.0f64, scale in -30i32..30) {
+        let (a, q) = with_eigenvalues(&values);
+        let n = values.len();
+        let b = b * 2f64.powi(scale);
+        prop_assume!(norm(b.as_ref()) > 0.0 && values.iter().all(|v| (v - shift).abs() > 0.05));
+        let coefficients = q.transpose() * &b;
+        let solution = &q * Mat::from_fn(n, 1, |j, _| coefficients[(j, 0)] / (values[j] - shift));
+        let size = norm(solution.as_ref());
+        let start = Mat::from_fn(n, 4, |i, j| match j {
+            0 => 0.0,
+            1 => solution[(i, 0)],
+            2 => solution[(i, 0)] + size * q[(i, 0)],
+            _ => size * (i as f64).cos(),
+        });
+        let right = Mat::from_fn(n, 4, |i, _| b[(i, 0)]);
+        // Distances to the solution are residuals over 0.05 at most, and they twice `rtol (|A| |x| + |b|)`.
+        let minres = Minres::default().with_rtol(1e-9).with_shift(shift).with_warm_start(true);
+        let frobenius = values.iter().map(|v| (v - shift).powi(2)).sum::<f64>().sqrt();
+        let allowed = 2e-9 * (2.0 * frobenius * size + norm(b.as_ref())) / 0.05;
+        let halves = Dense(Mat::from_fn(n, n, |i, j| if i == j { 0.5 } else { 0.0 }));
+        let identity = Dense(Mat::identity(n, n));
+        for p in [&identity, &halves] {
+            let mut x = start.clone();
+            let mut buffer = MemBuffer::new(Minres::scratch::<f64>(&a, p, 4, Par::Seq));
+            let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
+            let stack = MemStack::new(&mut buffer);
+            let report = minres.solve_into(x.as_mut(), &a, p, right.as_ref(), &mut watch, Par::Seq, stack).unwrap();
+            let steps: Vec<usize> = report.columns.iter().map(|c| c.iters).collect();
+            prop_assert!(steps[1] == 0 && steps[2] <= 1, "{report:?}");
+            prop_assert_eq!(report.applications, report.iters + 2);
+            for j in 0..4 {
+                let difference = norm((x.as_ref().subcols(j, 1) - &solution).as_ref());
+                prop_assert!(difference <= allowed, "column {j}: {difference:e}, {allowed:e}");
+                let residual = &b - &a * x.as_ref().subcols(j, 1) + shift * x.as_ref().subcols(j, 1);
+                let told = report.columns[j].rel_residual;
+                let error = (told - norm(residual.as_ref()) / norm(b.as_ref())).abs();
+                prop_assert!(error <= 1e-13 * (1.0 + condition * size / norm(b.as_ref())), "{error:e}");
+            }
+        }
+        // What allocates `x` has nothing to start from.
+        prop_assert_eq!(minres.solve(&a, b.as_ref()).unwrap().x, minres.with_warm_start(false).solve(&a, b.as_ref()).unwrap().x);
+    }
+}
+
 /// A matrix as a preconditioner.
 struct Dense(Mat<f64>);
 
@@ -193,6 +243,16 @@ fn endings_say_what_happened() {
     let nan = mat![[1.0, f64::NAN], [f64::NAN, 1.0]];
     let report = Minres::default().solve(&nan, mat![[1.0], [1.0]].as_ref()).unwrap().report;
     assert!(matches!(report.ending, Ending::Breakdown { .. }), "{report:?}");
+    let mut start = Mat::full(40, 1, f64::NAN);
+    let identity = Identity { dim: 40 };
+    let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
+    let warm = Minres::default().with_warm_start(true);
+    let mut buffer = MemBuffer::new(Minres::scratch::<f64>(&a, &identity, 1, Par::Seq));
+    let stack = MemStack::new(&mut buffer);
+    let (into, b_ref) = (start.as_mut(), b.as_ref());
+    let error =
+        warm.solve_into(into, &a, &identity, b_ref, &mut watch, Par::Seq, stack).unwrap_err();
+    assert!(matches!(error, KrylovError::NonFinite { what: "start", .. }));
     let error = Minres::default().with_shift(f64::NAN).solve(&a, b.as_ref()).unwrap_err();
     assert!(matches!(error, KrylovError::Setting { name: "shift", .. }));
     let error = Minres::default().solve(&mat![[1.0, 2.0]], mat![[1.0]].as_ref()).unwrap_err();

@@ -20,6 +20,7 @@ pub(crate) enum Purpose {
     SparseSigns = 10,
     Rademacher = 11,
     Rows = 12,
+    Singular = 20,
 }
 
 /// Stream `counter` of `purpose` for `seed`.

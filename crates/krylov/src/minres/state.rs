@@ -104,19 +104,22 @@ impl Minres {
 }
 
 impl State {
-    /// Before the first step, where `product` is `b' P b`.
-    pub(super) fn new(column: usize, b_norm: f64, product: f64) -> Self {
-        let beta = product.max(0.0).sqrt();
+    /// Before the first step, where `of_b` is `b' P b` and `product` is `r' P r`: the same when starting from 0.
+    pub(super) fn new(column: usize, b_norm: f64, of_b: f64, product: f64, rtol: f64) -> Self {
+        let (beta_1, beta) = (of_b.max(0.0).sqrt(), product.max(0.0).sqrt());
         let ending = if b_norm == 0.0 {
             Some(Ending::Converged)
-        } else if product > 0.0 && product.is_finite() {
-            None
-        } else {
+        } else if !(of_b > 0.0 && of_b.is_finite()) {
+            Some(Ending::Breakdown { column, what: "r' P r", value: of_b })
+        } else if !(product >= 0.0 && product.is_finite()) {
             Some(Ending::Breakdown { column, what: "r' P r", value: product })
+        } else {
+            // What `|A| |x|` would add to the right is not known yet.
+            (beta <= rtol * beta_1).then_some(Ending::Converged)
         };
         Self {
             b_norm,
-            beta_1: beta,
+            beta_1,
             beta_old: 0.0,
             beta,
             alpha: 0.0,
@@ -128,7 +131,7 @@ impl State {
             norm_2: 0.0,
             largest: 0.0,
             smallest: f64::INFINITY,
-            rel: if b_norm == 0.0 { 0.0 } else { 1.0 },
+            rel: if beta_1 > 0.0 { beta / beta_1 } else { 0.0 },
             size: 1.0,
             iters: 0,
             ending,
