@@ -1,5 +1,7 @@
 //! What can be wrong with a call.
 
+use std::ops::Range;
+
 /// A sketch that cannot be made, or operands that do not fit it.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,24 @@ pub enum SketchError {
         input: usize,
         /// The largest possible.
         most: usize,
+    },
+    /// A sketch has not so many rows or columns.
+    #[error("{what} {start}..{end} of a sketch, expected a range within 0..{len}")]
+    Range {
+        /// Rows or columns.
+        what: &'static str,
+        /// The first asked for.
+        start: usize,
+        /// The one behind the last.
+        end: usize,
+        /// How many there are.
+        len: usize,
+    },
+    /// The embedding dimension of a sketch that hashes into `Z_2^k` is no power of two.
+    #[error("embedding dimension {dim}, expected a power of two, such as {}", dim.next_power_of_two())]
+    PowerOfTwo {
+        /// The embedding dimension asked for.
+        dim: usize,
     },
     /// A matrix that should be positive semidefinite is not.
     #[error("diagonal entry {at} is {value}, expected a finite number that is not negative")]
@@ -72,4 +92,18 @@ pub(crate) fn check_shape(
         return Ok(());
     }
     Err(SketchError::Shape { what, rows: want.0, cols: want.1, got_rows: got.0, got_cols: got.1 })
+}
+
+/// `Ok` if there are such rows and columns of an `s x N` sketch.
+pub(crate) fn check_ranges(
+    rows: &Range<usize>,
+    cols: &Range<usize>,
+    (s, n): (usize, usize),
+) -> Result<(), SketchError> {
+    for (what, range, len) in [("rows", rows, s), ("columns", cols, n)] {
+        if range.start > range.end || range.end > len {
+            return Err(SketchError::Range { what, start: range.start, end: range.end, len });
+        }
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@
 //! # Ok::<(), nearlin_sketch::SketchError>(())
 //! ```
 
+mod dense;
 mod error;
 mod fwht;
 mod gaussian;
@@ -37,7 +38,9 @@ mod sketch;
 mod sparse_input;
 mod sparse_sign;
 mod srht;
+mod stream;
 mod tensor;
+mod tensor_sketch;
 
 pub use error::SketchError;
 pub use fwht::{fwht, fwht_columns, fwht_padded, fwht_par, padded_len};
@@ -50,4 +53,6 @@ pub use scalar::Scalar;
 pub use sketch::{AdjointSketch, Sketch};
 pub use sparse_sign::SparseSign;
 pub use srht::Srht;
+pub use stream::{Stream, Streaming};
 pub use tensor::TensorSrht;
+pub use tensor_sketch::TensorSketch;
