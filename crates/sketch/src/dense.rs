@@ -16,7 +16,7 @@ use crate::{Scalar, SketchError};
 pub(crate) const DEPTH: usize = 1024;
 
 /// Rows of `S` that exist at a time, in each task.
-const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 64;
 
 /// A sketch whose rows can be entered at any column.
 pub(crate) trait Rows: Sync {

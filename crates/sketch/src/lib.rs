@@ -37,6 +37,8 @@ mod sketch;
 #[cfg(feature = "sparse")]
 mod sparse_input;
 mod sparse_sign;
+#[cfg(feature = "sparse")]
+mod sparse_sketch;
 mod srht;
 mod stream;
 mod tensor;
@@ -52,6 +54,8 @@ pub use rp_cholesky::{LowRank, Psd, RpCholesky};
 pub use scalar::Scalar;
 pub use sketch::{AdjointSketch, Sketch};
 pub use sparse_sign::SparseSign;
+#[cfg(feature = "sparse")]
+pub use sparse_sketch::{Sparse, SparseSketch};
 pub use srht::Srht;
 pub use stream::{Stream, Streaming};
 pub use tensor::TensorSrht;

@@ -104,6 +104,12 @@ impl TensorSketch {
         fwht(out);
     }
 
+    /// Twice the place of entry `index` of the input, and one more for a negative sign.
+    #[cfg(feature = "sparse")]
+    pub(crate) fn place(&self, index: usize) -> u32 {
+        self.left[index / self.right.len()] ^ self.right[index % self.right.len()]
+    }
+
     /// The places from entry `first` of the input on.
     fn places(&self, first: usize) -> impl Iterator<Item = u32> + '_ {
         let (row, skipped) = (first / self.right.len(), first % self.right.len());
