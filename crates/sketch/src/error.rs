@@ -77,6 +77,34 @@ pub enum SketchError {
         /// The score.
         value: f64,
     },
+    /// A sketch has less rows than the matrix whose range it is to tell has columns.
+    #[error("a sketch of {dim} rows for {cols} columns, expected at least as many")]
+    Few {
+        /// The embedding dimension.
+        dim: usize,
+        /// Columns of the matrix.
+        cols: usize,
+    },
+    /// No embedding dimension that may be tried has so small a distortion.
+    #[error(
+        "distortion {found} at embedding dimension {dim}, expected at most {target} within {most} rows"
+    )]
+    Distortion {
+        /// That of the last dimension.
+        found: f64,
+        /// The largest that would do.
+        target: f64,
+        /// The last dimension.
+        dim: usize,
+        /// The largest that may be tried.
+        most: usize,
+    },
+    /// The sketch of a column is not finite.
+    #[error("the sketch of column {at} is not finite, expected columns of finite numbers")]
+    NotFinite {
+        /// Which of them.
+        at: usize,
+    },
     /// The vectors to embed have no entries.
     #[error("cannot sketch vectors of length 0")]
     Empty,

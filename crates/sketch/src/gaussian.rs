@@ -56,6 +56,16 @@ impl Gaussian {
     pub fn new(input: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
         check(input, dim).map(|()| Self { input, dim, seed })
     }
+
+    /// The distortion of a `d`-dimensional subspace that is not exceeded with probability `1 - failure`:
+    /// `(sqrt(d) + sqrt(2 ln(2 / failure))) / sqrt(s)`.
+    ///
+    /// All singular values of `S U` are within that of 1 for an orthonormal `U : N x d` (Davidson and Szarek, *Local operator
+    /// theory, random matrices and Banach spaces*, 2001, theorem II.13).
+    #[must_use]
+    pub fn distortion_bound(&self, d: usize, failure: f64) -> f64 {
+        ((d as f64).sqrt() + (2.0 * (2.0 / failure).ln()).sqrt()) / (self.dim as f64).sqrt()
+    }
 }
 
 impl Rademacher {

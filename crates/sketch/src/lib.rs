@@ -24,11 +24,14 @@
 //! ```
 
 mod dense;
+mod distortion;
 mod error;
 mod fwht;
 mod gaussian;
+mod leverage;
 mod nystrom;
 mod random;
+mod range;
 mod row_sampling;
 mod rp_cholesky;
 mod scalar;
@@ -44,9 +47,11 @@ mod stream;
 mod tensor;
 mod tensor_sketch;
 
+pub use distortion::{Distortion, Doubled, Doubling, distortion};
 pub use error::SketchError;
 pub use fwht::{fwht, fwht_columns, fwht_padded, fwht_par, padded_len};
 pub use gaussian::{Gaussian, Rademacher};
+pub use leverage::leverage_scores;
 pub use nystrom::{Eigenpairs, Nystrom};
 pub use random::random_signs;
 pub use row_sampling::RowSampling;

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Rademacher = 11,
     Rows = 12,
     TensorPlaces = 13,
+    Judge = 14,
+    Leverage = 15,
 }
 
 /// Stream `counter` of `purpose` for `seed`.

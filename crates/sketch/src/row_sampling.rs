@@ -83,6 +83,37 @@ impl RowSampling {
         Ok(Self { input: scores.len(), picks: picks.collect() })
     }
 
+    /// Each row on its own, or not: row `i` with probability `p_i = min(1, c scores[i])`, in ascending order and by a factor of
+    /// `1 / sqrt(p_i)`. No row is drawn twice, and rows of large scores are kept for certain, unscaled.
+    ///
+    /// The embedding dimension is random, with mean `expected` (which decides `c`) and a variance of at most as much; it can be
+    /// 0. Known as Poisson sampling (Hajek, *Asymptotic theory of rejective sampling*, Ann. Math. Stat. 35, 1964).
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] without scores, [`SketchError::Score`] as for [`by_scores`](Self::by_scores),
+    /// [`SketchError::Dimension`] unless `1 <= expected <= p` for `p` positive scores.
+    pub fn independent(scores: &[f64], expected: usize, seed: u64) -> Result<Self, SketchError> {
+        check(scores.len(), expected, usize::MAX)?;
+        check_scores(scores)?;
+        let mut falling: Vec<f64> = scores.iter().copied().filter(|&score| score > 0.0).collect();
+        check(scores.len(), expected, falling.len())?;
+        falling.sort_unstable_by(|a, b| b.total_cmp(a));
+        // With the largest scores kept for certain, `c` spreads the rest of the rows over the rest of the scores.
+        let mut tails: Vec<f64> = vec![0.0; falling.len() + 1];
+        for (at, score) in falling.iter().enumerate().rev() {
+            tails[at] = tails[at + 1] + score;
+        }
+        let factor = |certain: usize| (expected - certain) as f64 / tails[certain];
+        let certain = (0..expected).find(|&at| factor(at) * falling[at] <= 1.0);
+        let factor = certain.map_or(f64::INFINITY, factor);
+        let mut random = stream(seed, Purpose::Rows, 3);
+        let picks = scores.iter().enumerate().filter_map(|(row, &score)| {
+            let probability = if score > 0.0 { (factor * score).min(1.0) } else { 0.0 };
+            (random.random::<f64>() < probability).then(|| (row, 1.0 / probability.sqrt()))
+        });
+        Ok(Self { input: scores.len(), picks: picks.collect() })
+    }
+
     /// The rows that were drawn and their factors.
     #[must_use]
     pub fn picks(&self) -> &[(usize, f64)] {

@@ -102,6 +102,17 @@ impl SparseSign {
         places.iter().map(|&place| ((place >> 1) as usize, factor(place))).collect()
     }
 
+    /// The distortion of a `d`-dimensional subspace that is not exceeded with probability `1 - failure`:
+    /// `sqrt((d^2 + d) / (s failure))`, where `s` counts as many rows as are in equal blocks.
+    ///
+    /// Far from sharp: Markov's inequality for `E |U^T S^T S U - I|_F^2 <= (d^2 + d) / s` (Nelson and Nguyen 2013, section 2, for
+    /// one sign a column; as blocks are independent, so it is for the mean of them).
+    #[must_use]
+    pub fn distortion_bound(&self, d: usize, failure: f64) -> f64 {
+        let rows = (self.dim / self.each * self.each) as f64;
+        ((d * d + d) as f64 / (rows * failure)).sqrt()
+    }
+
     /// `N`.
     #[cfg(feature = "sparse")]
     pub(crate) fn input(&self) -> usize {
