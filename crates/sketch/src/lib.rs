@@ -1,12 +1,17 @@
 //! Randomised sketches: linear maps to few dimensions that keep lengths and inner products.
 //!
 //! The fast Walsh-Hadamard transform ([`fwht`]), the subsampled randomised Hadamard transform
-//! ([`Srht`]), its tensor form for Kronecker-structured vectors ([`TensorSrht`]), sparse signs with the
+//! ([`Srht`]), two sketches of Kronecker products ([`TensorSrht`], [`TensorSketch`]), sparse signs with the
 //! count sketch among them ([`SparseSign`]), sampled rows ([`RowSampling`]) and dense embeddings
-//! ([`Gaussian`], [`Rademacher`]) as the references, behind one trait ([`Sketch`]); most have their
-//! adjoint ([`AdjointSketch`]). Randomness is
+//! ([`Gaussian`], [`Rademacher`]) as the references, behind one trait ([`Sketch`]): from the left and from the
+//! right, views of any storage order, any block of the map from its seed. All have their adjoint
+//! ([`AdjointSketch`]), take rows that arrive in parts ([`Streaming`], [`Stream`]) and, with the feature
+//! `sparse`, sparse matrices (`SparseSketch`). Randomness is
 //! counter-based (`ChaCha8` streams numbered by what they are for), so a seed names a sketch, on any
 //! number of threads and in any order of work.
+//!
+//! How well a sketch embeds the range of a matrix is told at run time ([`distortion`](distortion())), and dimensions
+//! double until it is well enough ([`Doubling`]); [`leverage_scores`] say which rows matter.
 //!
 //! # Examples
 //! ```

@@ -16,10 +16,11 @@ fn noise(seed: u64, i: usize) -> f64 {
     ((z ^ z >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
-/// Columns of sizes over twelve decades, and rows over two.
+/// Columns of sizes over eighteen decades, and rows over two.
 fn matrix(rows: usize, cols: usize, seed: u64) -> Mat<f64> {
     Mat::from_fn(rows, cols, |i, j| {
-        let size = 10f64.powf((j * 5 % 13) as f64 - 6.0) * if i % 20 == 0 { 100.0 } else { 1.0 };
+        let size =
+            10f64.powf(1.5 * (j * 5 % 13) as f64 - 9.0) * if i % 20 == 0 { 100.0 } else { 1.0 };
         noise(seed.wrapping_add(j as u64), i) * size
     })
 }
