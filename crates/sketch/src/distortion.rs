@@ -59,14 +59,15 @@ impl Distortion {
 
 /// The distortion of `sketch` on the range of `a : N x d`, told by `second`, an independent sketch with at least `d` rows.
 ///
-/// Costs the two sketches of `a`, and factorisations of these: `O((s + s') d^2)`. Independent means another seed, if it is a sketch
-/// of the same kind. Scales of columns do not matter, and they may depend on each other: it is the range that counts, of which
-/// columns are chosen by pivoting. A direction of it that `sketch` maps to zero but `second` does not, as sampled rows do, has
-/// `least = 0`; this is seen where it makes up more of a column
-/// than the square root of what counts as rounding, `8 (sqrt(N) + d) eps`.
+/// Costs the two sketches of `a`, and factorisations of these: `O((s + s') d^2)`. Independent means another seed, if it is a
+/// sketch of the same kind. Scales of columns do not matter, and they may depend on each other: it is the range that counts, of
+/// which columns are chosen by pivoting. A direction of it that `sketch` maps to zero but `second` does not, as sampled rows do,
+/// has `least = 0`; this is seen where it makes up more of a column than the square root of what counts as rounding,
+/// `8 (sqrt(N) + d) eps`.
 ///
 /// # Errors
-/// [`SketchError::Shape`] if a sketch does not fit, [`SketchError::Few`] if `second` has less than `d` rows, [`SketchError::NotFinite`] for a column that has no finite sketch.
+/// [`SketchError::Shape`] if a sketch does not fit, [`SketchError::Few`] if `second` has less than `d` rows,
+/// [`SketchError::NotFinite`] for a column that has no finite sketch.
 ///
 /// # Examples
 /// ```
@@ -172,8 +173,8 @@ impl Doubling {
     /// A sketch for the range of `a`, of those that `make` gives for a dimension.
     ///
     /// # Errors
-    /// [`SketchError::Distortion`] if no dimension that was tried suffices, [`SketchError::Dimension`] if there is none to try, and
-    /// those of `make` and of [`distortion`].
+    /// [`SketchError::Distortion`] if no dimension that was tried suffices, [`SketchError::Dimension`] if there is none to try,
+    /// and those of `make` and of [`distortion`].
     pub fn find<T: Scalar, S: Sketch<T>>(
         &self,
         a: MatRef<'_, T>,

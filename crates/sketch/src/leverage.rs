@@ -1,7 +1,7 @@
 //! Approximate leverage scores.
 //!
-//! Drineas, Magdon-Ismail, Mahoney and Woodruff, *Fast approximation of matrix coherence and statistical leverage*, J. Mach. Learn.
-//! Res. 13, 2012, algorithm 1, with columns pivoted for the sake of dependent ones.
+//! Drineas, Magdon-Ismail, Mahoney and Woodruff, *Fast approximation of matrix coherence and statistical leverage*, J. Mach.
+//! Learn. Res. 13, 2012, algorithm 1, with columns pivoted for the sake of dependent ones.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};

@@ -1,7 +1,8 @@
 //! The range of a matrix, from its sketch: columns that are independent and the triangular factor that whitens them.
 //!
 //! Rokhlin and Tygert, *A fast randomized algorithm for overdetermined linear least-squares regression*, PNAS 105, 2008: if
-//! `S A = Q R`, then `A R^-1` has the singular values of the pseudo-inverse of `S U`, for an orthonormal `U` with the range of `A`.
+//! `S A = Q R`, then `A R^-1` has the singular values of the pseudo-inverse of `S U`, for an orthonormal `U` with the range
+//! of `A`.
 
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,

@@ -124,9 +124,9 @@ impl<T: Copy> Lines<T> {
 pub trait SparseSketch<I: Index, T: Scalar>: Sketch<T> {
     /// `out <- S a`, with `a : N x k` and `out : s x k`; `out` may hold anything on entry.
     ///
-    /// With `nnz` entries: [`RowSampling`] costs those of its samples (`nnz` by columns), [`TensorSketch`] `nnz`, [`SparseSign`] as
-    /// many times `nnz` as it has signs a column, dense sketches `2 s nnz` flops and what drawing the blocks of 1024 input rows
-    /// that have entries takes, [`Srht`] and [`TensorSrht`] what they cost for dense columns, 16 of which exist at a time.
+    /// With `nnz` entries: [`RowSampling`] costs those of its samples (`nnz` by columns), [`TensorSketch`] `nnz`, [`SparseSign`]
+    /// as many times `nnz` as it has signs a column, dense sketches `2 s nnz` flops and what drawing the blocks of 1024 input
+    /// rows that have entries takes, [`Srht`] and [`TensorSrht`] what they cost for dense columns, 16 of which exist at a time.
     ///
     /// # Errors
     /// [`SketchError::Shape`] if an operand does not fit.

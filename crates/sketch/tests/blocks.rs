@@ -116,8 +116,8 @@ proptest! {
         }
     }
 
-    /// Storage orders change no bits: by rows, by columns, backwards, with gaps; nor does the number of threads. From the right it
-    /// is the transposed sketch.
+    /// Storage orders change no bits: by rows, by columns, backwards, with gaps; nor does the number of threads. From the right
+    /// it is the transposed sketch.
     #[test]
     fn views_and_sides((shape, dim) in dims(), k in 1usize..6, seed: u64) {
         let len = shape.0 * shape.1;

@@ -227,8 +227,8 @@ fn squared(sketch: &RowSampling, x: MatRef<'_, f64>) -> f64 {
     sketch.picks().iter().map(|&(row, factor)| (factor * x[(row, 0)]).powi(2)).sum()
 }
 
-/// Independent rows: no row twice, certain ones unscaled; `E |S x|^2 = |x|^2` and the mean number of rows is as expected, where the
-/// means of 400 seeds are off by more than ten standard deviations with a probability below 1/100 each (Chebyshev).
+/// Independent rows: no row twice, certain ones unscaled; `E |S x|^2 = |x|^2` and the mean number of rows is as expected, where
+/// the means of 400 seeds are off by more than ten standard deviations with a probability below 1/100 each (Chebyshev).
 #[test]
 fn independent_rows() {
     let (n, expected, seeds) = (300, 60, 400);
