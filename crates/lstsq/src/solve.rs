@@ -30,7 +30,8 @@ pub struct Lstsq {
     /// below what rounding allows a stage ends where it can do no more. Default: 4 times the rounding of the scalars.
     pub tol: Option<f64>,
     /// Singular values of at most this part of the largest are taken for zero, unless the columns are independent once they
-    /// have one length: then none is. Default: the larger dimension times the rounding of the scalars.
+    /// have one length: then none is. Default: what sums of so many terms lose, `4 (min(m, n) + max(m, n)^(1/2))` times
+    /// the rounding of the scalars.
     pub rcond: Option<f64>,
     /// Rows of the sketch for each column of the matrix, at least 1. Default: what a count of operations finds cheapest.
     pub oversampling: Option<f64>,
@@ -134,7 +135,7 @@ impl Lstsq {
     ///
     /// # Accuracy
     /// The backward error is `O(eps)` up to factors of the dimensions, as with Householder QR (arXiv 2406.03468, Thm 4.1), for
-    /// condition numbers to about `1 / (max(m, n) eps)`; beyond, singular values are dropped ([`rcond`](Self::rcond)). Problems
+    /// condition numbers to about the inverse of `rcond`; beyond, singular values are dropped ([`rcond`](Self::rcond)). Problems
     /// of full rank with at most a million entries for which `A` is its own sketch end with steps whose residuals are formed
     /// in twice the working precision: `x` is then right to nearly its last digit.
     pub fn solve<T: Scalar>(
@@ -277,7 +278,8 @@ impl Lstsq {
     }
 
     pub(crate) fn limit<T: Scalar>(&self, m: usize, n: usize) -> f64 {
-        self.rcond.unwrap_or_else(|| m.max(n) as f64 * T::epsilon().into())
+        let terms = m.min(n) as f64 + (m.max(n) as f64).sqrt();
+        self.rcond.unwrap_or_else(|| 4.0 * terms * T::epsilon().into())
     }
 
     fn check<T: Scalar>(

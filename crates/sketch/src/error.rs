@@ -1,5 +1,7 @@
 //! What can be wrong with a call.
 
+use std::ops::Range;
+
 /// A sketch that cannot be made, or operands that do not fit it.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,24 @@ pub enum SketchError {
         input: usize,
         /// The largest possible.
         most: usize,
+    },
+    /// A sketch has not so many rows or columns.
+    #[error("{what} {start}..{end} of a sketch, expected a range within 0..{len}")]
+    Range {
+        /// Rows or columns.
+        what: &'static str,
+        /// The first asked for.
+        start: usize,
+        /// The one behind the last.
+        end: usize,
+        /// How many there are.
+        len: usize,
+    },
+    /// The embedding dimension of a sketch that hashes into `Z_2^k` is no power of two.
+    #[error("embedding dimension {dim}, expected a power of two, such as {}", dim.next_power_of_two())]
+    PowerOfTwo {
+        /// The embedding dimension asked for.
+        dim: usize,
     },
     /// A matrix that should be positive semidefinite is not.
     #[error("diagonal entry {at} is {value}, expected a finite number that is not negative")]
@@ -57,6 +77,34 @@ pub enum SketchError {
         /// The score.
         value: f64,
     },
+    /// A sketch has less rows than the matrix whose range it is to tell has columns.
+    #[error("a sketch of {dim} rows for {cols} columns, expected at least as many")]
+    Few {
+        /// The embedding dimension.
+        dim: usize,
+        /// Columns of the matrix.
+        cols: usize,
+    },
+    /// No embedding dimension that may be tried has so small a distortion.
+    #[error(
+        "distortion {found} at embedding dimension {dim}, expected at most {target} within {most} rows"
+    )]
+    Distortion {
+        /// That of the last dimension.
+        found: f64,
+        /// The largest that would do.
+        target: f64,
+        /// The last dimension.
+        dim: usize,
+        /// The largest that may be tried.
+        most: usize,
+    },
+    /// The sketch of a column is not finite.
+    #[error("the sketch of column {at} is not finite, expected columns of finite numbers")]
+    NotFinite {
+        /// Which of them.
+        at: usize,
+    },
     /// The vectors to embed have no entries.
     #[error("cannot sketch vectors of length 0")]
     Empty,
@@ -72,4 +120,18 @@ pub(crate) fn check_shape(
         return Ok(());
     }
     Err(SketchError::Shape { what, rows: want.0, cols: want.1, got_rows: got.0, got_cols: got.1 })
+}
+
+/// `Ok` if there are such rows and columns of an `s x N` sketch.
+pub(crate) fn check_ranges(
+    rows: &Range<usize>,
+    cols: &Range<usize>,
+    (s, n): (usize, usize),
+) -> Result<(), SketchError> {
+    for (what, range, len) in [("rows", rows, s), ("columns", cols, n)] {
+        if range.start > range.end || range.end > len {
+            return Err(SketchError::Range { what, start: range.start, end: range.end, len });
+        }
+    }
+    Ok(())
 }

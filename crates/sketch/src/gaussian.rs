@@ -1,22 +1,25 @@
 //! Dense embeddings with independent entries: normal ones, the reference that others are compared with, and random signs.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use std::ops::Range;
+
+use faer::{Mat, MatMut, MatRef, Par};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 
-use crate::error::check_shape;
-use crate::random::{Purpose, stream};
-use crate::{AdjointSketch, Scalar, Sketch, SketchError};
+use crate::dense::{self, DEPTH, Rows};
+use crate::error::check_ranges;
+use crate::random::{Purpose, stream, stream_part};
+use crate::stream::apply_by_blocks;
+use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
-/// Rows of `S` that exist at a time, in each task.
-const ROWS: usize = 64;
+/// Columns of `S` that share a stream of normal numbers, as these take a varying count of random bits.
+const STREAM: usize = 256;
 
-/// `S` with independent entries `N(0, 1 / s)`; row `i` is stream `i` of the seed, generated when
-/// needed.
+/// `S` with independent entries `N(0, 1 / s)`; columns `256 b` to `256 b + 255` of row `i` are part `b` of stream `i` of the
+/// seed, generated when needed.
 ///
-/// A column costs `2 s N` flops, on top of `s N` normal variates for each call.
+/// A column costs `2 s N` flops, on top of `s N` normal variates for each call, which takes as much memory again as its output
+/// and 1024 rows of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gaussian {
     input: usize,
@@ -27,7 +30,8 @@ pub struct Gaussian {
 /// `S` with independent entries `+-1 / sqrt(s)` (Achlioptas, *Database-friendly random projections*, J. Comput. Syst. Sci. 66,
 /// 2003); row `i` is stream `i` of the seed, generated when needed.
 ///
-/// A column costs `2 s N` flops, on top of `s N` random bits for each call.
+/// A column costs `2 s N` flops, on top of `s N` random bits for each call, which takes as much memory again as its output and
+/// 1024 rows of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rademacher {
     input: usize,
@@ -52,6 +56,16 @@ impl Gaussian {
     pub fn new(input: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
         check(input, dim).map(|()| Self { input, dim, seed })
     }
+
+    /// The distortion of a `d`-dimensional subspace that is not exceeded with probability `1 - failure`:
+    /// `(sqrt(d) + sqrt(2 ln(2 / failure))) / sqrt(s)`.
+    ///
+    /// All singular values of `S U` are within that of 1 for an orthonormal `U : N x d` (Davidson and Szarek, *Local operator
+    /// theory, random matrices and Banach spaces*, 2001, theorem II.13).
+    #[must_use]
+    pub fn distortion_bound(&self, d: usize, failure: f64) -> f64 {
+        ((d as f64).sqrt() + (2.0 * (2.0 / failure).ln()).sqrt()) / (self.dim as f64).sqrt()
+    }
 }
 
 impl Rademacher {
@@ -64,36 +78,28 @@ impl Rademacher {
     }
 }
 
-/// A sketch that is known by its rows.
-trait Rows: Sync {
-    /// `N` and `s`.
-    fn dims(&self) -> (usize, usize);
-
-    /// Writes row `i` of `S`.
-    fn row<T: Scalar>(&self, i: usize, row: &mut [T]);
-
-    /// Rows from `first` on, as columns.
-    fn rows<T: Scalar>(&self, first: usize, count: usize) -> Mat<T> {
-        let mut rows = Mat::<T>::zeros(self.dims().0, count);
-        for i in 0..count {
-            let column = rows.col_mut(i).try_as_col_major_mut();
-            self.row(first + i, column.expect("columns of a matrix are contiguous").as_slice_mut());
-        }
-        rows
-    }
-}
-
 impl Rows for Gaussian {
     fn dims(&self) -> (usize, usize) {
         (self.input, self.dim)
     }
 
-    fn row<T: Scalar>(&self, i: usize, row: &mut [T]) {
+    fn part<T: Scalar>(&self, i: usize, first: usize, part: &mut [T]) {
         let scale = 1.0 / (self.dim as f64).sqrt();
-        let mut rng = stream(self.seed, Purpose::Gaussian, i as u64);
-        for entry in row {
-            let value: f64 = StandardNormal.sample(&mut rng);
-            *entry = T::of(value * scale);
+        let (mut rest, mut first) = (part, first);
+        while !rest.is_empty() {
+            let inside = first % STREAM;
+            let (entries, after) = rest.split_at_mut((STREAM - inside).min(rest.len()));
+            let mut rng =
+                stream_part(self.seed, Purpose::Gaussian, i as u64, (first / STREAM) as u64);
+            let mut draw = || -> f64 { StandardNormal.sample(&mut rng) };
+            first += entries.len();
+            for _ in 0..inside {
+                let _ = draw();
+            }
+            for entry in entries {
+                *entry = T::of(draw() * scale);
+            }
+            rest = after;
         }
     }
 }
@@ -103,65 +109,20 @@ impl Rows for Rademacher {
         (self.input, self.dim)
     }
 
-    fn row<T: Scalar>(&self, i: usize, row: &mut [T]) {
+    fn part<T: Scalar>(&self, i: usize, first: usize, part: &mut [T]) {
         let scale = T::of(1.0 / (self.dim as f64).sqrt());
         let mut rng = stream(self.seed, Purpose::Rademacher, i as u64);
-        for entries in row.chunks_mut(64) {
-            let word = rng.next_u64();
-            for (bit, entry) in entries.iter_mut().enumerate() {
-                *entry = if word >> bit & 1 == 1 { -scale } else { scale };
+        // 64 columns are two words of 32 bits.
+        rng.set_word_pos(2 * (first / 64) as u128);
+        let mut word = rng.next_u64() >> (first % 64);
+        for (at, entry) in (first..).zip(part) {
+            if at % 64 == 0 && at != first {
+                word = rng.next_u64();
             }
+            *entry = if word & 1 == 1 { -scale } else { scale };
+            word >>= 1;
         }
     }
-}
-
-fn apply<T: Scalar>(
-    sketch: &impl Rows,
-    out: MatMut<'_, T>,
-    a: MatRef<'_, T>,
-    par: Par,
-) -> Result<(), SketchError> {
-    let ((input, dim), k) = (sketch.dims(), a.ncols());
-    check_shape("matrix to sketch", (a.nrows(), k), (input, k))?;
-    check_shape("sketched matrix", (out.nrows(), out.ncols()), (dim, k))?;
-    let block = |first: usize, out: MatMut<'_, T>| {
-        let rows = sketch.rows::<T>(first, out.nrows());
-        matmul(out, Accum::Replace, rows.transpose(), a, T::of(1.0), Par::Seq);
-    };
-    match par {
-        Par::Seq => {
-            let mut rest = out;
-            for first in (0..dim).step_by(ROWS) {
-                let rows = ROWS.min(rest.nrows());
-                let (head, tail) = rest.split_at_row_mut(rows);
-                block(first, head);
-                rest = tail;
-            }
-        }
-        Par::Rayon(_) => {
-            out.par_row_chunks_mut(ROWS).enumerate().for_each(|(c, rows)| block(c * ROWS, rows));
-        }
-    }
-    Ok(())
-}
-
-fn apply_adjoint<T: Scalar>(
-    sketch: &impl Rows,
-    mut out: MatMut<'_, T>,
-    y: MatRef<'_, T>,
-    par: Par,
-) -> Result<(), SketchError> {
-    let ((input, dim), k) = (sketch.dims(), y.ncols());
-    check_shape("sketched matrix", (y.nrows(), k), (dim, k))?;
-    check_shape("matrix to fill", (out.nrows(), out.ncols()), (input, k))?;
-    out.fill(T::of(0.0));
-    for first in (0..dim).step_by(ROWS) {
-        let count = ROWS.min(dim - first);
-        let rows = sketch.rows::<T>(first, count);
-        let y = y.subrows(first, count);
-        matmul(out.as_mut(), Accum::Add, rows.as_ref(), y, T::of(1.0), par);
-    }
-    Ok(())
 }
 
 macro_rules! sketch {
@@ -181,7 +142,16 @@ macro_rules! sketch {
                 a: MatRef<'_, T>,
                 par: Par,
             ) -> Result<(), SketchError> {
-                apply(self, out, a, par)
+                apply_by_blocks(self, out, a, par)
+            }
+
+            fn entries(
+                &self,
+                rows: Range<usize>,
+                cols: Range<usize>,
+            ) -> Result<Mat<T>, SketchError> {
+                check_ranges(&rows, &cols, (self.dim, self.input))?;
+                Ok(dense::transposed::<T>(self, rows, cols).transpose().to_owned())
             }
         }
 
@@ -192,7 +162,17 @@ macro_rules! sketch {
                 y: MatRef<'_, T>,
                 par: Par,
             ) -> Result<(), SketchError> {
-                apply_adjoint(self, out, y, par)
+                dense::apply_adjoint(self, out, y, par)
+            }
+        }
+
+        impl<T: Scalar> Streaming<T> for $kind {
+            fn block(&self) -> usize {
+                DEPTH
+            }
+
+            fn add_block(&self, sums: MatMut<'_, T>, a: MatRef<'_, T>, first: usize, par: Par) {
+                dense::add_block(self, sums, a, first, par);
             }
         }
     };

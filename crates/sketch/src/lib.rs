@@ -1,12 +1,17 @@
 //! Randomised sketches: linear maps to few dimensions that keep lengths and inner products.
 //!
 //! The fast Walsh-Hadamard transform ([`fwht`]), the subsampled randomised Hadamard transform
-//! ([`Srht`]), its tensor form for Kronecker-structured vectors ([`TensorSrht`]), sparse signs with the
+//! ([`Srht`]), two sketches of Kronecker products ([`TensorSrht`], [`TensorSketch`]), sparse signs with the
 //! count sketch among them ([`SparseSign`]), sampled rows ([`RowSampling`]) and dense embeddings
-//! ([`Gaussian`], [`Rademacher`]) as the references, behind one trait ([`Sketch`]); most have their
-//! adjoint ([`AdjointSketch`]). Randomness is
+//! ([`Gaussian`], [`Rademacher`]) as the references, behind one trait ([`Sketch`]): from the left and from the
+//! right, views of any storage order, any block of the map from its seed. All have their adjoint
+//! ([`AdjointSketch`]), take rows that arrive in parts ([`Streaming`], [`Stream`]) and, with the feature
+//! `sparse`, sparse matrices (`SparseSketch`). Randomness is
 //! counter-based (`ChaCha8` streams numbered by what they are for), so a seed names a sketch, on any
 //! number of threads and in any order of work.
+//!
+//! How well a sketch embeds the range of a matrix is told at run time ([`distortion`](distortion())), and dimensions
+//! double until it is well enough ([`Doubling`]); [`leverage_scores`] say which rows matter.
 //!
 //! # Examples
 //! ```
@@ -23,12 +28,16 @@
 //! # Ok::<(), nearlin_sketch::SketchError>(())
 //! ```
 
+mod dense;
+mod distortion;
 mod error;
 mod fwht;
 mod gaussian;
+mod leverage;
 mod nystrom;
 mod random;
 mod randomized_svd;
+mod range;
 mod row_sampling;
 mod rp_cholesky;
 mod scalar;
@@ -37,12 +46,18 @@ mod sketch;
 #[cfg(feature = "sparse")]
 mod sparse_input;
 mod sparse_sign;
+#[cfg(feature = "sparse")]
+mod sparse_sketch;
 mod srht;
+mod stream;
 mod tensor;
+mod tensor_sketch;
 
+pub use distortion::{Distortion, Doubled, Doubling, distortion};
 pub use error::SketchError;
 pub use fwht::{fwht, fwht_columns, fwht_padded, fwht_par, padded_len};
 pub use gaussian::{Gaussian, Rademacher};
+pub use leverage::leverage_scores;
 pub use nystrom::{Eigenpairs, Nystrom};
 pub use random::random_signs;
 pub use randomized_svd::{RandomizedSvd, SingularTriplets};
@@ -51,5 +66,9 @@ pub use rp_cholesky::{LowRank, Psd, RpCholesky};
 pub use scalar::Scalar;
 pub use sketch::{AdjointSketch, Sketch};
 pub use sparse_sign::SparseSign;
+#[cfg(feature = "sparse")]
+pub use sparse_sketch::{Sparse, SparseSketch};
 pub use srht::Srht;
+pub use stream::{Stream, Streaming};
 pub use tensor::TensorSrht;
+pub use tensor_sketch::TensorSketch;

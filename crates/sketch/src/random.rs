@@ -20,14 +20,24 @@ pub(crate) enum Purpose {
     SparseSigns = 10,
     Rademacher = 11,
     Rows = 12,
-    Singular = 20,
+    TensorPlaces = 13,
+    Judge = 14,
+    Leverage = 15,
+    Singular = 16,
 }
 
 /// Stream `counter` of `purpose` for `seed`.
 pub(crate) fn stream(seed: u64, purpose: Purpose, counter: u64) -> ChaCha8Rng {
+    stream_part(seed, purpose, counter, 0)
+}
+
+/// Part `part` of a stream: numbers of their own, for streams that are to be entered in the middle though what they are for takes
+/// a varying count of numbers.
+pub(crate) fn stream_part(seed: u64, purpose: Purpose, counter: u64, part: u64) -> ChaCha8Rng {
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&part.to_le_bytes());
     let mut rng = ChaCha8Rng::from_seed(key);
     rng.set_stream(counter);
     rng
@@ -65,6 +75,17 @@ impl Signs {
     pub(crate) fn new(len: usize, seed: u64, purpose: Purpose) -> Self {
         let mut rng = stream(seed, purpose, 0);
         Self((0..len.div_ceil(64)).map(|_| rng.next_u64()).collect())
+    }
+
+    /// `x_i <- +-x_i` by the signs from number `first` on, which is a multiple of 64.
+    pub(crate) fn apply_from<T: Scalar>(&self, first: usize, x: &mut [T]) {
+        debug_assert_eq!(first % 64, 0);
+        T::kernels().flip(x, &self.0[first / 64..]);
+    }
+
+    /// Whether sign `i` is -1.
+    pub(crate) fn negative(&self, i: usize) -> bool {
+        self.0[i / 64] >> (i % 64) & 1 == 1
     }
 
     /// `x_i <- +-x_i`.

@@ -4,12 +4,17 @@
 //! cheap and keeps what a row is: sparse, or an example that can be looked at. How well it embeds depends on the matrix:
 //! uniform sampling misses a row that stands alone, sampling by leverage scores does not.
 
-use faer::{MatMut, MatRef, Par};
+use std::ops::Range;
+
+use faer::{Mat, MatMut, MatRef, Par};
 use rand::Rng;
 
-use crate::error::check_shape;
+use crate::error::{check_ranges, check_shape};
 use crate::random::{Purpose, stream};
-use crate::{AdjointSketch, Scalar, Sketch, SketchError};
+use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
+
+/// Input rows that arrive before samples are looked up among them.
+const BLOCK: usize = 1024;
 
 /// `S` with one entry a row: row `i` of `S a` is row `picks[i]` of `a`, scaled.
 ///
@@ -61,18 +66,13 @@ impl RowSampling {
     /// is negative or not finite, or if all are 0.
     pub fn by_scores(scores: &[f64], dim: usize, seed: u64) -> Result<Self, SketchError> {
         check(scores.len(), dim, usize::MAX)?;
-        let mut sums = Vec::with_capacity(scores.len());
-        let mut sum = 0.0;
-        for (at, &value) in scores.iter().enumerate() {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(SketchError::Score { at, value });
-            }
-            sum += value;
-            sums.push(sum);
-        }
-        if !(sum > 0.0 && sum.is_finite()) {
-            return Err(SketchError::Score { at: 0, value: scores[0] });
-        }
+        let sum = check_scores(scores)?;
+        let mut until = 0.0;
+        let add = |&score: &f64| {
+            until += score;
+            until
+        };
+        let sums: Vec<f64> = scores.iter().map(add).collect();
         let mut random = stream(seed, Purpose::Rows, 2);
         let picks = (0..dim).map(|_| {
             let until = sum * random.random::<f64>();
@@ -83,11 +83,55 @@ impl RowSampling {
         Ok(Self { input: scores.len(), picks: picks.collect() })
     }
 
+    /// Each row on its own, or not: row `i` with probability `p_i = min(1, c scores[i])`, in ascending order and by a factor of
+    /// `1 / sqrt(p_i)`. No row is drawn twice, and rows of large scores are kept for certain, unscaled.
+    ///
+    /// The embedding dimension is random, with mean `expected` (which decides `c`) and a variance of at most as much; it can be
+    /// 0. Known as Poisson sampling (Hajek, *Asymptotic theory of rejective sampling*, Ann. Math. Stat. 35, 1964).
+    ///
+    /// # Errors
+    /// [`SketchError::Empty`] without scores, [`SketchError::Score`] as for [`by_scores`](Self::by_scores),
+    /// [`SketchError::Dimension`] unless `1 <= expected <= p` for `p` positive scores.
+    pub fn independent(scores: &[f64], expected: usize, seed: u64) -> Result<Self, SketchError> {
+        check(scores.len(), expected, usize::MAX)?;
+        check_scores(scores)?;
+        let mut falling: Vec<f64> = scores.iter().copied().filter(|&score| score > 0.0).collect();
+        check(scores.len(), expected, falling.len())?;
+        falling.sort_unstable_by(|a, b| b.total_cmp(a));
+        // With the largest scores kept for certain, `c` spreads the rest of the rows over the rest of the scores.
+        let mut tails: Vec<f64> = vec![0.0; falling.len() + 1];
+        for (at, score) in falling.iter().enumerate().rev() {
+            tails[at] = tails[at + 1] + score;
+        }
+        let factor = |certain: usize| (expected - certain) as f64 / tails[certain];
+        let certain = (0..expected).find(|&at| factor(at) * falling[at] <= 1.0);
+        let factor = certain.map_or(f64::INFINITY, factor);
+        let mut random = stream(seed, Purpose::Rows, 3);
+        let picks = scores.iter().enumerate().filter_map(|(row, &score)| {
+            let probability = if score > 0.0 { (factor * score).min(1.0) } else { 0.0 };
+            (random.random::<f64>() < probability).then(|| (row, 1.0 / probability.sqrt()))
+        });
+        Ok(Self { input: scores.len(), picks: picks.collect() })
+    }
+
     /// The rows that were drawn and their factors.
     #[must_use]
     pub fn picks(&self) -> &[(usize, f64)] {
         &self.picks
     }
+}
+
+/// The sum of scores that can be sampled by.
+fn check_scores(scores: &[f64]) -> Result<f64, SketchError> {
+    let wrong = |value: &f64| !(*value >= 0.0 && value.is_finite());
+    if let Some(at) = scores.iter().position(wrong) {
+        return Err(SketchError::Score { at, value: scores[at] });
+    }
+    let sum = scores.iter().sum();
+    if !(sum > 0.0 && sum < f64::INFINITY) {
+        return Err(SketchError::Score { at: 0, value: scores[0] });
+    }
+    Ok(sum)
 }
 
 fn check(input: usize, dim: usize, most: usize) -> Result<(), SketchError> {
@@ -120,6 +164,36 @@ impl<T: Scalar> Sketch<T> for RowSampling {
             }
         }
         Ok(())
+    }
+
+    fn entries(&self, rows: Range<usize>, cols: Range<usize>) -> Result<Mat<T>, SketchError> {
+        check_ranges(&rows, &cols, (self.picks.len(), self.input))?;
+        let mut block = Mat::zeros(rows.len(), cols.len());
+        for (i, &(row, factor)) in self.picks[rows].iter().enumerate() {
+            if cols.contains(&row) {
+                block[(i, row - cols.start)] = T::of(factor);
+            }
+        }
+        Ok(block)
+    }
+}
+
+impl<T: Scalar> Streaming<T> for RowSampling {
+    fn block(&self) -> usize {
+        BLOCK
+    }
+
+    fn add_block(&self, mut sums: MatMut<'_, T>, a: MatRef<'_, T>, first: usize, _: Par) {
+        let rows = first..first + a.nrows();
+        for (i, &(row, factor)) in self.picks.iter().enumerate() {
+            if rows.contains(&row) {
+                for (out, &value) in
+                    sums.as_mut().row_mut(i).iter_mut().zip(a.row(row - first).iter())
+                {
+                    *out = T::of(factor) * value;
+                }
+            }
+        }
     }
 }
 

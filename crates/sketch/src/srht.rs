@@ -4,14 +4,24 @@
 //! neighbors*, SIAM J. Comput. 39 (2009); in this form Tropp, *Improved analysis of the subsampled
 //! randomized Hadamard transform*, Adv. Adapt. Data Anal. 3 (2011).
 
-use faer::{MatMut, MatRef, Par};
+use std::ops::Range;
+
+use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
 use rand::Rng;
 use rayon::prelude::*;
 
-use crate::error::check_shape;
+use crate::error::{check_ranges, check_shape};
 use crate::fwht::{fwht, fwht_at, padded_len};
 use crate::random::{Purpose, Signs, stream};
-use crate::{AdjointSketch, Scalar, Sketch, SketchError};
+use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
+
+/// Fewest rows of the input that are transformed when they arrive.
+pub(crate) const BLOCK: usize = 1024;
+
+/// Whether `bits` has an odd number of ones: the sign of entry `(i, j)` of the Hadamard matrix for `bits = i & j`.
+pub(crate) fn odd(bits: usize) -> bool {
+    bits.count_ones() % 2 == 1
+}
 
 /// `S = sqrt(P / s) R H D`: random signs `D`, the orthonormal Hadamard matrix `H` of order `P` (the
 /// input padded with zeros to a power of two) and `s` rows `R` sampled without replacement.
@@ -108,6 +118,46 @@ impl<T: Scalar> Sketch<T> for Srht {
             }
         }
         Ok(())
+    }
+
+    fn entries(&self, rows: Range<usize>, cols: Range<usize>) -> Result<Mat<T>, SketchError> {
+        check_ranges(&rows, &cols, (self.samples.len(), self.input))?;
+        let scale = T::of(1.0 / (self.samples.len() as f64).sqrt());
+        Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| {
+            let (i, j) = (self.samples[rows.start + i], cols.start + j);
+            if odd(i & j) ^ self.signs.negative(j) { -scale } else { scale }
+        }))
+    }
+}
+
+/// With `c` the number of a block of `B` rows, entry `p` of `H x` is the sum over blocks of
+/// `(-1)^|hi(p) & c| (H_B x_c)[lo(p)]`, where `p = hi(p) B + lo(p)` and `|.|` counts bits: `N log2 B + s N / B` additions a
+/// column, and `B >= s` here.
+impl<T: Scalar> Streaming<T> for Srht {
+    fn block(&self) -> usize {
+        padded_len(self.samples.len().max(BLOCK)).min(self.padded_dim())
+    }
+
+    fn add_block(&self, sums: MatMut<'_, T>, a: MatRef<'_, T>, first: usize, par: Par) {
+        let size = Streaming::<T>::block(self);
+        let block = first / size;
+        let scale = T::of(1.0 / (self.samples.len() as f64).sqrt());
+        let column = |(sums, x): (ColMut<'_, T>, ColRef<'_, T>)| {
+            T::with_buffer(size, |buffer| {
+                buffer.fill(T::of(0.0));
+                buffer.iter_mut().zip(x.iter()).for_each(|(b, v)| *b = *v);
+                self.signs.apply_from(first, &mut buffer[..x.nrows()]);
+                fwht(buffer);
+                for (sum, &p) in sums.iter_mut().zip(&self.samples) {
+                    let value = scale * buffer[p % size];
+                    *sum += if odd((p / size) & block) { -value } else { value };
+                }
+            });
+        };
+        match par {
+            Par::Seq => sums.col_iter_mut().zip(a.col_iter()).for_each(column),
+            Par::Rayon(_) => sums.par_col_iter_mut().zip(a.par_col_iter()).for_each(column),
+        }
     }
 }
 

@@ -3,13 +3,18 @@
 //! `TensorSRHT` of Ahle, Kapralov, Knudsen, Pagh, Velingker, Woodruff and Zandieh, *Oblivious
 //! sketching of high-degree polynomial kernels*, SODA 2020, Definition 15.
 
-use faer::{Mat, MatMut, MatRef, Par};
-use rand::Rng;
+use std::ops::Range;
 
-use crate::error::check_shape;
+use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
+use rand::Rng;
+use rayon::prelude::*;
+
+use crate::error::{check_ranges, check_shape};
 use crate::fwht::{fwht, fwht_columns, padded_len};
 use crate::random::{Purpose, Signs, stream};
-use crate::{Scalar, Sketch, SketchError};
+use crate::srht::{BLOCK, odd};
+use crate::stream::apply_by_blocks;
+use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
 /// A sketch of `R^m (x) R^d`: entry `j` of `S (u kron v)` is
 /// `(H D_1 u)_{p_j} (H D_2 v)_{q_j} / sqrt(s)`, with `H` unnormalised, each factor padded with
@@ -57,6 +62,12 @@ impl TensorSrht {
         })
     }
 
+    /// `R`, the rows of `X` that are transformed together.
+    fn height(&self) -> usize {
+        let (p, q) = self.padded_dims();
+        (padded_len(self.pairs.len().max(BLOCK)) / q).clamp(1, p)
+    }
+
     /// Lengths of the buffers that [`apply_to_pair`](Self::apply_to_pair) works on.
     #[must_use]
     pub fn padded_dims(&self) -> (usize, usize) {
@@ -85,8 +96,10 @@ impl TensorSrht {
     }
 }
 
-/// For any vector `x`, read as the row-major `m x d` matrix whose entry `(r, q)` is `x[r d + q]`:
-/// both directions are transformed, at `m d log(m d)` additions and a padded copy a column.
+/// For any vector `x`, read as the row-major `m x d` matrix `X` whose entry `(r, q)` is `x[r d + q]`.
+///
+/// Blocks of `R` rows of `X` are transformed in both directions, and entry `(p, q)` of `H X H` is summed up from them as those of
+/// an [`Srht`](crate::Srht) that arrives: `m d log2(R d) + s m / R` additions a column (padded lengths), and `R d >= s`.
 impl<T: Scalar> Sketch<T> for TensorSrht {
     fn input_dim(&self) -> usize {
         self.left * self.right
@@ -96,39 +109,104 @@ impl<T: Scalar> Sketch<T> for TensorSrht {
         self.pairs.len()
     }
 
-    fn apply(&self, mut out: MatMut<'_, T>, a: MatRef<'_, T>, par: Par) -> Result<(), SketchError> {
-        let (s, k) = (self.pairs.len(), a.ncols());
-        check_shape("matrix to sketch", (a.nrows(), k), (self.left * self.right, k))?;
-        check_shape("sketched matrix", (out.nrows(), out.ncols()), (s, k))?;
+    fn apply(&self, out: MatMut<'_, T>, a: MatRef<'_, T>, par: Par) -> Result<(), SketchError> {
+        apply_by_blocks(self, out, a, par)
+    }
+
+    fn entries(&self, rows: Range<usize>, cols: Range<usize>) -> Result<Mat<T>, SketchError> {
+        check_ranges(&rows, &cols, (self.pairs.len(), self.left * self.right))?;
+        let scale = T::of(1.0 / (self.pairs.len() as f64).sqrt());
+        Ok(Mat::from_fn(rows.len(), cols.len(), |i, j| {
+            let (p, q) = self.pairs[rows.start + i];
+            let (r, c) = ((cols.start + j) / self.right, (cols.start + j) % self.right);
+            let left = odd(p as usize & r) ^ self.left_signs.negative(r);
+            let right = odd(q as usize & c) ^ self.right_signs.negative(c);
+            if left ^ right { -scale } else { scale }
+        }))
+    }
+}
+
+impl<T: Scalar> Streaming<T> for TensorSrht {
+    fn block(&self) -> usize {
+        self.height() * self.right
+    }
+
+    fn add_block(&self, sums: MatMut<'_, T>, a: MatRef<'_, T>, first: usize, par: Par) {
+        let (height, width) = (self.height(), padded_len(self.right));
+        let (top, block) = (first / self.right, first / self.right / height);
+        let scale = T::of(1.0 / (self.pairs.len() as f64).sqrt());
+        let column = |(sums, x): (ColMut<'_, T>, ColRef<'_, T>)| {
+            T::with_buffer(height * width, |buffer| {
+                buffer.fill(T::of(0.0));
+                let mut x = x.iter();
+                for (r, row) in (top..self.left).zip(buffer.chunks_mut(width)) {
+                    let row = &mut row[..self.right];
+                    row.iter_mut().zip(x.by_ref()).for_each(|(b, v)| *b = *v);
+                    self.right_signs.apply(row);
+                    if self.left_signs.negative(r) {
+                        for v in row {
+                            *v = -*v;
+                        }
+                    }
+                }
+                transform(buffer, height, width);
+                for (sum, &(p, q)) in sums.iter_mut().zip(&self.pairs) {
+                    let (p, q) = (p as usize, q as usize);
+                    let value = scale * buffer[p % height * width + q];
+                    *sum += if odd((p / height) & block) { -value } else { value };
+                }
+            });
+        };
+        match par {
+            Par::Seq => sums.col_iter_mut().zip(a.col_iter()).for_each(column),
+            Par::Rayon(_) => sums.par_col_iter_mut().zip(a.par_col_iter()).for_each(column),
+        }
+    }
+}
+
+/// Each entry goes to its place, and both directions are transformed: `m d log(m d)` additions and a padded copy a column.
+impl<T: Scalar> AdjointSketch<T> for TensorSrht {
+    fn apply_adjoint(
+        &self,
+        out: MatMut<'_, T>,
+        y: MatRef<'_, T>,
+        par: Par,
+    ) -> Result<(), SketchError> {
+        let (s, k) = (self.pairs.len(), y.ncols());
+        check_shape("sketched matrix", (y.nrows(), k), (s, k))?;
+        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.left * self.right, k))?;
         let (p, q) = self.padded_dims();
         let scale = T::of(1.0 / (s as f64).sqrt());
-        for j in 0..k {
-            // Transposed once between the two directions, so that both run down columns.
-            let mut rows = Mat::<T>::zeros(q, p);
-            for r in 0..self.left {
-                let row = rows
-                    .col_mut(r)
-                    .try_as_col_major_mut()
-                    .map(faer::col::generic::Col::as_slice_mut);
-                if let Some(row) = row {
-                    for (c, value) in row[..self.right].iter_mut().enumerate() {
-                        *value = a[(r * self.right + c, j)];
-                    }
+        let column = |(x, y): (ColMut<'_, T>, ColRef<'_, T>)| {
+            T::with_buffer(p * q, |buffer| {
+                buffer.fill(T::of(0.0));
+                // A pair that was drawn again gets the sum.
+                for (&(i, j), &y) in self.pairs.iter().zip(y.iter()) {
+                    buffer[i as usize * q + j as usize] += scale * y;
+                }
+                transform(buffer, p, q);
+                for (r, row) in buffer.chunks_mut(q).take(self.left).enumerate() {
                     self.right_signs.apply(&mut row[..self.right]);
+                    if self.left_signs.negative(r) {
+                        for v in row {
+                            *v = -*v;
+                        }
+                    }
                 }
-            }
-            fwht_columns(rows.as_mut(), par);
-            let mut columns = rows.transpose().to_owned();
-            for c in 0..q {
-                if let Some(column) = columns.col_mut(c).try_as_col_major_mut() {
-                    self.left_signs.apply(&mut column.as_slice_mut()[..self.left]);
-                }
-            }
-            fwht_columns(columns.as_mut(), par);
-            for (i, &(p, q)) in self.pairs.iter().enumerate() {
-                out[(i, j)] = columns[(p as usize, q as usize)] * scale;
-            }
+                let rows = buffer.chunks(q).flat_map(|row| &row[..self.right]);
+                x.iter_mut().zip(rows).for_each(|(x, &v)| *x = v);
+            });
+        };
+        match par {
+            Par::Seq => out.col_iter_mut().zip(y.col_iter()).for_each(column),
+            Par::Rayon(_) => out.par_col_iter_mut().zip(y.par_col_iter()).for_each(column),
         }
         Ok(())
     }
+}
+
+/// `X <- H X H` for the row-major `p x q` matrix `X`, both powers of two.
+fn transform<T: Scalar>(x: &mut [T], p: usize, q: usize) {
+    x.chunks_mut(q).for_each(fwht);
+    fwht_columns(MatMut::from_row_major_slice_mut(x, p, q), Par::Seq);
 }

@@ -3,7 +3,8 @@
 
 use faer::{Mat, MatRef, Par};
 use nearlin_sketch::{
-    AdjointSketch, Gaussian, Rademacher, RowSampling, Scalar, Sketch, SketchError, SparseSign, Srht,
+    AdjointSketch, Gaussian, Rademacher, RowSampling, Scalar, Sketch, SketchError, SparseSign,
+    Srht, TensorSketch,
 };
 use proptest::prelude::*;
 
@@ -137,6 +138,10 @@ fn subspaces_are_embedded() {
         // And no less than a random embedding can have by a factor of 100, as one of few distinct seeds would.
         assert!(sparse > bound / 1e6, "{each} signs: {sparse}");
     }
+    // 8 |x|^2 |y|^2 / s for each entry, as its documentation has it.
+    let bound_of_tensor = 100.0 * 8.0 * (d * d) as f64 / 1024.0;
+    let tensor = mean(&|seed| Box::new(TensorSketch::new(75, 40, 1024, seed).unwrap()));
+    assert!(tensor < bound_of_tensor && tensor > bound_of_tensor / 1e6, "{tensor}");
     let dense = mean(&|seed| Box::new(Rademacher::new(n, s, seed).unwrap()));
     assert!(dense < bound, "{dense}");
 }
@@ -161,6 +166,10 @@ fn lengths_are_kept_on_average() {
     within("count sketch", 2.0, &|seed| Box::new(SparseSign::count_sketch(n, s, seed).unwrap()));
     within("sparse signs", 2.0, &|seed| Box::new(SparseSign::new(n, s, 4, seed).unwrap()));
     within("dense signs", 2.0, &|seed| Box::new(Rademacher::new(n, s, seed).unwrap()));
+    // The fewer rows are covered by the variance of 8 |x|^4 / 32.
+    within("tensor sketch", 8.0 * 40.0 / 32.0, &|seed| {
+        Box::new(TensorSketch::new(20, 25, 32, seed).unwrap())
+    });
     within("rows", rows, &|seed| Box::new(RowSampling::uniform(n, s, seed).unwrap()));
     within("other rows", rows, &|seed| {
         Box::new(RowSampling::without_replacement(n, s, seed).unwrap())
