@@ -21,7 +21,7 @@ use crate::KrylovError;
 use crate::error::{check_finite, check_shape, check_tolerance};
 use crate::op::{Identity, LinOp, Precond, Scalar};
 use crate::report::{Ending, Observer, Report, Step};
-use crate::vector::{apply_to, dot, norm, residual, scale, scaled_copy};
+use crate::vector::{apply_to, distance, dot, norm, residual, scale, scaled_copy, subtract_from};
 
 /// Settings of the conjugate gradient method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +31,8 @@ pub struct Cg {
     pub rtol: f64,
     /// Most steps. Default 1000.
     pub max_iters: usize,
-    /// Steps between replacements of the recurrence's residual by the true one. Default 64.
+    /// Steps between looks at the true residual, which takes the place of the recurrence's where they are apart by the root of
+    /// the rounding. Default 64.
     pub replace_every: usize,
     /// Whether the true residual is formed at the end, by one more application of the operator, and
     /// the solve goes on where it contradicts the recurrence. Default `true`; without it endings and
@@ -81,7 +82,7 @@ impl Cg {
         Self { max_iters, ..self }
     }
 
-    /// These settings with the true residual put in every `replace_every` steps.
+    /// These settings with the true residual looked at every `replace_every` steps.
     #[must_use]
     pub fn with_replace_every(self, replace_every: usize) -> Self {
         Self { replace_every, ..self }
@@ -243,10 +244,16 @@ impl Cg {
                 a.apply(z.as_mut(), x.as_ref(), par, stack);
                 applications += 1;
                 for (j, state) in states.iter_mut().enumerate().filter(|(_, s)| working(s)) {
-                    residual(r.as_mut().col_mut(j), b.col(j), state.b_norm, z.as_ref().col(j));
+                    subtract_from(z.as_mut().col_mut(j), b.col(j), state.b_norm);
+                    let rel = norm(z.as_ref().col(j));
+                    // One that is as good as it was loses the directions' conjugacy for nothing (van der Vorst and Ye, SIAM J.
+                    // Sci. Comput. 22, 2000, section 3).
+                    let eps: f64 = T::epsilon().into();
+                    if !(distance(r.as_ref().col(j), z.as_ref().col(j)) <= eps.sqrt() * rel) {
+                        r.as_mut().col_mut(j).copy_from(z.as_ref().col(j));
+                    }
                     // Where the recurrence has lost the true residual it no longer measures
                     // anything: a claim that proved false.
-                    let rel = norm(r.as_ref().col(j));
                     if state.rel < 0.5 * rel {
                         self.verify(state, rel, false, false);
                     }

@@ -25,6 +25,20 @@ pub(crate) fn residual<T: Scalar>(
     }
 }
 
+/// `q <- b / scale - q`.
+pub(crate) fn subtract_from<T: Scalar>(q: ColMut<'_, T>, b: ColRef<'_, T>, scale: f64) {
+    let divisor = if scale == 0.0 { 1.0 } else { scale };
+    for (q, &b) in q.iter_mut().zip(b.iter()) {
+        *q = T::of(b.into() / divisor) - *q;
+    }
+}
+
+/// `|x - y|`, summed in `f64`.
+pub(crate) fn distance<T: Scalar>(x: ColRef<'_, T>, y: ColRef<'_, T>) -> f64 {
+    let squares = x.iter().zip(y.iter()).map(|(&x, &y)| (x.into() - y.into()).powi(2));
+    squares.sum::<f64>().sqrt()
+}
+
 /// Inner product, summed in `f64`.
 pub(crate) fn dot<T: Scalar>(x: ColRef<'_, T>, y: ColRef<'_, T>) -> f64 {
     x.iter().zip(y.iter()).map(|(&x, &y)| x.into() * y.into()).sum()
