@@ -256,6 +256,22 @@ fn the_recurrence_is_not_believed() {
     assert!(rel > 1e-9, "{rel:e}");
 }
 
+/// Looks at the true residual leave the directions alone while the recurrence's is as good: they cost no iterations.
+#[test]
+fn looks_at_the_residual_cost_no_iterations() {
+    let n = 150;
+    let a = Diagonal((0..n).map(|i| 10f64.powf(4.0 * i as f64 / 149.0)).collect());
+    let b = Mat::from_fn(n, 1, |i, _| 1.0 + (i % 7) as f64 / 3.0);
+    let iterations = |every: usize| {
+        let cg = Cg::default().with_rtol(1e-8).with_replace_every(every);
+        let report = cg.solve(&a, b.as_ref()).unwrap().report;
+        assert_eq!(report.ending, Ending::Converged);
+        report.iters
+    };
+    let (often, never) = (iterations(8), iterations(20_000));
+    assert!(often <= never + never / 50, "{often} iterations, {never} without a look");
+}
+
 #[test]
 fn the_observer_stops_and_the_budget_ends() {
     let a = Diagonal((1..=40).map(f64::from).collect());
