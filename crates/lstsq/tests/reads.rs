@@ -196,6 +196,18 @@ fn wide_ridges_are_as_cheap_as_their_rows() {
     assert!(distance(&fit.x, &expected) < 1e-11 * expected.norm_l2());
 }
 
+/// The factor of a wide system is that of its weighted rows: where nothing is sketched it leaves nothing to iterate on.
+#[test]
+fn a_wide_factor_is_of_the_weighted_rows() {
+    let (m, n) = (6, 300);
+    let (a, b) = (matrix(m, n, 1), matrix(m, 1, 2));
+    let weights: Vec<f64> = (0..m).map(|i| 10f64.powf(i as f64)).collect();
+    let fit = Lstsq::default().solve_weighted(&a, b.as_ref(), &weights).unwrap();
+    assert_eq!(fit.report.sketch_rows, n);
+    assert!(fit.report.iterations.iter().all(|&steps| steps <= 2), "{:?}", fit.report);
+    assert!(fit.report.columns[0].rel_residual < 1e-13);
+}
+
 #[test]
 fn bad_ridges_are_named() {
     let (a, b) = (matrix(9, 3, 1), matrix(9, 1, 2));

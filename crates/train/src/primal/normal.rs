@@ -112,56 +112,75 @@ mod tests {
         mixed(word, seed).cast_signed() as f64 / 2f64.powi(63)
     }
 
+    /// For `e = (J^T J + delta I)^-1 J^T J v - v` and some `v`: `|J e|`, `|J v|` and `delta^(1/2) |v| / 2`.
+    fn errors((d, m, n, k): (usize, usize, usize, usize), seed: u64) -> (f64, f64, f64) {
+        let x = (0..n * d).map(|at| noise(seed, at)).collect();
+        let equations = Equations::new(x, vec![0.0; n * k], d, k).unwrap();
+        let init = Init { inputs: d, outputs: k, width: m, seed, signs: Signs::Random };
+        let network = init.network(1.0).unwrap();
+        let features = Features::<f64>::new(&equations, network.signs(), m);
+        let forward = network.forward(equations.x(), Par::Seq).unwrap();
+        let active = Activations::new(forward.mask, network.copies(), d, k);
+        let jacobian = features.jacobian(&active);
+        let factor = normal_factor(&features, &active, seed, Par::rayon(2)).unwrap();
+
+        let v: Vec<f64> = (0..m * d).map(|at| noise(!seed, at)).collect();
+        let image = |v: &[f64]| {
+            let mut image = vec![0.0; n * k];
+            jacobian.apply(rows_mut(&mut image, n, k), rows(v, m, d), Par::Seq).unwrap();
+            image
+        };
+        let jv = image(&v);
+        let mut found = vec![0.0; m * d];
+        jacobian.apply_adjoint(rows_mut(&mut found, m, d), rows(&jv, n, k), Par::Seq).unwrap();
+        let mut found = MatRef::from_column_major_slice(&found, m * d, 1).to_owned();
+        factor.solve_in_place(found.as_mut(), Par::Seq);
+        let e: Vec<f64> = (0..m * d).map(|at| found[(at, 0)] - v[at]).collect();
+        let size = norm(&image(&e));
+        let trace: f64 = {
+            let unit = Mat::<f64>::identity(m * d, m * d);
+            let columns = unit.col_iter().map(|u| {
+                let u: Vec<f64> = u.iter().copied().collect();
+                norm(&image(&u)).powi(2)
+            });
+            columns.sum()
+        };
+        let delta = LEAST * trace / (m * d) as f64 + factor.shift();
+        (size, norm(&jv), 0.5 * delta.sqrt() * norm(&v))
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         /// Of all examples the factor solves `J^T J`: with `e = (J^T J + delta I)^-1 J^T J v - v`, `|J e|` is at most
         /// `delta^(1/2) / 2` of `v`, eigenvalue by eigenvalue. Of embedded ones it is off by what an embedding in eight
-        /// times the rank makes of lengths: beyond a factor of two and a half, never seen.
+        /// times the rank makes of lengths: with the smallest eigenvalue of its Gram matrix like a chi-squared number of 15 degrees
+        /// over 16 at least, it is beyond a factor of 16 in less than one case of a million; what is usual is tested below.
         #[test]
         fn factors_are_of_the_normal_equations(
             d in 1usize..4, half in 1usize..5, k in 1usize..3, many: bool, seed: u64,
         ) {
-            let m = 2 * half;
+            let m = if many { 2 * half + 2 } else { 2 * half };
             let n = if many { 9 * m * d + 1 } else { m * d + 2 };
-            let x = (0..n * d).map(|at| noise(seed, at)).collect();
-            let equations = Equations::new(x, vec![0.0; n * k], d, k).unwrap();
-            let init = Init { inputs: d, outputs: k, width: m, seed, signs: Signs::Random };
-            let network = init.network(1.0).unwrap();
-            let features = Features::<f64>::new(&equations, network.signs(), m);
-            let forward = network.forward(equations.x(), Par::Seq).unwrap();
-            let active = Activations::new(forward.mask, network.copies(), d, k);
-            let jacobian = features.jacobian(&active);
-            let factor = normal_factor(&features, &active, seed, Par::rayon(2)).unwrap();
-
-            let v: Vec<f64> = (0..m * d).map(|at| noise(!seed, at)).collect();
-            let image = |v: &[f64]| {
-                let mut image = vec![0.0; n * k];
-                jacobian.apply(rows_mut(&mut image, n, k), rows(v, m, d), Par::Seq).unwrap();
-                image
-            };
-            let jv = image(&v);
-            let mut found = vec![0.0; m * d];
-            jacobian.apply_adjoint(rows_mut(&mut found, m, d), rows(&jv, n, k), Par::Seq).unwrap();
-            let mut found = MatRef::from_column_major_slice(&found, m * d, 1).to_owned();
-            factor.solve_in_place(found.as_mut(), Par::Seq);
-            let e: Vec<f64> = (0..m * d).map(|at| found[(at, 0)] - v[at]).collect();
-            let size = norm(&image(&e));
-            let trace: f64 = {
-                let unit = Mat::<f64>::identity(m * d, m * d);
-                let columns = unit.col_iter().map(|u| {
-                    let u: Vec<f64> = u.iter().copied().collect();
-                    norm(&image(&u)).powi(2)
-                });
-                columns.sum()
-            };
-            let delta = LEAST * trace / (m * d) as f64 + factor.shift();
+            let (size, jv, bound) = errors((d, m, n, k), seed);
             if many {
-                prop_assert!(size <= 1.5 * norm(&jv) + 1e-9, "{size} {}", norm(&jv));
+                prop_assert!(size <= 15.0 * jv + 1e-9, "{size} {jv}");
             } else {
-                let bound = 0.5 * delta.sqrt() * norm(&v);
-                prop_assert!(size <= 1.01 * bound + 1e-9 * norm(&jv), "{size} {bound}");
+                prop_assert!(size <= 1.01 * bound + 1e-9 * jv, "{size} {bound}");
             }
         }
+    }
+
+    /// Embedded factors are usually off by a fraction, and never exact: a wrong scale is seen.
+    #[test]
+    fn embedded_factors_are_near() {
+        let mut off: Vec<f64> = (0..25)
+            .map(|seed| {
+                let (size, jv, _) = errors((2, 4, 73, 1), seed);
+                size / jv
+            })
+            .collect();
+        off.sort_by(f64::total_cmp);
+        assert!(off[0] > 1e-3 && off[12] < 0.7, "{off:?}");
     }
 }
