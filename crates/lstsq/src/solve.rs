@@ -131,7 +131,7 @@ impl Lstsq {
     ///
     /// # Errors
     /// [`LstsqError`] for operands that do not fit or are not finite, and settings out of range. Failing to converge is no
-    /// error: read [`Report::ending`].
+    /// error: read [`Report::ending`](crate::Report::ending).
     ///
     /// # Accuracy
     /// The backward error is `O(eps)` up to factors of the dimensions, as with Householder QR (arXiv 2406.03468, Thm 4.1), for
