@@ -201,7 +201,7 @@ fn wide_ridges_are_as_cheap_as_their_rows() {
 fn a_wide_factor_is_of_the_weighted_rows() {
     let (m, n) = (6, 300);
     let (a, b) = (matrix(m, n, 1), matrix(m, 1, 2));
-    let weights: Vec<f64> = (0..m).map(|i| 10f64.powf(i as f64)).collect();
+    let weights: Vec<f64> = (1..=m).map(|i| 10f64.powf(i as f64)).collect();
     let fit = Lstsq::default().solve_weighted(&a, b.as_ref(), &weights).unwrap();
     assert_eq!(fit.report.sketch_rows, n);
     assert!(fit.report.iterations.iter().all(|&steps| steps <= 2), "{:?}", fit.report);
