@@ -59,7 +59,7 @@ pub struct Node {
 ///
 /// # Errors
 /// [`KrylovError::Shape`] if `a` is not square or `start` is not one column of its length,
-/// [`KrylovError::NonFinite`] if `start` holds no finite numbers.
+/// [`KrylovError::NonFinite`] if `start`, or a product with `a`, holds no finite numbers.
 ///
 /// # Examples
 /// ```
@@ -109,6 +109,10 @@ pub fn lanczos<T: Scalar>(
         let second = project(w.as_mut(), known);
         let alpha: f64 = (first[j] + second[j]).into();
         let beta: T = w.norm_l2();
+        if let Some(value) = [alpha, beta.into()].into_iter().find(|value| !value.is_finite()) {
+            let what = "product of the operator";
+            return Err(KrylovError::NonFinite { what, row: j, column: j, value });
+        }
         of.diagonal.push(alpha);
         scale = scale.max(alpha.abs() + beta.into());
         let tiny = T::epsilon().into() * n as f64 * scale;

@@ -174,3 +174,13 @@ fn determinants_are_estimated() {
         matches!(error, Err(KrylovError::NotPositive { value }) if (value + 2.0).abs() < 1e-12)
     );
 }
+
+/// Products that are not finite are named, where their nodes could not be found.
+#[test]
+fn products_that_are_not_finite_are_named() {
+    let mut a = reflected(&[1.0, 2.0, 3.0]);
+    a[(1, 1)] = f64::NAN;
+    let start = Mat::from_fn(3, 1, |_, _| 1.0);
+    let error = lanczos(&a, start.as_ref(), 3, Par::Seq).unwrap_err();
+    assert!(matches!(error, KrylovError::NonFinite { what: "product of the operator", .. }));
+}

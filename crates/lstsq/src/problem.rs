@@ -79,8 +79,8 @@ pub(crate) fn fit<T: Scalar>(
     Fit { x, report }
 }
 
-/// `sketched` for each of `ridges`, with as many rows for `root I` below, and no fewer rows than its first `n` columns, with
-/// zeros: a factor that is singular then is told so.
+/// `sketched` with `root I` below its first `n` columns, unless that is zero, and with zeros where there are fewer than `n` rows:
+/// a factor that is singular then is told so.
 pub(crate) fn with_root<T: Scalar>(sketched: &Mat<T>, n: usize, root: T) -> Mat<T> {
     let rows = sketched.nrows();
     let below = if root > T::zero() { n } else { 0 };

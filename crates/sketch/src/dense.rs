@@ -9,7 +9,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::error::check_shape;
+use crate::error::check_adjoint;
 use crate::{Scalar, SketchError};
 
 /// Input rows that are summed over at a time.
@@ -64,8 +64,7 @@ pub(crate) fn apply_adjoint<T: Scalar>(
     par: Par,
 ) -> Result<(), SketchError> {
     let ((input, dim), k) = (sketch.dims(), y.ncols());
-    check_shape("sketched matrix", (y.nrows(), k), (dim, k))?;
-    check_shape("matrix to fill", (out.nrows(), out.ncols()), (input, k))?;
+    check_adjoint(&out, y, (dim, input))?;
     let y = y.to_owned();
     row_chunks(out, DEPTH, par, |first, mut out| {
         let mut sums = Mat::<T>::zeros(out.nrows(), k);

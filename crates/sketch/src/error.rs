@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use faer::{MatMut, MatRef};
+
 /// A sketch that cannot be made, or operands that do not fit it.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -99,8 +101,8 @@ pub enum SketchError {
         /// The largest that may be tried.
         most: usize,
     },
-    /// The sketch of a column is not finite.
-    #[error("the sketch of column {at} is not finite, expected columns of finite numbers")]
+    /// A column of a sketch, or of products with test vectors, is not finite.
+    #[error("column {at} of the sketch is not finite, expected columns of finite numbers")]
     NotFinite {
         /// Which of them.
         at: usize,
@@ -120,6 +122,16 @@ pub(crate) fn check_shape(
         return Ok(());
     }
     Err(SketchError::Shape { what, rows: want.0, cols: want.1, got_rows: got.0, got_cols: got.1 })
+}
+
+/// `Ok` if the adjoint of an `s x N` sketch takes `y` to `out`.
+pub(crate) fn check_adjoint<T>(
+    out: &MatMut<'_, T>,
+    y: MatRef<'_, T>,
+    (s, n): (usize, usize),
+) -> Result<(), SketchError> {
+    check_shape("sketched matrix", (y.nrows(), y.ncols()), (s, y.ncols()))?;
+    check_shape("matrix to fill", (out.nrows(), out.ncols()), (n, y.ncols()))
 }
 
 /// `Ok` if there are such rows and columns of an `s x N` sketch.

@@ -12,6 +12,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::random::{Purpose, stream};
+use crate::range::wide;
 use crate::{Scalar, SketchError};
 
 /// The factor of equation 4.3, and the inverse of the probability with which a single probe fails.
@@ -125,7 +126,7 @@ impl RandomizedSvd {
     ///
     /// # Errors
     /// [`SketchError::Empty`] for `m = 0` or `n = 0`, [`SketchError::Dimension`] for rank 0 or one over both,
-    /// [`SketchError::Indefinite`] if products are not finite.
+    /// [`SketchError::NotFinite`] if products are not finite.
     pub fn approximate<T: Scalar>(
         &self,
         dims: (usize, usize),
@@ -230,7 +231,8 @@ fn product<T: Scalar>(
 ) -> Result<Mat<T>, SketchError> {
     let mut y = Mat::zeros(rows, x.ncols());
     apply(y.as_mut(), x.as_ref());
-    if y.as_ref().is_all_finite() { Ok(y) } else { Err(SketchError::Indefinite) }
+    let bad = y.col_iter().position(|column| !column.is_all_finite());
+    bad.map_or(Ok(y), |at| Err(SketchError::NotFinite { at }))
 }
 
 /// As many orthonormal columns as `y` has, whose span holds that of `y`.
@@ -245,7 +247,8 @@ fn decomposed<T: Scalar>(
     rank: usize,
     par: Par,
 ) -> Result<SingularTriplets<T>, SketchError> {
-    let Ok(svd) = back.thin_svd() else { return Err(SketchError::Indefinite) };
+    // Finite entries of moderate size have singular values.
+    let Ok(svd) = back.thin_svd() else { return Err(SketchError::NotFinite { at: 0 }) };
     let mut left = Mat::zeros(range.nrows(), rank);
     matmul(left.as_mut(), Accum::Replace, range, svd.V().subcols(0, rank), T::one(), par);
     Ok(SingularTriplets {
@@ -254,8 +257,4 @@ fn decomposed<T: Scalar>(
         right: svd.U().subcols(0, rank).to_owned(),
         error_bound: f64::INFINITY,
     })
-}
-
-fn wide<T: Scalar>(x: T) -> f64 {
-    x.to_f64().unwrap_or(f64::NAN)
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use faer::{Mat, MatMut, MatRef, Par};
 use rand::Rng;
 
-use crate::error::{check_ranges, check_shape};
+use crate::error::{check_adjoint, check_ranges, check_shape};
 use crate::random::{Purpose, stream};
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
@@ -205,8 +205,7 @@ impl<T: Scalar> AdjointSketch<T> for RowSampling {
         _: Par,
     ) -> Result<(), SketchError> {
         let k = y.ncols();
-        check_shape("sketched matrix", (y.nrows(), k), (self.picks.len(), k))?;
-        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.input, k))?;
+        check_adjoint(&out, y, (self.picks.len(), self.input))?;
         out.fill(T::of(0.0));
         for j in 0..k {
             for (&y, &(row, factor)) in y.col(j).iter().zip(&self.picks) {

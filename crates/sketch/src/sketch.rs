@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use faer::{Mat, MatMut, MatRef, Par};
+use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
 
-use crate::SketchError;
 use crate::error::check_shape;
+use crate::{Scalar, SketchError};
 
 /// A random linear map `S : R^N -> R^s` that nearly keeps lengths.
 ///
@@ -87,4 +88,18 @@ pub trait AdjointSketch<T>: Sketch<T> {
         y: MatRef<'_, T>,
         par: Par,
     ) -> Result<(), SketchError>;
+}
+
+/// `body` for each column of `out` and of `a`, of which there are as many.
+pub(crate) fn for_each_column<T: Scalar>(
+    out: MatMut<'_, T>,
+    a: MatRef<'_, T>,
+    par: Par,
+    body: impl Fn(ColMut<'_, T>, ColRef<'_, T>) + Sync + Send,
+) {
+    let body = |(out, a): (ColMut<'_, T>, ColRef<'_, T>)| body(out, a);
+    match par {
+        Par::Seq => out.col_iter_mut().zip(a.col_iter()).for_each(body),
+        Par::Rayon(_) => out.par_col_iter_mut().zip(a.par_col_iter()).for_each(body),
+    }
 }

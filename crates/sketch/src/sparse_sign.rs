@@ -10,7 +10,7 @@ use faer::{Mat, MatMut, MatRef, Par};
 use rand::RngCore;
 use rayon::prelude::*;
 
-use crate::error::{check_ranges, check_shape};
+use crate::error::{check_adjoint, check_ranges, check_shape};
 use crate::random::{Purpose, stream};
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
@@ -272,8 +272,7 @@ impl<T: Scalar> AdjointSketch<T> for SparseSign {
         _: Par,
     ) -> Result<(), SketchError> {
         let k = y.ncols();
-        check_shape("sketched matrix", (y.nrows(), k), (self.dim, k))?;
-        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.input, k))?;
+        check_adjoint(&out, y, (self.dim, self.input))?;
         let factors = [T::of(self.scale()), T::of(-self.scale())];
         let mut places = vec![0; BLOCK.min(self.input) * self.each];
         for start in (0..self.input).step_by(BLOCK) {

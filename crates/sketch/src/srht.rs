@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
 use rand::Rng;
-use rayon::prelude::*;
 
-use crate::error::{check_ranges, check_shape};
+use crate::error::{check_adjoint, check_ranges, check_shape};
 use crate::fwht::{fwht, fwht_at, padded_len};
 use crate::random::{Purpose, Signs, stream};
+use crate::sketch::for_each_column;
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
 /// Fewest rows of the input that are transformed when they arrive.
@@ -111,12 +111,7 @@ impl<T: Scalar> Sketch<T> for Srht {
                 y.iter_mut().zip(sketched.iter()).for_each(|(y, v)| *y = *v);
             });
         };
-        match par {
-            Par::Seq => out.col_iter_mut().zip(a.col_iter()).for_each(|(y, x)| column(y, x)),
-            Par::Rayon(_) => {
-                out.par_col_iter_mut().zip(a.par_col_iter()).for_each(|(y, x)| column(y, x));
-            }
-        }
+        for_each_column(out, a, par, column);
         Ok(())
     }
 
@@ -142,7 +137,7 @@ impl<T: Scalar> Streaming<T> for Srht {
         let size = Streaming::<T>::block(self);
         let block = first / size;
         let scale = T::of(1.0 / (self.samples.len() as f64).sqrt());
-        let column = |(sums, x): (ColMut<'_, T>, ColRef<'_, T>)| {
+        let column = |sums: ColMut<'_, T>, x: ColRef<'_, T>| {
             T::with_buffer(size, |buffer| {
                 buffer.fill(T::of(0.0));
                 buffer.iter_mut().zip(x.iter()).for_each(|(b, v)| *b = *v);
@@ -154,10 +149,7 @@ impl<T: Scalar> Streaming<T> for Srht {
                 }
             });
         };
-        match par {
-            Par::Seq => sums.col_iter_mut().zip(a.col_iter()).for_each(column),
-            Par::Rayon(_) => sums.par_col_iter_mut().zip(a.par_col_iter()).for_each(column),
-        }
+        for_each_column(sums, a, par, column);
     }
 }
 
@@ -168,9 +160,8 @@ impl<T: Scalar> AdjointSketch<T> for Srht {
         y: MatRef<'_, T>,
         par: Par,
     ) -> Result<(), SketchError> {
-        let (s, k) = (self.samples.len(), y.ncols());
-        check_shape("sketched matrix", (y.nrows(), k), (s, k))?;
-        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.input, k))?;
+        let s = self.samples.len();
+        check_adjoint(&out, y, (s, self.input))?;
         let scale = T::of(1.0 / (s as f64).sqrt());
         let column = |x: faer::ColMut<'_, T>, y: faer::ColRef<'_, T>| {
             T::with_buffer(self.padded_dim(), |buffer| {
@@ -183,12 +174,7 @@ impl<T: Scalar> AdjointSketch<T> for Srht {
                 x.iter_mut().zip(buffer.iter()).for_each(|(x, v)| *x = *v);
             });
         };
-        match par {
-            Par::Seq => out.col_iter_mut().zip(y.col_iter()).for_each(|(x, y)| column(x, y)),
-            Par::Rayon(_) => {
-                out.par_col_iter_mut().zip(y.par_col_iter()).for_each(|(x, y)| column(x, y));
-            }
-        }
+        for_each_column(out, y, par, column);
         Ok(())
     }
 }

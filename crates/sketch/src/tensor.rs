@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
 use rand::Rng;
-use rayon::prelude::*;
 
-use crate::error::{check_ranges, check_shape};
-use crate::fwht::{fwht, fwht_columns, padded_len};
+use crate::error::{check_adjoint, check_ranges};
+use crate::fwht::{fwht, padded_len};
 use crate::random::{Purpose, Signs, stream};
+use crate::sketch::for_each_column;
 use crate::srht::{BLOCK, odd};
 use crate::stream::apply_by_blocks;
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
@@ -98,7 +98,8 @@ impl TensorSrht {
 
 /// For any vector `x`, read as the row-major `m x d` matrix `X` whose entry `(r, q)` is `x[r d + q]`.
 ///
-/// Blocks of `R` rows of `X` are transformed in both directions, and entry `(p, q)` of `H X H` is summed up from them as those of
+/// Blocks of `R` rows of `X` are transformed in both directions at once, as `H X H` is `H` of the rows of `X` one after another (both
+/// numbers of rows and columns are powers of two), and entry `(p, q)` of `H X H` is summed up from them as those of
 /// an [`Srht`](crate::Srht) that arrives: `m d log2(R d) + s m / R` additions a column (padded lengths), and `R d >= s`.
 impl<T: Scalar> Sketch<T> for TensorSrht {
     fn input_dim(&self) -> usize {
@@ -135,7 +136,7 @@ impl<T: Scalar> Streaming<T> for TensorSrht {
         let (height, width) = (self.height(), padded_len(self.right));
         let (top, block) = (first / self.right, first / self.right / height);
         let scale = T::of(1.0 / (self.pairs.len() as f64).sqrt());
-        let column = |(sums, x): (ColMut<'_, T>, ColRef<'_, T>)| {
+        let column = |sums: ColMut<'_, T>, x: ColRef<'_, T>| {
             T::with_buffer(height * width, |buffer| {
                 buffer.fill(T::of(0.0));
                 let mut x = x.iter();
@@ -149,7 +150,7 @@ impl<T: Scalar> Streaming<T> for TensorSrht {
                         }
                     }
                 }
-                transform(buffer, height, width);
+                fwht(buffer);
                 for (sum, &(p, q)) in sums.iter_mut().zip(&self.pairs) {
                     let (p, q) = (p as usize, q as usize);
                     let value = scale * buffer[p % height * width + q];
@@ -157,10 +158,7 @@ impl<T: Scalar> Streaming<T> for TensorSrht {
                 }
             });
         };
-        match par {
-            Par::Seq => sums.col_iter_mut().zip(a.col_iter()).for_each(column),
-            Par::Rayon(_) => sums.par_col_iter_mut().zip(a.par_col_iter()).for_each(column),
-        }
+        for_each_column(sums, a, par, column);
     }
 }
 
@@ -172,19 +170,18 @@ impl<T: Scalar> AdjointSketch<T> for TensorSrht {
         y: MatRef<'_, T>,
         par: Par,
     ) -> Result<(), SketchError> {
-        let (s, k) = (self.pairs.len(), y.ncols());
-        check_shape("sketched matrix", (y.nrows(), k), (s, k))?;
-        check_shape("matrix to fill", (out.nrows(), out.ncols()), (self.left * self.right, k))?;
+        let s = self.pairs.len();
+        check_adjoint(&out, y, (s, self.left * self.right))?;
         let (p, q) = self.padded_dims();
         let scale = T::of(1.0 / (s as f64).sqrt());
-        let column = |(x, y): (ColMut<'_, T>, ColRef<'_, T>)| {
+        let column = |x: ColMut<'_, T>, y: ColRef<'_, T>| {
             T::with_buffer(p * q, |buffer| {
                 buffer.fill(T::of(0.0));
                 // A pair that was drawn again gets the sum.
                 for (&(i, j), &y) in self.pairs.iter().zip(y.iter()) {
                     buffer[i as usize * q + j as usize] += scale * y;
                 }
-                transform(buffer, p, q);
+                fwht(buffer);
                 for (r, row) in buffer.chunks_mut(q).take(self.left).enumerate() {
                     self.right_signs.apply(&mut row[..self.right]);
                     if self.left_signs.negative(r) {
@@ -197,16 +194,7 @@ impl<T: Scalar> AdjointSketch<T> for TensorSrht {
                 x.iter_mut().zip(rows).for_each(|(x, &v)| *x = v);
             });
         };
-        match par {
-            Par::Seq => out.col_iter_mut().zip(y.col_iter()).for_each(column),
-            Par::Rayon(_) => out.par_col_iter_mut().zip(y.par_col_iter()).for_each(column),
-        }
+        for_each_column(out, y, par, column);
         Ok(())
     }
-}
-
-/// `X <- H X H` for the row-major `p x q` matrix `X`, both powers of two.
-fn transform<T: Scalar>(x: &mut [T], p: usize, q: usize) {
-    x.chunks_mut(q).for_each(fwht);
-    fwht_columns(MatMut::from_row_major_slice_mut(x, p, q), Par::Seq);
 }

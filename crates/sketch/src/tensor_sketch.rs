@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par};
 use rand::RngCore;
-use rayon::prelude::*;
 
-use crate::error::{check_ranges, check_shape};
+use crate::error::{check_adjoint, check_ranges, check_shape};
 use crate::fwht::fwht;
 use crate::random::{Purpose, stream};
+use crate::sketch::for_each_column;
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
 /// Input rows that are added at a time.
@@ -170,15 +170,12 @@ impl<T: Scalar> Streaming<T> for TensorSketch {
     }
 
     fn add_block(&self, sums: MatMut<'_, T>, a: MatRef<'_, T>, first: usize, par: Par) {
-        let column = |(mut y, x): (ColMut<'_, T>, ColRef<'_, T>)| {
+        let column = |mut y: ColMut<'_, T>, x: ColRef<'_, T>| {
             for (&x, place) in x.iter().zip(self.places(first)) {
                 y[(place >> 1) as usize] += signed(place, x);
             }
         };
-        match par {
-            Par::Seq => sums.col_iter_mut().zip(a.col_iter()).for_each(column),
-            Par::Rayon(_) => sums.par_col_iter_mut().zip(a.par_col_iter()).for_each(column),
-        }
+        for_each_column(sums, a, par, column);
     }
 }
 
@@ -189,19 +186,13 @@ impl<T: Scalar> AdjointSketch<T> for TensorSketch {
         y: MatRef<'_, T>,
         par: Par,
     ) -> Result<(), SketchError> {
-        let k = y.ncols();
-        check_shape("sketched matrix", (y.nrows(), k), (self.dim, k))?;
-        let input = Sketch::<T>::input_dim(self);
-        check_shape("matrix to fill", (out.nrows(), out.ncols()), (input, k))?;
-        let column = |(x, y): (ColMut<'_, T>, ColRef<'_, T>)| {
+        check_adjoint(&out, y, (self.dim, Sketch::<T>::input_dim(self)))?;
+        let column = |x: ColMut<'_, T>, y: ColRef<'_, T>| {
             for (x, place) in x.iter_mut().zip(self.places(0)) {
                 *x = signed(place, y[(place >> 1) as usize]);
             }
         };
-        match par {
-            Par::Seq => out.col_iter_mut().zip(y.col_iter()).for_each(column),
-            Par::Rayon(_) => out.par_col_iter_mut().zip(y.par_col_iter()).for_each(column),
-        }
+        for_each_column(out, y, par, column);
         Ok(())
     }
 }

@@ -179,7 +179,7 @@ fn what_cannot_be_decomposed_is_said() {
     assert_eq!(of(4, 4, 3), Err(SketchError::Dimension { dim: 4, input: 3, most: 3 }));
     let bad = Mat::from_fn(4, 3, |i, _| if i == 2 { f64::NAN } else { 1.0 });
     let found = RandomizedSvd::new(1).decompose(bad.as_ref(), Par::Seq).map(|_| ());
-    assert_eq!(found, Err(SketchError::Indefinite));
+    assert_eq!(found, Err(SketchError::NotFinite { at: 0 }));
     // Nothing has singular values of 0, and vectors all the same.
     let nothing = Mat::<f64>::zeros(4, 3);
     let found = RandomizedSvd::new(2).decompose(nothing.as_ref(), Par::Seq).unwrap();
