@@ -115,3 +115,35 @@ fn inner_products<T: Scalar, const C: usize>(columns: [&[T]; C], y: &[T]) -> [T;
     }
     sums.map(|sums| sums.into_iter().fold(T::of(0.0), |total, sum| total + sum))
 }
+
+#[cfg(test)]
+mod tests {
+    use faer::Mat;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// In blocks of any height: `A x - alpha y`, and the adjoint of that added to what was there, to the rounding of their sums.
+        #[test]
+        fn blocks_are_the_whole(m in 0usize..70, n in 0usize..14, rows in 1usize..40, alpha in -2.0..2.0f64) {
+            let wave = |at: usize| (1.7 * at as f64 + 0.3).sin();
+            let a = Mat::from_fn(m, n, |i, j| wave(i * 14 + j));
+            let (x, y) = (Mat::from_fn(n, 1, |i, _| wave(3 * i)), Mat::from_fn(m, 1, |i, _| wave(5 * i)));
+            let z = Mat::from_fn(n, 1, |i, _| wave(7 * i));
+            let (mut new_y, mut new_z) = (y.clone(), z.clone());
+            prop_assert!(both(a.as_ref(), new_y.as_mut(), alpha, x.as_ref(), new_z.as_mut(), rows));
+            let want_y = Mat::from_fn(m, 1, |i, _| (a.row(i) * x.col(0)) - alpha * y[(i, 0)]);
+            let want_z = &z + a.transpose() * &want_y;
+            prop_assert!((&new_y - &want_y).norm_l2() <= 1e-13);
+            prop_assert!((&new_z - &want_z).norm_l2() <= 1e-12);
+            // Rows of a matrix are no columns.
+            if m > 1 && n > 1 {
+                let turned = a.transpose();
+                let (mut u, v) = (Mat::zeros(n, 1), Mat::zeros(m, 1));
+                let mut w = v.clone();
+                prop_assert!(!both(turned, u.as_mut(), alpha, v.as_ref(), w.as_mut(), rows));
+            }
+        }
+    }
+}

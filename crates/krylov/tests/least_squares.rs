@@ -365,3 +365,32 @@ fn products_of_operators_have_adjoints() {
     assert!(norm((&both - &expected).as_ref()) < 1e-13);
     assert!(norm((&z - (&a * &n).transpose() * &expected).as_ref()) < 1e-11);
 }
+
+/// Without the final check there is one application fewer, and the recurrence tells nearly the same norms, from a start as well.
+#[test]
+fn what_is_not_checked_is_estimated() {
+    let a = with_values(30, 8, &[4.0, 3.0, 2.5, 2.0, 1.6, 1.3, 1.1, 1.0]);
+    let b = Mat::from_fn(30, 1, |i, _| 50.0 * (0.7 * i as f64).cos());
+    for method in methods() {
+        let run = |check: bool, iters: usize| {
+            let settings = method.with_warm_start(true).with_final_check(check);
+            let mut x = Mat::from_fn(8, 1, |i, _| i as f64);
+            let mut buffer = MemBuffer::new(LeastSquares::scratch(&a, None, 1, Par::Seq));
+            let (stack, mut watch) =
+                (MemStack::new(&mut buffer), |_: &Step<'_>| ControlFlow::Continue(()));
+            let settings = settings.with_tol(0.0).with_max_iters(iters);
+            let report = settings
+                .solve_into(x.as_mut(), &a, None, b.as_ref(), &mut watch, Par::Seq, stack)
+                .unwrap();
+            (x, report.applications, report.columns[0])
+        };
+        for iters in 1..6 {
+            let ((x, more, truth), (same, fewer, told)) = (run(true, iters), run(false, iters));
+            assert_eq!((more, x), (fewer + 1, same));
+            let near = |a: f64, b: f64| (a - b).abs() <= 1e-10 * b;
+            assert!(near(told.residual_norm, truth.residual_norm), "{told:?} {truth:?}");
+            assert!(near(told.gradient_norm, truth.gradient_norm), "{told:?} {truth:?}");
+            assert!(near(told.solution_norm, truth.solution_norm), "{told:?} {truth:?}");
+        }
+    }
+}

@@ -149,15 +149,17 @@ fn as_stable_as_householder_qr() {
     }
 }
 
-/// A matrix that is its own sketch starts at the solution, singular or not: without an iteration there is nothing to mend.
+/// A matrix that is its own sketch starts at the solution, singular or not, with a ridge or without: without an iteration there is
+/// nothing to mend.
 #[test]
 fn an_own_sketch_starts_at_the_solution() {
     let b = Mat::from_fn(40, 1, |i, _| noise(2, i));
-    for rank in [6, 4] {
+    for (rank, ridge) in [(6, 0.0), (4, 0.0), (6, 0.3), (4, 0.3)] {
         let a = with_values(40, 6, &falling(rank, 2.0), 1);
-        let expected = reference(&a, &b, 0.0);
-        let settings = Lstsq::default().with_max_iters(0).with_stages(1);
+        let expected = reference(&a, &b, ridge);
+        let settings = Lstsq::default().with_max_iters(0).with_stages(1).with_ridge(ridge);
         let fit = settings.solve(&a, b.as_ref()).unwrap();
+        let rank = if ridge > 0.0 { 6 } else { rank };
         assert_eq!((fit.report.rank, fit.report.sketch_rows), (rank, 40));
         assert!((&fit.x - &expected).norm_l2() < 1e-10 * expected.norm_l2());
     }

@@ -181,6 +181,28 @@ proptest! {
     }
 }
 
+/// What an operator is sketched to and written as, with scales, is what its matrix is.
+#[test]
+fn operators_are_sketched_as_their_matrices() {
+    let a = matrix(90, 37, 1);
+    let scales: Vec<f64> = (0..90).map(|i| 1.0 + noise(2, i)).collect();
+    let (sketch, other) =
+        (SparseSign::new(90, 50, 4, 3).unwrap(), SparseSign::new(37, 20, 4, 3).unwrap());
+    let made = |a: &dyn Matrix<f64>| {
+        let nan = |rows, cols| Mat::from_fn(rows, cols, |_, _| f64::NAN);
+        let (mut written, mut turned) = (nan(90, 37), nan(37, 90));
+        let (mut sketched, mut from_rows) = (nan(50, 37), nan(20, 90));
+        a.write(written.as_mut(), Some(&scales), Par::Seq);
+        a.write_adjoint(turned.as_mut(), Par::Seq);
+        a.sketch(sketched.as_mut(), &sketch, Some(&scales), Par::Seq).unwrap();
+        a.sketch_adjoint(from_rows.as_mut(), &other, Par::Seq).unwrap();
+        [written, turned, sketched, from_rows]
+    };
+    for (of_operator, of_matrix) in made(&Operator(&a)).iter().zip(&made(&a)) {
+        assert!(distance(of_operator, of_matrix) <= 1e-13 * of_matrix.norm_l2());
+    }
+}
+
 /// What a wide system with a ridge needs is a factor as large as its rows, not its columns.
 #[test]
 fn wide_ridges_are_as_cheap_as_their_rows() {
