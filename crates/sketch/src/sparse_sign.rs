@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::error::{check_adjoint, check_ranges, check_shape};
 use crate::random::{Purpose, stream};
+use crate::simd::{Plan, WIDEST};
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
 /// Input rows whose signs are drawn at a time.
@@ -20,8 +21,8 @@ pub(crate) const BLOCK: usize = 4096;
 /// The same where sums of a few columns, which stay in the cache, are added to by all of them in turn.
 const SPAN: usize = 1 << 15;
 
-/// Input rows that are brought into tiles at a time.
-const ROWS: usize = 64;
+/// Input rows that are brought into tiles at a time: those of eight numbers fill a quarter of a second-level cache.
+const ROWS: usize = 4096;
 
 /// Input rows that share a stream of random numbers.
 const STREAM: usize = 1024;
@@ -153,6 +154,15 @@ impl SparseSign {
         }
     }
 
+    /// What to add to each sum, for [`ROWS`] rows at a time.
+    fn plans(&self, places: &[u32], par: Par) -> Vec<Plan> {
+        let plan = |places: &[u32]| Plan::new(places, self.each, self.dim);
+        match par {
+            Par::Seq => places.chunks(ROWS * self.each).map(plan).collect(),
+            Par::Rayon(_) => places.par_chunks(ROWS * self.each).map(plan).collect(),
+        }
+    }
+
     /// `out <- out + S_p a` for the rows `a : p x k` of a taller matrix, from number `first` on, with the columns `S_p` of `S`
     /// that belong to them: rows that come in order, in parts of any size, give the bits of the whole.
     ///
@@ -190,24 +200,29 @@ impl SparseSign {
                 Par::Seq => self.places(first + start, places),
                 Par::Rayon(_) => parts.for_each(draw),
             }
-            let places = &*places;
-            let spread = |(tile, sums): (usize, &mut [T::Line])| {
+            let plans = self.plans(places, par);
+            let spread = |buffer: &mut Vec<T::Line>, (tile, sums): (usize, &mut [T::Line])| {
                 let lanes = T::LINE.min(k - T::LINE * tile);
-                let block = a.submatrix(start, T::LINE * tile, rows, lanes);
-                let mut buffer = [T::ZEROS; ROWS];
-                for (part, places) in places.chunks(ROWS * self.each).enumerate() {
-                    let count = places.len() / self.each;
-                    let block = block.subrows(part * ROWS, count);
-                    for lane in 0..lanes {
-                        let column = block.col(lane).iter();
-                        buffer.iter_mut().zip(column).for_each(|(row, &v)| row.as_mut()[lane] = v);
-                    }
-                    T::kernels().spread(sums, &buffer[..count], places, scale);
+                let mut rest = a.submatrix(start, T::LINE * tile, rows, lanes);
+                for plan in &plans {
+                    let (count, _) = plan.shape();
+                    let (block, below) = rest.split_at_row(count);
+                    fill(&mut buffer[..count], block, scale);
+                    buffer[count] = T::ZEROS;
+                    T::kernels().add(sums, buffer, plan);
+                    rest = below;
                 }
             };
+            let buffer = || vec![T::ZEROS; ROWS.min(rows) + 1];
             match par {
-                Par::Seq => sums.chunks_mut(self.dim).enumerate().for_each(spread),
-                Par::Rayon(_) => sums.par_chunks_mut(self.dim).enumerate().for_each(spread),
+                Par::Seq => {
+                    let mut buffer = buffer();
+                    let tiles = sums.chunks_mut(self.dim).enumerate();
+                    tiles.for_each(|tile| spread(&mut buffer, tile));
+                }
+                Par::Rayon(_) => {
+                    sums.par_chunks_mut(self.dim).enumerate().for_each_init(buffer, spread);
+                }
             }
         }
         for (tile, sums) in sums.chunks(self.dim).enumerate() {
@@ -217,6 +232,21 @@ impl SparseSign {
             }
         }
         Ok(())
+    }
+}
+
+/// `lines_i <- scale (a_i1, a_i2, ..)`, with zeros for columns that there are not.
+fn fill<T: Scalar>(lines: &mut [T::Line], a: MatRef<'_, T>, scale: T) {
+    let lanes = a.ncols();
+    if let (true, Some(a)) = (lanes == T::LINE, a.try_as_col_major()) {
+        let mut columns: [&[T]; WIDEST] = [&[]; WIDEST];
+        columns.iter_mut().zip(a.col_iter()).for_each(|(to, column)| *to = column.as_slice());
+        T::kernels().transpose(&columns[..lanes], lines, scale);
+        return;
+    }
+    for (line, row) in lines.iter_mut().zip(a.row_iter()) {
+        *line = T::ZEROS;
+        line.as_mut().iter_mut().zip(row.iter()).for_each(|(to, &v)| *to = scale * v);
     }
 }
 

@@ -57,6 +57,31 @@ pub(crate) trait Lanes: Copy {
     /// The CPU must have the instructions of this kind.
     unsafe fn minus_on_multipliers(self, other: Self, ones: Self) -> Self;
 
+    /// All lanes `x`.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this kind.
+    unsafe fn splat(x: Self::Elem) -> Self;
+
+    /// The products of the lanes.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this kind.
+    unsafe fn times(self, other: Self) -> Self;
+
+    /// `self + signs other`, the signs 1 or -1: rounded once, whether or not in one instruction.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this kind.
+    unsafe fn plus_signed(self, other: Self, signs: Self) -> Self;
+
+    /// Lanes whose number has the bit `half` in `self` exchanged with those that have it not in `other`: one level of the
+    /// transposition of `N` vectors.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this kind.
+    unsafe fn exchange(self, other: Self, half: usize) -> (Self, Self);
+
     /// The transform of the `N` lanes, farthest level first.
     ///
     /// # Safety
@@ -111,6 +136,33 @@ impl<T: Float, const N: usize> Lanes for Array<T, N> {
     #[inline(always)]
     unsafe fn minus_on_multipliers(self, other: Self, _: Self) -> Self {
         Self(from_fn(|i| self.0[i] - other.0[i]))
+    }
+
+    // SAFETY: as the trait asks.
+    #[inline(always)]
+    unsafe fn splat(x: T) -> Self {
+        Self([x; N])
+    }
+
+    // SAFETY: as the trait asks.
+    #[inline(always)]
+    unsafe fn times(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] * other.0[i]))
+    }
+
+    // SAFETY: as the trait asks.
+    #[inline(always)]
+    unsafe fn plus_signed(self, other: Self, signs: Self) -> Self {
+        Self(from_fn(|i| self.0[i] + signs.0[i] * other.0[i]))
+    }
+
+    // SAFETY: as the trait asks.
+    #[inline(always)]
+    unsafe fn exchange(self, other: Self, half: usize) -> (Self, Self) {
+        let (a, b) = (self.0, other.0);
+        let low = from_fn(|i| if i & half == 0 { a[i] } else { b[i ^ half] });
+        let high = from_fn(|i| if i & half == 0 { a[i | half] } else { b[i] });
+        (Self(low), Self(high))
     }
 
     // SAFETY: as the trait asks.

@@ -1,13 +1,15 @@
 //! Kernels of the transform, compiled for several instruction sets and chosen at run time.
 //!
-//! `lanes.rs` says what a vector register must do, `x86.rs` says how AVX2 and AVX-512 do it, and
-//! `passes.rs` holds the passes over memory, once for all of them. The order of the additions is
+//! `lanes.rs` says what a vector register must do, `x86.rs` says how AVX2 and AVX-512 do it,
+//! `passes.rs` holds the transform's passes over memory, once for all of them, and `lines.rs` what
+//! sparse sketches do with rows. The order of the additions is
 //! part of the transform: levels run from the farthest to the nearest, so all kernels give the
 //! same bits, and so does any cut of the work by columns or by blocks.
 #![allow(unsafe_code)]
 #![allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 
 mod lanes;
+mod lines;
 mod passes;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
 use faer::MatMut;
 use lanes::Array;
+pub(crate) use lines::{Plan, WIDEST};
 
 /// The kernels of one instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +31,8 @@ pub struct Kernels<T: Transform> {
     vector: unsafe fn(*mut T, usize),
     columns: unsafe fn(*mut T, usize, usize, usize),
     flip: unsafe fn(&mut [T], &[u64]),
-    spread: Spread<T>,
+    transpose: Transpose<T>,
+    add: Add<T>,
 }
 
 /// Numbers that are added side by side: those of one cache line.
@@ -50,8 +54,11 @@ impl<T, const L: usize> AsMut<[T]> for Line<T, L> {
     }
 }
 
-/// Adds rows to sums at places, scaled.
-type Spread<T> = unsafe fn(&mut [<T as Transform>::Line], &[<T as Transform>::Line], &[u32], T);
+/// Makes lines of columns, so many of them, scaled.
+type Transpose<T> = unsafe fn(&[*const T], *mut T, usize, T);
+
+/// Adds lines to sums as a plan has it.
+type Add<T> = unsafe fn(*mut T, *const T, &Plan);
 
 impl<T: Transform> Kernels<T> {
     /// `x <- H x`, the length a power of two.
@@ -78,10 +85,32 @@ impl<T: Transform> Kernels<T> {
         unsafe { (self.flip)(x, words) }
     }
 
-    /// Adds each row to as many sums as there are places for it: `place / 2` says which, an odd one takes it off, scaled.
-    pub(crate) fn spread(self, sums: &mut [T::Line], rows: &[T::Line], places: &[u32], scale: T) {
-        // SAFETY: kernels are only handed out where they run.
-        unsafe { (self.spread)(sums, rows, places, scale) }
+    /// Makes lines of as many columns: `lines_i <- scale (columns_0[i], columns_1[i], ..)`.
+    ///
+    /// # Panics
+    /// Unless there are as many columns as a line has scalars, each at least as long as there are lines.
+    pub(crate) fn transpose(self, columns: &[&[T]], lines: &mut [T::Line], scale: T) {
+        assert!(
+            columns.len() == T::LINE && columns.iter().all(|column| column.len() >= lines.len())
+        );
+        let mut starts = [std::ptr::null(); WIDEST];
+        starts.iter_mut().zip(columns).for_each(|(start, column)| *start = column.as_ptr());
+        // SAFETY: columns and lines are long enough, and kernels are only handed out where they run.
+        unsafe {
+            let (starts, to) = (&starts[..T::LINE], lines.as_mut_ptr().cast());
+            (self.transpose)(starts, to, lines.len(), scale);
+        }
+    }
+
+    /// Adds rows to sums as `plan` has it: the rows that it was made of, and one of zeros.
+    ///
+    /// # Panics
+    /// If there are fewer rows or sums.
+    pub(crate) fn add(self, sums: &mut [T::Line], rows: &[T::Line], plan: &Plan) {
+        let (planned_rows, planned_sums) = plan.shape();
+        assert!(sums.len() >= planned_sums && rows.len() > planned_rows);
+        // SAFETY: the plan names no others, and kernels are only handed out where they run.
+        unsafe { (self.add)(sums.as_mut_ptr().cast(), rows.as_ptr().cast(), plan) }
     }
 }
 
@@ -141,26 +170,22 @@ macro_rules! kernels {
                     }
                 }
             }
+            const LANES: usize = <$lanes as lanes::Lanes>::N;
+            /// Vectors of a line.
+            const SIDE: usize = <$t>::LINE / LANES;
+            /// # Safety
+            /// That of [`lines::transpose`].
             $(#[target_feature(enable = $features)])?
-            fn spread(
-                sums: &mut [<$t as Transform>::Line],
-                rows: &[<$t as Transform>::Line],
-                places: &[u32],
-                scale: $t,
-            ) {
-                if rows.is_empty() {
-                    return;
-                }
-                let factors = [scale, -scale];
-                for (row, places) in rows.iter().zip(places.chunks_exact(places.len() / rows.len())) {
-                    for &place in places {
-                        let factor = factors[(place & 1) as usize];
-                        let sum = &mut sums[(place >> 1) as usize];
-                        for (sum, v) in sum.0.iter_mut().zip(&row.0) {
-                            *sum += factor * v;
-                        }
-                    }
-                }
+            unsafe fn transpose(columns: &[*const $t], to: *mut $t, rows: usize, scale: $t) {
+                // SAFETY: passed on.
+                unsafe { lines::transpose::<$lanes, LANES>(columns, to, rows, scale) }
+            }
+            /// # Safety
+            /// That of [`lines::add`].
+            $(#[target_feature(enable = $features)])?
+            unsafe fn add(sums: *mut $t, rows: *const $t, plan: &Plan) {
+                // SAFETY: passed on.
+                unsafe { lines::add::<$lanes, SIDE>(sums, rows, plan) }
             }
             Kernels {
                 #[cfg(test)]
@@ -168,7 +193,8 @@ macro_rules! kernels {
                 vector,
                 columns,
                 flip,
-                spread,
+                transpose,
+                add,
             }
         }
     };

@@ -157,3 +157,56 @@ fn kernels_flip_signs() {
     signs::<f32>();
     signs::<f64>();
 }
+
+/// Lines made of columns, and added to sums and taken off as their places say, one row after the other.
+fn lines<T: All>() {
+    let (scale, each) = (T::of(0.7), 3);
+    // More sums than places, so that rows are added one by one; fewer, so that sums are finished one by one.
+    for (rows, sums) in [(1, 5), (7, 40), (8, 200), (33, 90), (100, 11), (257, 3)] {
+        let columns: Vec<Vec<T>> =
+            (0..T::LINE).map(|j| (0..rows).map(|i| number(i * 31 + j)).collect()).collect();
+        let columns: Vec<&[T]> = columns.iter().map(Vec::as_slice).collect();
+        let places: Vec<u32> =
+            (0..rows * each).map(|i| (i * i * 17 + 3 * i) as u32 % (2 * sums as u32)).collect();
+        let mut want_lines = vec![T::ZEROS; rows];
+        for (i, line) in want_lines.iter_mut().enumerate() {
+            line.as_mut().iter_mut().zip(&columns).for_each(|(v, column)| *v = scale * column[i]);
+        }
+        let begin: Vec<T::Line> = (0..sums)
+            .map(|i| {
+                let mut line = T::ZEROS;
+                line.as_mut().iter_mut().enumerate().for_each(|(j, v)| *v = number(7 * i + j));
+                line
+            })
+            .collect();
+        let mut want = begin.clone();
+        for (line, places) in want_lines.iter().zip(places.chunks(each)) {
+            for place in places {
+                for (sum, &v) in want[(place >> 1) as usize].as_mut().iter_mut().zip(line.as_ref())
+                {
+                    *sum = if place & 1 == 1 { *sum - v } else { *sum + v };
+                }
+            }
+        }
+        let flat = |lines: &[T::Line]| -> Vec<T> {
+            lines.iter().flat_map(|line| line.as_ref().to_vec()).collect()
+        };
+        let plan = Plan::new(&places, each, sums);
+        for kernels in T::all() {
+            let mut lines = vec![T::ZEROS; rows + 1];
+            kernels.transpose(&columns, &mut lines[..rows], scale);
+            let same = bits(&flat(&lines[..rows])) == bits(&flat(&want_lines));
+            assert!(same, "{}: {rows} lines", kernels.name);
+            let mut got = begin.clone();
+            kernels.add(&mut got, &lines, &plan);
+            let same = bits(&flat(&got)) == bits(&flat(&want));
+            assert!(same, "{}: {rows} lines to {sums} sums", kernels.name);
+        }
+    }
+}
+
+#[test]
+fn kernels_make_lines_and_add_them() {
+    lines::<f32>();
+    lines::<f64>();
+}

@@ -5,15 +5,19 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256, __m256d, __m512, __m512d, _mm256_add_pd, _mm256_add_ps, _mm256_castpd_ps,
-    _mm256_castps_pd, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd, _mm256_fnmadd_ps,
-    _mm256_loadu_pd, _mm256_loadu_ps, _mm256_permute_pd, _mm256_permute_ps, _mm256_set1_pd,
-    _mm256_set1_ps, _mm256_setr_pd, _mm256_setr_ps, _mm256_storeu_pd, _mm256_storeu_ps,
-    _mm256_sub_pd, _mm256_sub_ps, _mm512_add_pd, _mm512_add_ps, _mm512_fmadd_pd, _mm512_fmadd_ps,
-    _mm512_fnmadd_pd, _mm512_fnmadd_ps, _mm512_loadu_pd, _mm512_loadu_ps, _mm512_permute_pd,
-    _mm512_permute_ps, _mm512_set1_pd, _mm512_set1_ps, _mm512_setr_pd, _mm512_setr_ps,
-    _mm512_shuffle_f32x4, _mm512_shuffle_f64x2, _mm512_storeu_pd, _mm512_storeu_ps, _mm512_sub_pd,
-    _mm512_sub_ps,
+    __m256, __m256d, __m512, __m512d, _mm256_add_pd, _mm256_add_ps, _mm256_blend_ps,
+    _mm256_castpd_ps, _mm256_castps_pd, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_pd,
+    _mm256_fnmadd_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_movehdup_ps, _mm256_moveldup_ps,
+    _mm256_mul_pd, _mm256_mul_ps, _mm256_permute_pd, _mm256_permute_ps, _mm256_permute2f128_pd,
+    _mm256_permute2f128_ps, _mm256_set1_pd, _mm256_set1_ps, _mm256_setr_pd, _mm256_setr_ps,
+    _mm256_storeu_pd, _mm256_storeu_ps, _mm256_sub_pd, _mm256_sub_ps, _mm256_unpackhi_pd,
+    _mm256_unpacklo_pd, _mm512_add_pd, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
+    _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_fnmadd_pd, _mm512_fnmadd_ps, _mm512_loadu_pd,
+    _mm512_loadu_ps, _mm512_mask_movehdup_ps, _mm512_mask_moveldup_ps, _mm512_mul_pd,
+    _mm512_mul_ps, _mm512_permute_pd, _mm512_permute_ps, _mm512_permutex2var_pd, _mm512_set1_pd,
+    _mm512_set1_ps, _mm512_setr_epi64, _mm512_setr_pd, _mm512_setr_ps, _mm512_shuffle_f32x4,
+    _mm512_shuffle_f64x2, _mm512_storeu_pd, _mm512_storeu_ps, _mm512_sub_pd, _mm512_sub_ps,
+    _mm512_unpackhi_pd, _mm512_unpacklo_pd,
 };
 use std::hint::black_box;
 
@@ -36,7 +40,8 @@ fn swap_halves(x: __m256) -> __m256 {
 
 macro_rules! lanes {
     ($kind:ty, $elem:ty, $n:literal, $load:ident, $store:ident, $set1:ident, $add:ident,
-     $sub:ident, $fnmadd:ident, |$x:ident| $inner:block) => {
+     $sub:ident, $fnmadd:ident, $mul:ident, $fmadd:ident, |$x:ident| $inner:block,
+     |$a:ident, $b:ident, $half:ident| $exchange:block) => {
         impl Lanes for $kind {
             type Elem = $elem;
 
@@ -88,6 +93,35 @@ macro_rules! lanes {
 
             // SAFETY: as the trait asks.
             #[inline(always)]
+            unsafe fn splat(x: $elem) -> Self {
+                // SAFETY: the caller has these instructions.
+                unsafe { $set1(x) }
+            }
+
+            // SAFETY: as the trait asks.
+            #[inline(always)]
+            unsafe fn times(self, other: Self) -> Self {
+                // SAFETY: the caller has these instructions.
+                unsafe { $mul(self, other) }
+            }
+
+            // SAFETY: as the trait asks.
+            #[inline(always)]
+            unsafe fn plus_signed(self, other: Self, signs: Self) -> Self {
+                // SAFETY: the caller has these instructions.
+                unsafe { $fmadd(signs, other, self) }
+            }
+
+            // SAFETY: as the trait asks.
+            #[inline(always)]
+            unsafe fn exchange(self, other: Self, half: usize) -> (Self, Self) {
+                let ($a, $b, $half) = (self, other, half);
+                // SAFETY: the caller has these instructions.
+                unsafe { $exchange }
+            }
+
+            // SAFETY: as the trait asks.
+            #[inline(always)]
             unsafe fn inner(self) -> Self {
                 let $x = self;
                 // SAFETY: the caller has these instructions.
@@ -107,6 +141,8 @@ lanes!(
     _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_fnmadd_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps,
     |x| {
         let s = _mm256_setr_ps(1., 1., 1., 1., -1., -1., -1., -1.);
         let x = _mm256_fmadd_ps(x, s, swap_halves(x));
@@ -114,6 +150,20 @@ lanes!(
         let x = _mm256_fmadd_ps(x, s, _mm256_permute_ps::<0x4e>(x));
         let s = _mm256_setr_ps(1., -1., 1., -1., 1., -1., 1., -1.);
         _mm256_fmadd_ps(x, s, _mm256_permute_ps::<0xb1>(x))
+    },
+    |a, b, half| {
+        match half {
+            1 => (
+                _mm256_blend_ps::<0xaa>(a, _mm256_moveldup_ps(b)),
+                _mm256_blend_ps::<0xaa>(_mm256_movehdup_ps(a), b),
+            ),
+            2 => {
+                let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
+                let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+                (_mm256_castpd_ps(low), _mm256_castpd_ps(high))
+            }
+            _ => (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
+        }
     }
 );
 
@@ -127,11 +177,19 @@ lanes!(
     _mm256_add_pd,
     _mm256_sub_pd,
     _mm256_fnmadd_pd,
+    _mm256_mul_pd,
+    _mm256_fmadd_pd,
     |x| {
         let s = _mm256_setr_pd(1., 1., -1., -1.);
         let x = _mm256_fmadd_pd(x, s, _mm256_castps_pd(swap_halves(_mm256_castpd_ps(x))));
         let s = _mm256_setr_pd(1., -1., 1., -1.);
         _mm256_fmadd_pd(x, s, _mm256_permute_pd::<0x5>(x))
+    },
+    |a, b, half| {
+        match half {
+            1 => (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
+            _ => (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
+        }
     }
 );
 
@@ -145,6 +203,8 @@ lanes!(
     _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_fnmadd_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps,
     |x| {
         let (p, m) = (1., -1.);
         let s = _mm512_setr_ps(p, p, p, p, p, p, p, p, m, m, m, m, m, m, m, m);
@@ -155,6 +215,15 @@ lanes!(
         let x = _mm512_fmadd_ps(x, s, _mm512_permute_ps::<0x4e>(x));
         let s = _mm512_setr_ps(p, m, p, m, p, m, p, m, p, m, p, m, p, m, p, m);
         _mm512_fmadd_ps(x, s, _mm512_permute_ps::<0xb1>(x))
+    },
+    |a, b, half| {
+        if half == 1 {
+            let low = _mm512_mask_moveldup_ps(a, 0xaaaa, b);
+            return (low, _mm512_mask_movehdup_ps(b, 0x5555, a));
+        }
+        let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+        let (low, high) = a.exchange(b, half / 2);
+        (_mm512_castpd_ps(low), _mm512_castpd_ps(high))
     }
 );
 
@@ -168,6 +237,8 @@ lanes!(
     _mm512_add_pd,
     _mm512_sub_pd,
     _mm512_fnmadd_pd,
+    _mm512_mul_pd,
+    _mm512_fmadd_pd,
     |x| {
         let s = _mm512_setr_pd(1., 1., 1., 1., -1., -1., -1., -1.);
         let x = _mm512_fmadd_pd(x, s, _mm512_shuffle_f64x2::<0x4e>(x, x));
@@ -175,5 +246,19 @@ lanes!(
         let x = _mm512_fmadd_pd(x, s, _mm512_shuffle_f64x2::<0xb1>(x, x));
         let s = _mm512_setr_pd(1., -1., 1., -1., 1., -1., 1., -1.);
         _mm512_fmadd_pd(x, s, _mm512_permute_pd::<0x55>(x))
+    },
+    |a, b, half| {
+        let (low, high) = match half {
+            1 => return (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
+            2 => (
+                _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15),
+            ),
+            _ => (
+                _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 10, 11),
+                _mm512_setr_epi64(4, 5, 6, 7, 12, 13, 14, 15),
+            ),
+        };
+        (_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b))
     }
 );
