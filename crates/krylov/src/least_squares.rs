@@ -61,6 +61,11 @@ pub struct LeastSquares {
     /// Ends a solve where the estimated condition number of `A` passes this, before small singular values spoil `x`. Default
     /// infinite.
     pub condition_limit: f64,
+    /// Ends a solve from a warm start where `|N* A* r|` is at most this times the norm of that start. With an `N` from the right that
+    /// makes the columns of `A N` nearly orthonormal, this is the norm of what `A` can still explain of the residual, and
+    /// `x` then solves a problem whose matrix differs from `A` by this in norm (Chang, Paige and Titley-Peloquin, SIAM J.
+    /// Matrix Anal. Appl. 31, 2009). Default 0.
+    pub projection_tol: f64,
     /// Weight of the penalty on `x`. Default 0.
     pub damping: f64,
     /// Most steps. Default 1000.
@@ -92,6 +97,7 @@ impl LeastSquares {
             atol: 1e-10,
             btol: 1e-10,
             condition_limit: f64::INFINITY,
+            projection_tol: 0.0,
             damping: 0.0,
             max_iters: 1000,
             final_check: true,
@@ -133,6 +139,12 @@ impl LeastSquares {
     #[must_use]
     pub fn with_condition_limit(self, condition_limit: f64) -> Self {
         Self { condition_limit, ..self }
+    }
+
+    /// These settings with a tolerance for the projection of the residual.
+    #[must_use]
+    pub fn with_projection_tol(self, projection_tol: f64) -> Self {
+        Self { projection_tol, ..self }
     }
 
     /// These settings with a penalty on `x`.
@@ -287,7 +299,9 @@ impl LeastSquares {
                 scale(u.as_mut().col_mut(j), 1.0 / start_norm);
                 scale(y.as_mut().col_mut(j), 1.0 / start_norm);
             }
-            states.push(State::new(b_norm, start_norm));
+            // The start itself, where there is one.
+            let enough = self.projection_tol * norm(q.as_ref().col(j));
+            states.push(State::new(b_norm, start_norm, enough));
         }
         let iters = self.iterate(op, u.as_mut(), y.as_mut(), &mut states, observer, par, stack);
         // A start that nothing was done to has its residuals already.
@@ -378,6 +392,7 @@ impl LeastSquares {
         check_tolerance("atol", self.atol)?;
         check_tolerance("btol", self.btol)?;
         check_tolerance("condition_limit", self.condition_limit)?;
+        check_tolerance("projection_tol", self.projection_tol)?;
         check_tolerance("damping", self.damping)?;
         check_finite("right-hand side", b)?;
         if self.warm_start { check_finite("start", x) } else { Ok(()) }

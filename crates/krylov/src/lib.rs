@@ -40,8 +40,10 @@ mod lsmr;
 mod lsqr;
 mod minres;
 mod op;
+mod parts;
 mod report;
 mod ritz;
+mod row_blocks;
 mod slots;
 #[cfg(feature = "sparse")]
 mod sparse;
@@ -64,3 +66,4 @@ pub use least_squares::{LeastSquares, LeastSquaresSolution, Method};
 pub use minres::Minres;
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
 pub use report::{Column, Ending, LeastSquaresColumn, LeastSquaresReport, Observer, Report, Step};
+pub use row_blocks::RowBlocks;

@@ -2,7 +2,7 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_krylov::AdjointOp;
+use nearlin_krylov::{AdjointOp, RowBlocks};
 use nearlin_sketch::{Scalar as SketchScalar, Sketch, SketchError, SparseSign};
 
 /// The scalars of a solve: `f32` and `f64`.
@@ -12,6 +12,12 @@ impl<T: SketchScalar + nearlin_krylov::Scalar> Scalar for T {}
 
 /// Rows that are scaled at a time.
 const ROWS: usize = 4096;
+
+/// Entries of a matrix that no cache holds.
+const LARGE: usize = 1 << 22;
+
+/// Bytes of a row beyond which a cache holds few rows, so that columns are read in short runs.
+const LONG: usize = 1 << 12;
 
 /// Unit vectors that are multiplied at a time.
 const COLUMNS: usize = 16;
@@ -109,6 +115,13 @@ pub trait Matrix<T: Scalar>: AdjointOp<T> {
         }
     }
 
+    /// A copy of `diag(scales) A`, with one scale a row or none, where products with that are read faster by so much that a copy pays
+    /// after some ten of them; none unless a type knows better.
+    fn row_blocks(&self, scales: Option<&[T]>, par: Par) -> Option<RowBlocks<T>> {
+        let _ = (scales, par);
+        None
+    }
+
     /// `out <- S diag(scales) A`, with `S : s x m`, one scale a row or none, and `out : s x n`.
     ///
     /// # Errors
@@ -177,6 +190,13 @@ impl<T: Scalar> Matrix<T> for MatRef<'_, T> {
         out.copy_from(self.transpose());
     }
 
+    /// Where rows are long or scaled, or columns not contiguous.
+    fn row_blocks(&self, scales: Option<&[T]>, par: Par) -> Option<RowBlocks<T>> {
+        let (m, n) = (MatRef::nrows(self), MatRef::ncols(self));
+        let slow = scales.is_some() || n * size_of::<T>() > LONG || self.row_stride() != 1;
+        (m * n > LARGE && slow).then(|| RowBlocks::new(*self, scales, par))
+    }
+
     fn sketch(
         &self,
         mut out: MatMut<'_, T>,
@@ -213,6 +233,10 @@ impl<T: Scalar> Matrix<T> for Mat<T> {
 
     fn write_adjoint(&self, out: MatMut<'_, T>, par: Par) {
         self.as_ref().write_adjoint(out, par);
+    }
+
+    fn row_blocks(&self, scales: Option<&[T]>, par: Par) -> Option<RowBlocks<T>> {
+        self.as_ref().row_blocks(scales, par)
     }
 
     fn sketch(

@@ -42,6 +42,9 @@ pub struct Lstsq {
     /// Times that the iteration begins, each from the residual that the last has left: two are enough for a backward error like
     /// that of Householder QR. Default 2.
     pub stages: usize,
+    /// Whether a tall dense matrix may be copied to an order of its entries that iterations read faster
+    /// ([`RowBlocks`](nearlin_krylov::RowBlocks)), where that pays: for as much memory as the matrix takes. Default true.
+    pub copies: bool,
     /// Seed of the sketch. Default 0.
     pub seed: u64,
     /// Threads. Default: those of rayon's pool.
@@ -57,11 +60,15 @@ impl Default for Lstsq {
             ridge: 0.0,
             max_iters: 100,
             stages: 2,
+            copies: true,
             seed: 0,
             par: Par::rayon(0),
         }
     }
 }
+
+/// Part of the rounding of a matrix that makes no difference to a solution, beside that rounding itself.
+const NEGLIGIBLE: f64 = 0.01;
 
 /// The solution of least norm of `min |b - A x|`, for every column of `b`, with the default settings.
 ///
@@ -110,6 +117,12 @@ impl Lstsq {
         Self { stages, ..self }
     }
 
+    /// These settings with or without copies.
+    #[must_use]
+    pub fn with_copies(self, copies: bool) -> Self {
+        Self { copies, ..self }
+    }
+
     /// These settings with a seed.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
@@ -125,7 +138,8 @@ impl Lstsq {
     /// Solves `min |b - A x|^2 + ridge |x|^2` for every column of `b`; of several solutions the one of least norm.
     ///
     /// `A : m x n` of any shape and rank, `b : m x k`, `x : n x k`. One pass over `A` for the sketch and some twenty for the
-    /// iterations, `O(s n^2)` flops for its factor, and memory for the sketch, `s x n`. Where a factor of `A` itself is cheaper
+    /// iterations, `O(s n^2)` flops for its factor, and memory for the sketch, `s x n`, and for a copy of `A` if that is read
+    /// faster ([`copies`](Self::copies)). Where a factor of `A` itself is cheaper
     /// than that, `A` is its own sketch. A wide `A` is sketched from the other side, and
     /// read twice in an iteration.
     ///
@@ -219,7 +233,8 @@ impl Lstsq {
         }
     }
 
-    /// Iterates, each time from what the last has left; a product with `op` and its adjoint reads the matrix `reads` times.
+    /// Iterates, each time from what the last has left; a product with `op` and its adjoint reads the matrix `reads` times, and its
+    /// columns have the Frobenius norm `norm` without `right`, which makes them nearly orthonormal; 0 if that is not so.
     #[allow(clippy::too_many_arguments, reason = "operands, solution, what is counted")]
     pub(crate) fn iterate<T: Scalar>(
         &self,
@@ -227,17 +242,21 @@ impl Lstsq {
         right: Option<&dyn AdjointOp<T>>,
         b: MatRef<'_, T>,
         x: &mut Mat<T>,
-        reads: usize,
+        (reads, norm): (usize, f64),
         told: &mut Told,
     ) -> Result<LeastSquaresReport, LstsqError> {
         let tol = self.tolerance::<T>();
+        let eps: f64 = T::epsilon().into();
         for stage in 1..=self.stages {
             let last = stage == self.stages;
             // Equal parts of the digits: what is beyond those of a stage is lost to rounding, or found by the next one.
-            let settings = self
+            let mut settings = self
                 .settings::<T>()
                 .with_tol(tol.powf(stage as f64 / self.stages as f64))
                 .with_final_check(last);
+            if stage > 1 && last {
+                settings = settings.with_projection_tol(NEGLIGIBLE * eps * norm);
+            }
             let report = run(&settings, op, right, b, x, &mut told.gradients, self.par)?;
             told.passes += reads * report.applications;
             told.iterations.push(report.iters);

@@ -9,11 +9,15 @@ use crate::matrix::{Scalar, of};
 use crate::problem::{Problem, SIGNS, Told, check_sketch, fit, with_root};
 use crate::refine::refine;
 use crate::report::Fit;
+use crate::ridged::Ridged;
 use crate::rows::sketch_rows;
 use crate::{Lstsq, LstsqError};
 
 /// Entries of a matrix that is small enough for residuals in twice the working precision, some twenty operations each.
 const SMALL: f64 = 1e6;
+
+/// Most right-hand sides for which a copy is made: products with many are as fast without.
+const COLUMNS: usize = 4;
 
 impl Lstsq {
     /// One fit for each of `ridges`.
@@ -30,10 +34,16 @@ impl Lstsq {
             sketched = triangle(sketched);
         }
         let mut fits = Vec::with_capacity(ridges.len());
-        let mut told = Told { passes: 1, ..Told::default() };
+        let copied = self.copies && rows.is_some() && k <= COLUMNS;
+        let blocks = if copied { problem.a.row_blocks(problem.scales, self.par) } else { None };
+        let passes = 1 + usize::from(blocks.is_some());
+        let mut told = Told { passes, ..Told::default() };
         for &ridge in ridges {
             let root: T = of(ridge.sqrt());
-            let op = problem.ridged(root);
+            let (op, reads) = match &blocks {
+                Some(blocks) => (Ridged { a: blocks, scales: None, root }, 1),
+                None => (problem.ridged(root), problem.reads()),
+            };
             let target = problem.target(if ridge > 0.0 { n } else { 0 });
             let b = target.as_ref().map_or(problem.b, Mat::as_ref);
             let last = fits.len() + 1 == ridges.len() && ridge == 0.0 && sketched.nrows() >= n;
@@ -45,7 +55,8 @@ impl Lstsq {
             let factored = factor(stacked, n, self.limit::<T>(m, n))?;
             let mut x = factored.start.clone();
             let right = Some(&factored.inverse as &dyn AdjointOp<T>);
-            let mut report = self.iterate(&op, right, b, &mut x, problem.reads(), &mut told)?;
+            let mut report =
+                self.iterate(&op, right, b, &mut x, (reads, factored.norm), &mut told)?;
             let small = rows.is_none() && (m * n) as f64 <= SMALL && ridge == 0.0;
             if let (true, Inverse::Triangular(r)) = (small, &factored.inverse) {
                 let mut copy = Mat::<T>::zeros(m, n);

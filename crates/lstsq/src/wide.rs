@@ -46,7 +46,7 @@ impl Lstsq {
             let mut both = Mat::zeros(widened.ncols(), k);
             // The factor stands between the two products: each reads the matrix.
             let turned = turned.as_ref();
-            let report = self.iterate(&op, None, turned, &mut both, 2, &mut told)?;
+            let report = self.iterate(&op, None, turned, &mut both, (2, 0.0), &mut told)?;
 
             let mut x = both.subrows(0, n).to_owned();
             let below = problem.target(if ridge > 0.0 { n } else { 0 });

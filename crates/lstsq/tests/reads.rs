@@ -237,3 +237,29 @@ fn bad_ridges_are_named() {
     assert!(matches!(error, LstsqError::Setting { name: "ridge", value, .. } if value == -2.0));
     assert!(Lstsq::default().solve_path(&a, b.as_ref(), &[]).unwrap().is_empty());
 }
+
+/// A copy in another order has the solution of the matrix, in as many passes and one for the copy; with weights in half of them, as
+/// the copy has those.
+#[test]
+fn copies_have_the_same_solutions() {
+    for (m, n, weighted) in [(8200, 520, false), (1_050_000, 4, true)] {
+        let a = Mat::from_fn(m, n, |i, j| noise(j as u64, i) + if i % n == j { 1.0 } else { 0.0 });
+        let b = matrix(m, 1, 3);
+        let weights: Vec<f64> = (0..m).map(|i| 1.0 + noise(2, i)).collect();
+        let settings = Lstsq::default().with_oversampling(3.0);
+        let solve = |settings: Lstsq| {
+            if weighted {
+                settings.solve_weighted(&a, b.as_ref(), &weights).unwrap()
+            } else {
+                settings.solve(&a, b.as_ref()).unwrap()
+            }
+        };
+        let (copied, plain) = (solve(settings), solve(settings.with_copies(false)));
+        let off = distance(&copied.x, &plain.x);
+        assert!(off <= 1e-12 * plain.x.norm_l2(), "{off:e}");
+        assert_eq!(copied.report.iterations, plain.report.iterations);
+        let steps = copied.report.iterations.iter().sum::<usize>() + 3;
+        assert_eq!(copied.report.passes, steps + 2);
+        assert_eq!(plain.report.passes, steps * if weighted { 2 } else { 1 } + 1);
+    }
+}

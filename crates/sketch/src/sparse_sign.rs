@@ -12,14 +12,15 @@ use rayon::prelude::*;
 
 use crate::error::{check_adjoint, check_ranges, check_shape};
 use crate::random::{Purpose, stream};
-use crate::simd::{Plan, WIDEST};
+use crate::simd::{Plan, Transform, WIDEST};
 use crate::{AdjointSketch, Scalar, Sketch, SketchError, Streaming};
 
 /// Input rows whose signs are drawn at a time.
 pub(crate) const BLOCK: usize = 4096;
 
-/// The same where sums of a few columns, which stay in the cache, are added to by all of them in turn.
-const SPAN: usize = 1 << 15;
+/// Places that are drawn at a time, of some rows: the sums of a few columns, which stay in the cache, are added to by all of them
+/// in turn.
+const PLACES: usize = 1 << 21;
 
 /// Input rows that are brought into tiles at a time: those of eight numbers fill a quarter of a second-level cache.
 const ROWS: usize = 4096;
@@ -30,7 +31,7 @@ const STREAM: usize = 1024;
 /// `S` with `each` entries `+-1 / sqrt(each)` a column, one in each of as many blocks of rows, at random places.
 ///
 /// A column of the input of length `N` costs `N each` additions, whatever the embedding dimension; the sketch itself takes no
-/// memory, as places are drawn when needed, and a call takes as much again as its output. Eight signs a column are enough for
+/// memory, as places are drawn when needed, and a call takes some megabytes beside its output. Eight signs a column are enough for
 /// subspaces in practice (Tropp et al., SIAM J. Matrix Anal. Appl. 40, 2019; Murray et al., arXiv 2302.11474, section 2.4).
 ///
 /// # Examples
@@ -154,12 +155,17 @@ impl SparseSign {
         }
     }
 
-    /// What to add to each sum, for [`ROWS`] rows at a time.
-    fn plans(&self, places: &[u32], par: Par) -> Vec<Plan> {
-        let plan = |places: &[u32]| Plan::new(places, self.each, self.dim);
+    /// What to add to each sum, for [`ROWS`] of so many rows at a time from number `first` on.
+    fn plans(&self, first: usize, rows: usize, par: Par) -> Vec<Plan> {
+        let plan = |start: usize| {
+            let mut places = vec![0; ROWS.min(rows - start) * self.each];
+            self.places(first + start, &mut places);
+            Plan::new(&places, self.each, self.dim)
+        };
+        let starts = (0..rows.div_ceil(ROWS)).map(|part| part * ROWS);
         match par {
-            Par::Seq => places.chunks(ROWS * self.each).map(plan).collect(),
-            Par::Rayon(_) => places.par_chunks(ROWS * self.each).map(plan).collect(),
+            Par::Seq => starts.map(plan).collect(),
+            Par::Rayon(_) => starts.collect::<Vec<_>>().into_par_iter().map(plan).collect(),
         }
     }
 
@@ -179,61 +185,52 @@ impl SparseSign {
         let most = self.input.saturating_sub(first);
         check_shape("rows to sketch", (n, k), (n.min(most), k))?;
         check_shape("sketched matrix", (out.nrows(), out.ncols()), (self.dim, k))?;
-        // Columns side by side: a row of as many as fill a cache line is added at once.
-        let mut sums = vec![T::ZEROS; self.dim * k.div_ceil(T::LINE)];
-        for (tile, sums) in sums.chunks_mut(self.dim).enumerate() {
-            for lane in 0..T::LINE.min(k - T::LINE * tile) {
-                let column = out.as_ref().col(T::LINE * tile + lane);
-                sums.iter_mut().zip(column.iter()).for_each(|(sum, &v)| sum.as_mut()[lane] = v);
-            }
-        }
         let scale = T::of(self.scale());
-        let mut places = vec![0; SPAN.min(n) * self.each];
-        for start in (0..n).step_by(SPAN) {
-            let rows = SPAN.min(n - start);
-            let places = &mut places[..rows * self.each];
-            let draw = |(part, places): (usize, &mut [u32])| {
-                self.places(first + start + part * STREAM, places);
-            };
-            let parts = places.par_chunks_mut(STREAM * self.each).enumerate();
-            match par {
-                Par::Seq => self.places(first + start, places),
-                Par::Rayon(_) => parts.for_each(draw),
-            }
-            let plans = self.plans(places, par);
-            let spread = |buffer: &mut Vec<T::Line>, (tile, sums): (usize, &mut [T::Line])| {
-                let lanes = T::LINE.min(k - T::LINE * tile);
-                let mut rest = a.submatrix(start, T::LINE * tile, rows, lanes);
+        let span = (PLACES / self.each).max(1).next_multiple_of(ROWS);
+        for start in (0..n).step_by(span) {
+            let rows = span.min(n - start);
+            let plans = self.plans(first + start, rows, par);
+            let a = a.subrows(start, rows);
+            // Columns side by side: a row of as many as fill a cache line is added at once.
+            let spread = |(sums, lines): &mut Lines<T>, tile: usize, mut out: MatMut<'_, T>| {
+                let lanes = out.ncols();
+                fill(sums, out.as_ref(), T::of(1.0));
+                let mut rest = a.subcols(T::LINE * tile, lanes);
                 for plan in &plans {
                     let (count, _) = plan.shape();
                     let (block, below) = rest.split_at_row(count);
-                    fill(&mut buffer[..count], block, scale);
-                    buffer[count] = T::ZEROS;
-                    T::kernels().add(sums, buffer, plan);
+                    fill(&mut lines[..count], block, scale);
+                    lines[count] = T::ZEROS;
+                    T::kernels().add(sums, lines, plan);
                     rest = below;
                 }
+                for (lane, column) in out.as_mut().col_iter_mut().enumerate() {
+                    column.iter_mut().zip(&*sums).for_each(|(v, sum)| *v = sum.as_ref()[lane]);
+                }
             };
-            let buffer = || vec![T::ZEROS; ROWS.min(rows) + 1];
+            let lines = || (vec![T::ZEROS; self.dim], vec![T::ZEROS; ROWS.min(rows) + 1]);
             match par {
                 Par::Seq => {
-                    let mut buffer = buffer();
-                    let tiles = sums.chunks_mut(self.dim).enumerate();
-                    tiles.for_each(|tile| spread(&mut buffer, tile));
+                    let (mut lines, mut rest, mut tile) = (lines(), out.as_mut(), 0);
+                    while rest.ncols() > 0 {
+                        let lanes = T::LINE.min(rest.ncols());
+                        let (head, tail) = rest.split_at_col_mut(lanes);
+                        spread(&mut lines, tile, head);
+                        (rest, tile) = (tail, tile + 1);
+                    }
                 }
                 Par::Rayon(_) => {
-                    sums.par_chunks_mut(self.dim).enumerate().for_each_init(buffer, spread);
+                    let tiles = out.as_mut().par_col_chunks_mut(T::LINE).enumerate();
+                    tiles.for_each_init(lines, |lines, (tile, out)| spread(lines, tile, out));
                 }
-            }
-        }
-        for (tile, sums) in sums.chunks(self.dim).enumerate() {
-            for lane in 0..T::LINE.min(k - T::LINE * tile) {
-                let column = out.as_mut().col_mut(T::LINE * tile + lane);
-                column.iter_mut().zip(sums).for_each(|(v, sum)| *v = sum.as_ref()[lane]);
             }
         }
         Ok(())
     }
 }
+
+/// Sums and rows of some columns.
+type Lines<T> = (Vec<<T as Transform>::Line>, Vec<<T as Transform>::Line>);
 
 /// `lines_i <- scale (a_i1, a_i2, ..)`, with zeros for columns that there are not.
 fn fill<T: Scalar>(lines: &mut [T::Line], a: MatRef<'_, T>, scale: T) {

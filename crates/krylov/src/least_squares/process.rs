@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) b_norm: f64,
     /// Norm of what the process began with: the residual of the start.
     pub(super) start_norm: f64,
+    /// Gradient at which it is done.
+    enough: f64,
     recurrence: Recurrence,
     pub(super) estimates: Estimates,
     pub(super) iters: usize,
@@ -84,7 +86,7 @@ impl LeastSquares {
             state.ending =
                 if state.start_norm <= self.btol * f64::from(u8::from(state.b_norm > 0.0)) {
                     Some(Ending::Converged)
-                } else if alpha == 0.0 {
+                } else if alpha * state.start_norm <= state.enough {
                     Some(Ending::LeastSquares)
                 } else if !alpha.is_finite() {
                     Some(Ending::Breakdown { column: j, what: "|A* r|", value: alpha })
@@ -149,7 +151,7 @@ impl LeastSquares {
         let inverse = 1.0 / is.condition;
         if residual <= self.btol + self.atol * size {
             Some(Ending::Converged)
-        } else if gradient <= self.atol {
+        } else if gradient <= self.atol || is.gradient * state.start_norm <= state.enough {
             Some(Ending::LeastSquares)
         } else if is.condition >= self.condition_limit {
             Some(Ending::ConditionLimit)
@@ -170,7 +172,7 @@ impl Estimates {
 }
 
 impl State {
-    pub(super) fn new(b_norm: f64, start_norm: f64) -> Self {
+    pub(super) fn new(b_norm: f64, start_norm: f64, enough: f64) -> Self {
         let estimates = Estimates {
             residual: 1.0,
             gradient: 0.0,
@@ -179,7 +181,7 @@ impl State {
             solution: 0.0,
         };
         let recurrence = Recurrence::Lsqr(Lsqr::new(0.0, 0.0, 0));
-        Self { b_norm, start_norm, recurrence, estimates, iters: 0, ending: None }
+        Self { b_norm, start_norm, enough, recurrence, estimates, iters: 0, ending: None }
     }
 }
 
