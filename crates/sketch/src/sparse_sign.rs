@@ -135,6 +135,11 @@ impl SparseSign {
 
     /// Twice the row of each entry of the columns from `first` on, and one more for a negative one.
     pub(crate) fn places(&self, first: usize, places: &mut [u32]) {
+        // First rows of the blocks, and how many there are.
+        let bound = |block: usize| block * self.dim / self.each;
+        let blocks: Vec<(u32, u64)> = (0..self.each)
+            .map(|block| (bound(block) as u32, (bound(block + 1) - bound(block)) as u64))
+            .collect();
         let mut done = 0;
         while done < places.len() {
             let column = first + done / self.each;
@@ -143,12 +148,10 @@ impl SparseSign {
             random.set_word_pos((inside * self.each) as u128);
             let count = ((STREAM - inside) * self.each).min(places.len() - done);
             for column in places[done..done + count].chunks_mut(self.each) {
-                for (block, place) in column.iter_mut().enumerate() {
-                    let begin = block * self.dim / self.each;
-                    let rows = (block + 1) * self.dim / self.each - begin;
+                for (place, &(begin, rows)) in column.iter_mut().zip(&blocks) {
                     let word = random.next_u32();
-                    let row = begin + ((u64::from(word >> 1) * rows as u64) >> 31) as usize;
-                    *place = (row as u32) << 1 | word & 1;
+                    let row = begin + ((u64::from(word >> 1) * rows) >> 31) as u32;
+                    *place = row << 1 | word & 1;
                 }
             }
             done += count;
