@@ -3,8 +3,8 @@
 //! `J v` needs `x_i . (sum over active r of a_r v_r)`. A sum over a subset can be looked up (Arlazarov,
 //! Dinic, Kronrod and Faradzev, 1970, "the four Russians"): for six neurons all 64 partial sums of their
 //! `a_r v_r` are tabulated, and each example adds one row of the table, of length `d`, where a product
-//! takes six multiply-adds of that length. `J^T u` is the same with examples and neurons exchanged.
-//! Eight tables work at a time, so that an index of 48 bits is one word and the sums stay in registers.
+//! takes six multiply-adds of that length; `x_i` meets the whole sum. `J^T u` is the same with examples and
+//! neurons exchanged. Eight tables work at a time, so that an index of 48 bits is one word and the sums stay in registers.
 //!
 //! Work is cut into chunks of up to [`CHUNK`] neurons. `J v` of a chunk is a vector of its own, and these are
 //! added in order, so no bit depends on the threads; `J J^T u` takes a chunk's `J^T u` to its `J v`
@@ -33,7 +33,7 @@ const CHUNK: usize = 1536;
 const TASKS: usize = 8;
 
 /// Examples whose sums are under way at a time.
-const ROWS: usize = 1024;
+const ROWS: usize = 2048;
 
 /// Indices from one row of them to the next: no power of two, which a cache could hold few of.
 const STRIDE: usize = ROWS + 8;
@@ -43,6 +43,9 @@ const LINES: usize = 64;
 
 /// Rows of the mask that are read at a time down columns: whole words and whole indices.
 const COLUMNS: usize = 192;
+
+/// How many rows of the mask ahead of the one that is read are asked for.
+const AHEAD: usize = 32;
 
 /// A chunk's bits of one row of the mask.
 type Words = [u64; CHUNK / 64];
@@ -209,7 +212,7 @@ impl<T: Real> Layer<'_, T> {
     }
 
     /// `part <- sum over the neurons r of the chunk of M_ir (x_i . w_r)`.
-    #[allow(clippy::large_stack_arrays, reason = "a sixth of a thread's stack")]
+    #[allow(clippy::large_stack_arrays, reason = "a third of a thread's stack")]
     fn apply_chunk(&self, part: &mut [T], first: usize, w: &Packed<'_, T>, x: &Packed<'_, T>) {
         let mut indices = [[0u64; STRIDE]; CHUNK / BATCH];
         let mut sums = [[T::of(0.0); VECTOR]; ROWS];
@@ -228,9 +231,14 @@ impl<T: Real> Layer<'_, T> {
                 let len = piece.vectors * VECTOR;
                 let x = &x.piece(piece)[from * len..(from + rows) * len];
                 let w = w.piece(piece).chunks(BATCH * len);
-                for (w, indices) in w.zip(&*indices) {
-                    dot_rows(piece.vectors, sums, w, &indices[..rows], x);
-                }
+                // The sums over active neurons of the whole chunk, before they meet the example.
+                T::with_buffer(rows * len, |active| {
+                    active.fill(T::of(0.0));
+                    for (w, indices) in w.zip(&*indices) {
+                        add_rows(piece.vectors, active, w, &indices[..rows]);
+                    }
+                    dot_rows(piece.vectors, sums, active, x);
+                });
             }
             for (p, lanes) in part.iter_mut().zip(sums.iter()) {
                 let [a, b, c, d, e, f, g, h] = *lanes;
@@ -269,7 +277,7 @@ impl<T: Real> Layer<'_, T> {
         let width = self.mask.words_per_row();
         let (at, len) = (first / 64, (width - first / 64).min(CHUNK / 64));
         let rows = self.mask.words()[from * width..].chunks_exact(width);
-        let mut next = rows.clone().skip(words.len());
+        let mut next = rows.clone().skip(AHEAD);
         let mut rows = rows.map(|row| &row[at..at + len]);
         for words in words {
             if let Some(next) = next.next() {

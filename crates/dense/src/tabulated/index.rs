@@ -81,6 +81,7 @@ mod tests {
         /// Every bit of the mask lands in its byte of its index, along rows and along columns, and
         /// nothing lands in the two upper bits.
         #[test]
+        #[allow(clippy::large_stack_arrays, reason = "a hundredth of a thread's stack")]
         fn bits_become_indices(words in prop::collection::vec(any::<u64>(), CHUNK / 64 * COLUMNS)) {
             let rows: &[Words] = words.as_chunks().0;
             let mut across = vec![[0; STRIDE]; CHUNK / BATCH];

@@ -44,34 +44,25 @@ impl Adds for Loops {
 /// All partial sums of eight times six rows.
 pub(super) type Tables<T, const V: usize> = [[Row<T, V>; SUBSETS]; TABLES];
 
-/// `sums_i <- sums_i + x_i o (sum over the bits b of index i of rows_b)`, lane by lane.
-///
-/// `rows` holds up to 48 rows of `V` vectors, missing ones counting as zero; `x` one for each index.
+/// `sums_i <- sums_i + x_i o w_i`, lane by lane.
 #[inline(always)]
-pub(super) fn dot_rows<A: Adds, T: Real, const V: usize>(
-    tables: &mut Tables<T, V>,
+pub(super) fn dot_rows<T: Real, const V: usize>(
     sums: &mut [[T; VECTOR]],
-    rows: &[T],
-    indices: &[u64],
-    x: &[T],
+    w: &[Row<T, V>],
+    x: &[Row<T, V>],
 ) {
-    tabulate::<A, T, V>(tables, as_rows::<T, V>(rows));
-    let (sums, last_sum) = sums.as_chunks_mut::<2>();
-    let (indices, last_index) = indices.as_chunks::<2>();
-    let (x, last_x) = as_rows::<T, V>(x).as_chunks::<2>();
-    for ((sums, &[i, j]), [x, y]) in sums.iter_mut().zip(indices).zip(x) {
-        // Two at a time: twice as many additions that do not wait for one another.
-        let [a, b] = look_up::<A, T, V, _>([zero(), zero()], tables, [i, j]);
-        accumulate(&mut sums[0], &a, x);
-        accumulate(&mut sums[1], &b, y);
-    }
-    for ((sum, &i), x) in last_sum.iter_mut().zip(last_index).zip(last_x) {
-        let [a] = look_up::<A, T, V, _>([zero()], tables, [i]);
-        accumulate(sum, &a, x);
+    for ((sum, w), x) in sums.iter_mut().zip(w).zip(x) {
+        for v in 0..V {
+            for l in 0..VECTOR {
+                sum[l] += w[v][l] * x[v][l];
+            }
+        }
     }
 }
 
-/// `w_r <- w_r + sum over the bits b of index r of rows_b`, with `rows` as for [`dot_rows`].
+/// `w_r <- w_r + sum over the bits b of index r of rows_b`.
+///
+/// `rows` holds up to 48 rows of `V` vectors, missing ones counting as zero; `w` one for each index.
 #[inline(always)]
 pub(super) fn add_rows<A: Adds, T: Real, const V: usize>(
     tables: &mut Tables<T, V>,
@@ -83,6 +74,7 @@ pub(super) fn add_rows<A: Adds, T: Real, const V: usize>(
     let (w, last_w) = as_rows_mut::<T, V>(w).as_chunks_mut::<2>();
     let (indices, last_index) = indices.as_chunks::<2>();
     for (w, &[i, j]) in w.iter_mut().zip(indices) {
+        // Two at a time: twice as many additions that do not wait for one another.
         *w = look_up::<A, T, V, _>(*w, tables, [i, j]);
     }
     for (w, &i) in last_w.iter_mut().zip(last_index) {
@@ -99,7 +91,7 @@ pub(super) fn with_tables<T: Real, const V: usize>(body: impl FnOnce(&mut Tables
 }
 
 #[inline(always)]
-fn as_rows<T, const V: usize>(values: &[T]) -> &[Row<T, V>] {
+pub(super) fn as_rows<T, const V: usize>(values: &[T]) -> &[Row<T, V>] {
     values.as_chunks::<VECTOR>().0.as_chunks::<V>().0
 }
 
@@ -144,14 +136,4 @@ fn look_up<A: Adds, T: Real, const V: usize, const N: usize>(
         }
     }
     sums
-}
-
-/// `sum <- sum + a o x`, vector by vector.
-#[inline(always)]
-fn accumulate<T: Real, const V: usize>(sum: &mut [T; VECTOR], a: &Row<T, V>, x: &Row<T, V>) {
-    for v in 0..V {
-        for l in 0..VECTOR {
-            sum[l] += a[v][l] * x[v][l];
-        }
-    }
 }

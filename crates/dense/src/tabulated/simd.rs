@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::index::{self, BATCH};
-use super::kernel::{self, Loops, Tables, VECTOR, with_tables};
+use super::kernel::{self, Loops, Row, Tables, VECTOR, as_rows, with_tables};
 #[cfg(target_arch = "x86_64")]
 use super::simd_wide as wide;
 use super::{CHUNK, COLUMNS, STRIDE, Words};
@@ -10,18 +10,12 @@ use crate::Real;
 use crate::simd::dispatched;
 
 /// [`kernel::dot_rows`] for rows of `vectors` vectors, from 1 to 4.
-pub(super) fn dot_rows<T: Real>(
-    vectors: usize,
-    sums: &mut [[T; VECTOR]],
-    rows: &[T],
-    indices: &[u64],
-    x: &[T],
-) {
+pub(super) fn dot_rows<T: Real>(vectors: usize, sums: &mut [[T; VECTOR]], w: &[T], x: &[T]) {
     match vectors {
-        1 => with_tables::<T, 1>(|tables| dot(tables, sums, rows, indices, x)),
-        2 => with_tables::<T, 2>(|tables| dot(tables, sums, rows, indices, x)),
-        3 => with_tables::<T, 3>(|tables| dot(tables, sums, rows, indices, x)),
-        _ => with_tables::<T, 4>(|tables| dot(tables, sums, rows, indices, x)),
+        1 => dot::<T, 1>(sums, as_rows(w), as_rows(x)),
+        2 => dot::<T, 2>(sums, as_rows(w), as_rows(x)),
+        3 => dot::<T, 3>(sums, as_rows(w), as_rows(x)),
+        _ => dot::<T, 4>(sums, as_rows(w), as_rows(x)),
     }
 }
 
@@ -58,22 +52,6 @@ pub(super) fn prefetch(words: &[u64]) {
     let _ = words;
 }
 
-/// [`kernel::dot_rows`].
-fn dot<T: Real, const V: usize>(
-    tables: &mut Tables<T, V>,
-    sums: &mut [[T; VECTOR]],
-    rows: &[T],
-    indices: &[u64],
-    x: &[T],
-) {
-    #[cfg(target_arch = "x86_64")]
-    if wide::available() {
-        // SAFETY: the CPU has the instructions.
-        return unsafe { wide::dot(tables, sums, rows, indices, x) };
-    }
-    dot_by_loops(tables, sums, rows, indices, x);
-}
-
 /// [`kernel::add_rows`].
 fn add<T: Real, const V: usize>(
     tables: &mut Tables<T, V>,
@@ -90,9 +68,10 @@ fn add<T: Real, const V: usize>(
 }
 
 dispatched!(
-    fn dot_by_loops [T: Real, const V: usize] (
-        tables: &mut Tables<T, V>, sums: &mut [[T; VECTOR]], rows: &[T], indices: &[u64], x: &[T],
-    ) = kernel::dot_rows::<Loops, T, V>
+    /// [`kernel::dot_rows`].
+    fn dot [T: Real, const V: usize] (
+        sums: &mut [[T; VECTOR]], w: &[Row<T, V>], x: &[Row<T, V>],
+    ) = kernel::dot_rows::<T, V>
 );
 dispatched!(
     fn add_by_loops [T: Real, const V: usize] (

@@ -22,18 +22,6 @@ pub(super) fn available() -> bool {
     !crate::PORTABLE && std::is_x86_feature_detected!("avx512f")
 }
 
-/// [`kernel::dot_rows`].
-#[target_feature(enable = "avx512f")]
-pub(super) fn dot<T: Real, const V: usize>(
-    tables: &mut Tables<T, V>,
-    sums: &mut [[T; VECTOR]],
-    rows: &[T],
-    indices: &[u64],
-    x: &[T],
-) {
-    kernel::dot_rows::<Registers, T, V>(tables, sums, rows, indices, x);
-}
-
 /// [`kernel::add_rows`].
 #[target_feature(enable = "avx512f")]
 pub(super) fn add<T: Real, const V: usize>(
@@ -45,7 +33,7 @@ pub(super) fn add<T: Real, const V: usize>(
     kernel::add_rows::<Registers, T, V>(tables, w, rows, indices);
 }
 
-/// By registers of AVX-512; [`dot`] and [`add`] alone name it, which are compiled for them.
+/// By registers of AVX-512; [`add`] alone names it, which is compiled for them.
 struct Registers;
 
 impl Adds for Registers {
