@@ -54,3 +54,31 @@ proptest! {
         prop_assert!(from(cold, &a, &right, &b, &mut x).iters > 0);
     }
 }
+
+proptest! {
+    /// Where steps are needed, as many as bring `|N* A* r|` below the tolerance, and no more.
+    #[test]
+    fn steps_end_where_nothing_is_left_to_explain(n in 4usize..8, off in -9.0..-4.0f64, noise in -6.0..0.0f64, lsmr: bool) {
+        let m = 60;
+        let a = Mat::from_fn(m, n, |i, j| ((i * (j + 2) * (j + 3)) as f64).sin() + if i == j { 3.0 } else { 0.0 });
+        let svd = a.thin_svd().unwrap();
+        // Singular values of `A N` from 0.6 to 1.4.
+        let value = |j: usize| (0.6 + 0.8 * j as f64 / (n - 1) as f64) / svd.S().column_vector()[j];
+        let right = Mat::from_fn(n, n, |i, j| svd.V()[(i, j)] * value(j));
+        let b = Mat::from_fn(m, 1, |i, _| a[(i, 0)] + a[(i, n - 1)] + 10f64.powf(noise) * (i as f64).cos());
+        let solution = svd.V() * Mat::from_fn(n, 1, |j, _| (svd.U().col(j).transpose() * b.col(0)) / svd.S().column_vector()[j]);
+        let start = &solution + Mat::from_fn(n, 1, |i, _| 1e-3 * (i as f64 + 0.5).sin());
+        let enough = 10f64.powf(off) * start.norm_l2();
+        let method = if lsmr { LeastSquares::lsmr() } else { LeastSquares::lsqr() };
+        let settings = method.with_tol(1e-15).with_warm_start(true).with_projection_tol(10f64.powf(off));
+        let left = |x: &Mat<f64>| (right.transpose() * (a.transpose() * (&b - &a * x))).norm_l2();
+
+        let mut x = start.clone();
+        let report = from(settings, &a, &right, &b, &mut x);
+        prop_assert!(left(&x) <= 1.01 * enough + 1e-13, "{:e} of {enough:e}", left(&x));
+        prop_assert!(report.iters > 0);
+        let mut x = start.clone();
+        from(settings.with_max_iters(report.iters - 1), &a, &right, &b, &mut x);
+        prop_assert!(left(&x) >= 0.99 * enough, "{:e} of {enough:e}", left(&x));
+    }
+}

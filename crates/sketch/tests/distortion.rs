@@ -261,3 +261,16 @@ fn independent_rows() {
         Err(SketchError::Score { at: 1, .. })
     ));
 }
+
+/// Dimensions are judged by a sketch that shares no randomness with those of the same kind, rows and seed: judged by itself, one
+/// would have no distortion at all.
+#[test]
+fn a_sketch_is_not_its_own_judge() {
+    let a = Mat::from_fn(3000, 6, |i, j| ((i + 1) as f64 * (j + 1) as f64 * 0.37).sin());
+    for seed in 0..8 {
+        let same = |dim| SparseSign::new(3000, 4 * dim, 8, seed);
+        let search = Doubling::new(0.9).with_first(40).with_seed(seed);
+        let found = search.find(a.as_ref(), same, Par::Seq).unwrap();
+        assert!(found.distortion.distortion() > 0.01, "{:?}", found.distortion);
+    }
+}
