@@ -4,7 +4,8 @@
 //! Dinic, Kronrod and Faradzev, 1970, "the four Russians"): for six neurons all 64 partial sums of their
 //! `a_r v_r` are tabulated, and each example adds one row of the table, of length `d`, where a product
 //! takes six multiply-adds of that length; `x_i` meets the whole sum. `J^T u` is the same with examples and
-//! neurons exchanged. Eight tables work at a time, so that an index of 48 bits is one word and the sums stay in registers.
+//! neurons exchanged. Eight tables work at a time, so that an index of 48 bits is one word and the sums stay
+//! in registers.
 //!
 //! Work is cut into chunks of up to [`CHUNK`] neurons. `J v` of a chunk is a vector of its own, and these are
 //! added in order, so no bit depends on the threads; `J J^T u` takes a chunk's `J^T u` to its `J v`

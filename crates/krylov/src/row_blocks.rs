@@ -26,8 +26,8 @@ const COLUMNS: usize = 4;
 /// A dense matrix, `m x n`, in blocks of a few rows that follow each other in memory, each by columns: an iteration reads it in
 /// one sweep, whatever the shape, at nearly the rate of the memory.
 ///
-/// A column-major matrix is read in runs of as many rows as a cache holds: a matrix of a thousand columns takes twice as long, one
-/// of ten thousand five times. Takes as much memory as the matrix, and the time of some five products to make. Columns of a
+/// A column-major matrix is read in runs of as many rows as a cache holds: one of two thousand columns takes twice as long, one
+/// of ten thousand four times. Takes as much memory as the matrix, and the time of some eight products to make. Columns of a
 /// block of vectors are multiplied one after the other.
 ///
 /// # Examples
