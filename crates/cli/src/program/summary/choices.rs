@@ -49,8 +49,9 @@ pub(super) fn metric(setup: &Setup) -> Option<String> {
 pub(super) fn width(setup: &Setup) -> String {
     let Some(WidthChoice { tried, error, limit, .. }) = setup.width else { return String::new() };
     let more = 100.0 * (error / limit - 1.0);
+    let (more, side) = if more < 0.0 { (-more, "below") } else { (more, "above") };
     format!(
-        "; at width {tried} the error of left-out rows is {more:.1}% above that of infinite width"
+        "; at width {tried} the error of left-out rows is {more:.1}% {side} that of infinite width"
     )
 }
 
