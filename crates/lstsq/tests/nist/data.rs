@@ -11,6 +11,9 @@ pub(crate) struct Set {
     pub(crate) y: &'static [f64],
     pub(crate) model: Model,
     pub(crate) certified: &'static [f64],
+    /// Correct digits, at most 15, of the exact solution for this matrix and these responses as `f64` has them: of the normal
+    /// equations in rational arithmetic.
+    pub(crate) exact: f64,
 }
 
 /// Columns of the matrix.
@@ -278,8 +281,13 @@ const NO_INT_1_X: [f64; 11] = [60.0, 61.0, 62.0, 63.0, 64.0, 65.0, 66.0, 67.0, 6
 const NO_INT_1_Y: [f64; 11] =
     [130.0, 131.0, 132.0, 133.0, 134.0, 135.0, 136.0, 137.0, 138.0, 139.0, 140.0];
 
-const fn wampler(name: &'static str, y: &'static [f64], certified: &'static [f64]) -> Set {
-    Set { name, x: &[&WAMPLER_X], y, model: Model::Powers(0), certified }
+const fn wampler(
+    name: &'static str,
+    y: &'static [f64],
+    certified: &'static [f64],
+    exact: f64,
+) -> Set {
+    Set { name, x: &[&WAMPLER_X], y, model: Model::Powers(0), certified, exact }
 }
 
 /// All of them.
@@ -290,6 +298,7 @@ pub(crate) const SETS: [Set; 11] = [
         y: &NORRIS_Y,
         model: Model::Linear,
         certified: &[-0.262323073774029, 1.00211681802045],
+        exact: 14.06,
     },
     Set {
         name: "Pontius",
@@ -297,6 +306,7 @@ pub(crate) const SETS: [Set; 11] = [
         y: &PONTIUS_Y,
         model: Model::Powers(0),
         certified: &[0.673565789473684e-3, 0.732059160401003e-6, -0.316081871345029e-14],
+        exact: 13.51,
     },
     Set {
         name: "NoInt1",
@@ -304,6 +314,7 @@ pub(crate) const SETS: [Set; 11] = [
         y: &NO_INT_1_Y,
         model: Model::Powers(1),
         certified: &[2.07438016528926],
+        exact: 14.72,
     },
     Set {
         name: "NoInt2",
@@ -311,6 +322,7 @@ pub(crate) const SETS: [Set; 11] = [
         y: &[3.0, 4.0, 4.0],
         model: Model::Powers(1),
         certified: &[0.727272727272727],
+        exact: 15.0,
     },
     Set {
         name: "Filip",
@@ -330,6 +342,7 @@ pub(crate) const SETS: [Set; 11] = [
             -0.246781078275479e-2,
             -0.402962525080404e-4,
         ],
+        exact: 7.63,
     },
     Set {
         name: "Longley",
@@ -345,10 +358,11 @@ pub(crate) const SETS: [Set; 11] = [
             -0.511041056535807e-1,
             1829.15146461355,
         ],
+        exact: 14.62,
     },
-    wampler("Wampler1", &WAMPLER_1, &[1.0; 6]),
-    wampler("Wampler2", &WAMPLER_2, &[1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001]),
-    wampler("Wampler3", &WAMPLER_3, &[1.0; 6]),
-    wampler("Wampler4", &WAMPLER_4, &[1.0; 6]),
-    wampler("Wampler5", &WAMPLER_5, &[1.0; 6]),
+    wampler("Wampler1", &WAMPLER_1, &[1.0; 6], 15.0),
+    wampler("Wampler2", &WAMPLER_2, &[1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001], 13.2),
+    wampler("Wampler3", &WAMPLER_3, &[1.0; 6], 15.0),
+    wampler("Wampler4", &WAMPLER_4, &[1.0; 6], 15.0),
+    wampler("Wampler5", &WAMPLER_5, &[1.0; 6], 15.0),
 ];
