@@ -15,6 +15,8 @@ mod index;
 mod kernel;
 mod simd;
 #[cfg(target_arch = "x86_64")]
+mod simd_columns;
+#[cfg(target_arch = "x86_64")]
 mod simd_wide;
 
 use faer::{MatMut, MatRef, Par};

@@ -3,9 +3,9 @@
 
 use super::index::{self, BATCH};
 use super::kernel::{self, Loops, Row, Tables, VECTOR, as_rows, with_tables};
-#[cfg(target_arch = "x86_64")]
-use super::simd_wide as wide;
 use super::{CHUNK, COLUMNS, STRIDE, Words};
+#[cfg(target_arch = "x86_64")]
+use super::{simd_columns as columns, simd_wide as wide};
 use crate::Real;
 use crate::simd::dispatched;
 
@@ -84,9 +84,22 @@ dispatched!(
         indices: &mut [[u64; STRIDE]], at: usize, rows: &[Words],
     ) = index::by_rows
 );
+/// [`index::by_columns`].
+pub(super) fn by_columns(
+    indices: &mut [[u64; CHUNK]; COLUMNS / BATCH],
+    rows: &[Words; COLUMNS],
+    words: usize,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if columns::available() {
+        // SAFETY: the CPU has the instructions.
+        return unsafe { columns::by_columns(indices, rows, words) };
+    }
+    by_columns_shifted(indices, rows, words);
+}
+
 dispatched!(
-    /// [`index::by_columns`].
-    pub(super) fn by_columns [] (
+    fn by_columns_shifted [] (
         indices: &mut [[u64; CHUNK]; COLUMNS / BATCH], rows: &[Words; COLUMNS], words: usize,
     ) = index::by_columns
 );
