@@ -31,9 +31,12 @@ use crate::parallel::{for_each_col_chunk, for_each_row_chunk};
 /// Most neurons of a task: a multiple of 64 (words of the mask) and of 8 x 48 (bits of eight indices).
 const CHUNK: usize = 1536;
 
-/// Tasks below which there are more of half the size: long runs of a row of the mask are quicker to
+/// Tasks below which there are an even number of equal ones, smaller: long runs of a row of the mask are quicker to
 /// read, but threads must have something to share.
 const TASKS: usize = 8;
+
+/// Fewest neurons of a task: tables that are made for it must serve many more than their 64 rows.
+const LEAST: usize = 256;
 
 /// Examples whose sums are under way at a time.
 const ROWS: usize = 2048;
@@ -120,7 +123,12 @@ impl<T: Real> Layer<'_, T> {
 
     /// Neurons of a task.
     fn chunk(&self) -> usize {
-        if self.mask.width() >= TASKS * CHUNK { CHUNK } else { CHUNK / 2 }
+        let width = self.mask.width();
+        if width >= TASKS * CHUNK {
+            return CHUNK;
+        }
+        let tasks = 2 * width.div_ceil(CHUNK);
+        width.div_ceil(tasks).next_multiple_of(64).max(LEAST)
     }
 
     /// `y <- alpha J v`, with `y : n x 1` and `v : m x d`.

@@ -22,7 +22,7 @@ use crate::dual::Preconditioner;
 use crate::equations::mixed;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{MAX_SCALE, Options, Scale};
-use crate::plan::{Shape, plan};
+use crate::plan::{Rates, Shape, plan_batches_at};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
 use crate::solver::{InnerSolver, sketch_size};
 use crate::step::{Features, Point, System};
@@ -87,7 +87,8 @@ pub fn train_batches(
     }
     let rows = batches.rows.min(n);
     let shape = Shape::of(rows, d, k, options.par.degree());
-    let kind = options.solver.unwrap_or_else(|| plan(&shape, options).chosen);
+    let planned = || plan_batches_at(n, &shape, options, batches, &Rates::default()).chosen;
+    let kind = options.solver.unwrap_or_else(planned);
     let signs = options.signs.unwrap_or(Signs::Random);
     let init = Init { inputs: d, outputs: k, width: options.width, seed: options.seed, signs };
     let walk = Walk {
@@ -158,6 +159,13 @@ impl Walk<'_> {
                 best = (state.network.clone(), now);
             }
             if ending == Some(Ending::Stopped) {
+                "the observer asked to stop".clone_into(&mut reason);
+                break;
+            }
+            let (pass, of, steps) = (pass + 1, self.batches.passes, state.steps.len());
+            let passed = Event::Pass { pass, of, steps, rel_residual: rel, objective };
+            if observer.on_event(&passed).is_break() {
+                ending = Some(Ending::Stopped);
                 "the observer asked to stop".clone_into(&mut reason);
                 break;
             }

@@ -72,7 +72,9 @@ pub use metric::{
 pub use observe::{Event, Observer, Phase};
 pub use optimiser::{chosen_solver, resume, train};
 pub use options::{Fallback, InnerTolerance, MAX_SCALE, Options, Precision, Scale};
-pub use plan::{Candidate, Decay, Line, Plan, Rates, Shape, Speeds, plan, plan_at};
+pub use plan::{
+    Candidate, Decay, Line, Plan, Rates, Shape, Speeds, plan, plan_at, plan_batches_at,
+};
 pub use posterior::Posterior;
 pub use report::{Ending, Run, ScaleTrial, StepReport};
 pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};

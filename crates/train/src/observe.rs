@@ -64,6 +64,19 @@ pub enum Event<'a> {
     },
     /// A step was kept.
     Step(&'a StepReport),
+    /// All rows were gone over once; only of [`train_batches`](crate::train_batches()).
+    Pass {
+        /// Which pass, from 1.
+        pass: usize,
+        /// At most so many.
+        of: usize,
+        /// Steps so far.
+        steps: usize,
+        /// Relative residual of all rows.
+        rel_residual: f64,
+        /// Of all rows: squared residuals, and the ridge times the squared change of the weights.
+        objective: f64,
+    },
     /// The same step, for an observer that wants to set the run down; only of [`train`](crate::train()) and
     /// [`resume`](crate::resume).
     Kept(Snapshot<'a>),

@@ -1,11 +1,13 @@
 //! The planner: what each solver would cost, and which one to take.
 //!
 //! Costs are operation counts of the parts (`cost.rs`) at the rates of a machine (`rates.rs`), with iterations guessed
-//! (`guess.rs`) from a look at the eigenvalues of the infinite-width Gram matrix (`decay.rs`).
+//! (`guess.rs`) from a look at the eigenvalues of the infinite-width Gram matrix (`decay.rs`), of which rows that are
+//! nearly alike have the smallest (`pairs.rs`).
 
 mod cost;
 mod decay;
 mod guess;
+mod pairs;
 mod rates;
 
 pub use decay::Decay;
@@ -13,7 +15,7 @@ pub use rates::{Line, Rates, Speeds};
 
 use crate::options::{Fallback, Options};
 use crate::solver::SolverKind;
-use crate::{Equations, Loss};
+use crate::{Batches, Equations, Loss};
 
 /// Rows, and multiply-adds of a pass, from which on eigenvalues are looked at: an exact factor of fewer rows is soon made.
 const ROWS: usize = 2000;
@@ -24,6 +26,9 @@ const EXACT: SolverKind = SolverKind::Cholesky;
 
 /// How many times as dear as the cheapest it may be to be taken.
 const SURER: f64 = 1.25;
+
+/// What a step on a batch takes beside its iterations, in iterations.
+const BESIDE: f64 = 5.0;
 
 /// The size of a problem: all that costs depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +44,8 @@ pub struct Shape {
     pub threads: usize,
     /// How the eigenvalues fall; `None` where nobody has looked: then like those of common tables.
     pub decay: Option<Decay>,
+    /// An upper bound of the smallest eigenvalue, by rows that are nearly alike; infinite where nobody has looked.
+    pub least_eigenvalue: f64,
     /// Whether rows have curvatures that differ from step to step and vanish, as under a loss with corners: only
     /// solvers that can scale the rows of what they factor are for that.
     pub corners: bool,
@@ -53,13 +60,15 @@ impl Shape {
         let pass = rows as f64 * inputs as f64 * options.width as f64;
         let worthwhile = rows >= ROWS && pass > LOOK;
         let decay = if worthwhile { Decay::of(equations.x(), options.par).ok() } else { None };
-        Self { decay, ..Self::of(rows, inputs, outputs, options.par.degree()) }
+        let least_eigenvalue = pairs::least_eigenvalue(equations.x());
+        Self { decay, least_eigenvalue, ..Self::of(rows, inputs, outputs, options.par.degree()) }
     }
 
     /// A shape from its numbers: `n` equations, `d` inputs, `K` outputs.
     #[must_use]
     pub fn of(rows: usize, inputs: usize, outputs: usize, threads: usize) -> Self {
-        Self { rows, inputs, outputs, threads, decay: None, corners: false }
+        let least_eigenvalue = f64::INFINITY;
+        Self { rows, inputs, outputs, threads, decay: None, least_eigenvalue, corners: false }
     }
 
     /// This shape under a loss.
@@ -164,6 +173,44 @@ pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
         (None, None) => unreachable!("there are solvers"),
     };
     Plan { chosen, reason, fallback, steps, candidates }
+}
+
+/// The same for [`train_batches`](crate::train_batches()) over `rows` rows, of which `shape` is a batch: each step builds
+/// anew, as no two batches have the same rows, and each pass ends with a look at all rows.
+#[must_use]
+pub fn plan_batches_at(
+    rows: usize,
+    shape: &Shape,
+    options: &Options,
+    batches: &Batches,
+    rates: &Rates,
+) -> Plan {
+    let first = plan_at(shape, options, rates);
+    let in_pass = rows.div_ceil(shape.rows.max(1));
+    let steps = (in_pass * batches.passes) as f64;
+    let mut candidates = first.candidates;
+    for candidate in &mut candidates {
+        // Of the certificate, the outputs before and after, and a look at all rows, as much as of so many iterations.
+        let work = candidate.iterations + BESIDE;
+        let step = candidate.build_seconds + work * candidate.iteration_seconds;
+        candidate.predicted_seconds = steps * step;
+        candidate.builds = in_pass * batches.passes;
+        // Multipliers of all rows, their last changes, and the order of a pass.
+        candidate.predicted_bytes += rows as f64 * (16.0 * shape.outputs as f64 + 24.0);
+    }
+    candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
+    let chosen = options.solver.unwrap_or(candidates[0].solver);
+    let next = candidates.iter().find(|candidate| candidate.solver != chosen);
+    let best = candidates.iter().find(|candidate| candidate.solver == chosen);
+    let why = best.map_or(String::new(), |best| match next {
+        Some(next) if options.solver.is_none() => {
+            let ratio = next.predicted_seconds / best.predicted_seconds;
+            format!(" and is {ratio:.1} times cheaper than {}", next.solver)
+        }
+        _ => " as asked for".to_owned(),
+    });
+    let reason = format!("{chosen} solves for {} rows at a time{why}", shape.rows);
+    Plan { chosen, reason, fallback: None, steps: in_pass * batches.passes, candidates }
 }
 
 /// What one solver would cost at the rates of a common machine.

@@ -3,6 +3,7 @@
 mod export;
 mod inspect;
 mod plan;
+mod predict;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,11 +19,13 @@ use self::values::{
     SolverChoice, at_least_one, at_least_two, bytes, checked, loss, ridge, scale, solvers,
     tolerance, width,
 };
+use super::batches::Beyond;
 use crate::table;
 
 pub(super) use export::ExportArgs;
 pub(super) use inspect::InspectArgs;
 pub(super) use plan::PlanArgs;
+pub(super) use predict::PredictArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,13 +48,8 @@ Examples:
   nearlin fit diamonds.csv --target log_price --rows 5000 --loss quantile:0.9 --model upper.safetensors
   nearlin fit diamonds.csv --target log_price --rows 4000 --width 8192 --ridge 0 --tol 1e-10
   nearlin fit diamonds.csv --target log_price --rows 2000 --solver tensor-srht --precision f32
+  nearlin fit rows.npy --target x16 --batch 2000 --model m.safetensors
   nearlin fit diamonds.csv --target log_price --checkpoint run.checkpoint --resume";
-
-const PREDICT_EXAMPLES: &str = "\
-Examples:
-  nearlin predict m.safetensors new.csv > predictions.csv
-  nearlin predict m.safetensors new.csv.gz -o predictions.csv
-  make-table | nearlin predict m.safetensors -";
 
 /// Certified Gauss-Newton training of wide two-layer ReLU networks on tables of data.
 #[derive(Debug, Parser)]
@@ -66,8 +64,6 @@ pub(super) enum Command {
     /// Train a network on the rows of a table.
     #[command(after_help = FIT_EXAMPLES)]
     Fit(FitArgs),
-    /// Predict with a trained model, one row for each row of a table.
-    #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
     Plan(PlanArgs),
     Export(ExportArgs),
@@ -152,6 +148,21 @@ pub(super) struct FitArgs {
     #[arg(value_parser = at_least_one)]
     pub(super) max_steps: usize,
 
+    /// Train on batches of B rows of the table, for tables that do not fit in memory or where a step on all rows takes
+    /// too long. What is chosen is chosen by a sample of 10,000 rows. Rows of NPY (two dimensions, in row order) and Parquet files
+    /// are read as they are needed, others are kept in memory; encoded ones go to a temporary file. Steps are in f64
+    /// [default: steps are on all rows].
+    #[arg(long, value_name = "B", allow_hyphen_values = true, value_parser = at_least_one)]
+    #[arg(conflicts_with_all = [
+        "loss", "weights", "class_weights", "ensemble", "precision", "rows", "train_rows", "max_steps", "checkpoint"
+    ])]
+    pub(super) batch: Option<usize>,
+
+    /// Most passes over all rows, at least 1; a pass that lowers the objective by less than 1e-3 of it is the last.
+    #[arg(long, value_name = "P", default_value = "10", allow_hyphen_values = true)]
+    #[arg(requires = "batch", value_parser = at_least_one)]
+    pub(super) passes: usize,
+
     /// Keep only the first N of the shuffled rows, at least 2 [default: all].
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     #[arg(value_parser = at_least_two)]
@@ -234,39 +245,6 @@ pub(super) struct FitArgs {
     pub(super) quiet: bool,
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct PredictArgs {
-    /// The model that fit wrote.
-    #[arg(value_name = "MODEL")]
-    pub(super) model: PathBuf,
-
-    /// The table, in any form that fit reads, with the columns that the model was trained on; a
-    /// target column is ignored; - is standard input.
-    #[arg(value_name = "DATA")]
-    pub(super) data: PathBuf,
-
-    /// Add columns `lower` and `upper`: an interval that holds this part of new targets, from the residuals of
-    /// training rows that were left out; regression only.
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        allow_hyphen_values = true,
-        conflicts_with = "probabilities"
-    )]
-    #[arg(value_parser = |text: &str| checked(text, "a number between 0 and 1", |level: &f64| {
-        *level > 0.0 && *level < 1.0
-    }))]
-    pub(super) interval: Option<f64>,
-
-    /// Probabilities of the classes in place of their scores; classification only.
-    #[arg(long)]
-    pub(super) probabilities: bool,
-
-    /// Write the predictions here, as CSV [default: standard output].
-    #[arg(short, long, value_name = "OUT.csv")]
-    pub(super) output: Option<PathBuf>,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum TaskChoice {
     Auto,
@@ -319,6 +297,11 @@ impl FitArgs {
     /// The library's options, with the library's default for a ridge that is still to be chosen. Call
     /// this in the thread pool of the run.
     pub(super) fn options(&self) -> Options {
+        let options = self.whole_options();
+        if self.batch.is_some() { Beyond::options(options) } else { options }
+    }
+
+    fn whole_options(&self) -> Options {
         let options = Options::default();
         // Where ridge and tolerance are chosen, the fit ends where no prediction tells another step.
         let options = match self.tol.0.or(self.ridge.0) {

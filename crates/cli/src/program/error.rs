@@ -94,6 +94,14 @@ pub(super) enum ProgramError {
         "`--calibrate` keeps what it measures in the folder that XDG_CACHE_HOME names, or in .cache in that of HOME: neither is set"
     )]
     NoCache,
+    /// Rows that could not be set down.
+    #[error("cannot write the encoded rows into {}: {source}; TMPDIR names another folder", folder.display())]
+    Spool {
+        /// Where temporary files go.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Training failed.
     #[error("training: {0}")]
     Train(#[from] TrainError),
@@ -156,7 +164,11 @@ impl ProgramError {
                 | TrainError::Checkpoint { .. } => 2,
                 _ => 1,
             },
-            Self::Threads(_) | Self::Outputs { .. } | Self::Write(_) | Self::Stdout(_) => 1,
+            Self::Spool { .. }
+            | Self::Threads(_)
+            | Self::Outputs { .. }
+            | Self::Write(_)
+            | Self::Stdout(_) => 1,
         }
     }
 }

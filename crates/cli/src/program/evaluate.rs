@@ -39,7 +39,7 @@ pub(super) struct Scores {
     pub(super) test: Option<Errors>,
     /// Over the training rows, each left out; `None` without a ridge.
     pub(super) left_out: Option<Errors>,
-    /// What those say of predictions.
+    /// What those say of predictions, or test rows where training was on batches.
     pub(super) calibration: Option<Calibration>,
     /// Where intervals are wider; `None` for classification, or the same width everywhere.
     pub(super) local: Option<LocalScale>,
@@ -79,6 +79,7 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
         held(setup, network)?.map(|outputs| decoded(setup.problem.equations.by_row(&outputs)));
     let (calibration, local) = match &held {
         _ if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
+        None if setup.beyond.is_some() => (of_test(&problem.test, &test), None),
         Some(held) => {
             let (calibration, local) = calibration(setup, held);
             (Some(calibration), local)
@@ -107,7 +108,8 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
 /// Outputs for equations that were left out, where the ridge lets them be told.
 fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError> {
     let ridge = setup.options.ridge;
-    if ridge == 0.0 || setup.loss.is_some() {
+    // Of a sample alone nothing can be left out that all rows were trained on.
+    if ridge == 0.0 || setup.loss.is_some() || setup.beyond.is_some() {
         return Ok(None);
     }
     match left_out(&setup.equations, network, ridge, Par::rayon(0)) {
@@ -116,6 +118,19 @@ fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError
         Err(TrainError::Factor(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What test rows say of predictions, if there are any.
+fn of_test(test: &Part, outputs: &[f64]) -> Option<Calibration> {
+    if test.rows.is_empty() {
+        return None;
+    }
+    Some(match &test.truth {
+        Truth::Labels(labels) => Calibration::of_scores(outputs, labels),
+        Truth::Numbers(numbers) => {
+            Calibration::of_residuals(outputs.iter().zip(numbers).map(|(f, y)| f - y))
+        }
+    })
 }
 
 /// What training rows that were left out, by their outputs, say of predictions.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::Instant;
 
-use nearlin::{Run, train};
+use nearlin::{RidgePath, Run, train};
 
 use super::args::FitArgs;
 use super::checkpoint::Store;
@@ -14,7 +14,7 @@ use super::progress::Watch;
 use super::report::{Cost, Report};
 use super::setup::{Setup, within};
 use super::summary::{self, Summary};
-use super::{ensemble, loss, memory, say, show};
+use super::{batches, ensemble, loss, memory, say, show};
 use crate::model::Model;
 use crate::plot::{Chart, LossPoint, importance_chart, loss_curve, ridge_curve};
 
@@ -34,10 +34,12 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
         say(&summary::beginning(args, &setup).trim_end());
     }
     let options = setup.training();
-    let mut watch = Watch::new(args.quiet, options.tolerance);
+    let watch = Watch::new(args.quiet, options.tolerance);
+    let mut watch = if setup.beyond.is_some() { watch.by_passes() } else { watch };
     let alone = |run: Run| (run, Vec::new());
     let began = Instant::now();
     let run = match (setup.loss, store) {
+        _ if setup.beyond.is_some() => batches::train(args, &setup, &mut watch).map(alone),
         (Some(loss), None) => loss::train(&setup, loss, &mut watch).map(alone),
         (_, Some(store)) => store.train(args, &setup, &mut watch).map(alone),
         (None, None) if args.ensemble > 1 => ensemble::train(args, &setup, &mut watch),
@@ -45,6 +47,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
             train(&setup.equations, &options, &mut watch).map(alone).map_err(Into::into)
         }
     };
+    let passes = watch.passes().to_vec();
     let times = watch.finish();
     let (run, members) = run?;
     let training = began.elapsed().as_secs_f64();
@@ -70,6 +73,7 @@ fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
             run: &run,
             members: &members,
             times: &times,
+            passes: &passes,
             scores: &scores,
             cost,
         };
@@ -133,7 +137,9 @@ fn title(args: &FitArgs, setup: &Setup) -> String {
 }
 
 fn ridge_chart(args: &FitArgs, setup: &Setup) -> Chart {
-    let (ridge, path) = (setup.options.ridge, setup.ridge_path.as_ref());
+    let path = setup.ridge_path.as_ref();
+    let of_sample = path.filter(|_| args.ridge.0.is_none() && setup.beyond.is_some());
+    let ridge = of_sample.map_or(setup.options.ridge, RidgePath::ridge);
     let points: Vec<(f64, f64)> = path.map_or(Vec::new(), |path| {
         path.points.iter().map(|point| (point.ridge, point.error)).collect()
     });

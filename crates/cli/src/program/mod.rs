@@ -5,6 +5,7 @@
 //! stdout, progress, warnings and errors to stderr.
 
 mod args;
+mod batches;
 mod checkpoint;
 mod ensemble;
 mod error;

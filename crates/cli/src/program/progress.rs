@@ -38,6 +38,17 @@ pub(super) struct StepTime {
     pub(super) phases: Phases,
 }
 
+/// A pass over all rows, of a run on batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct PassTime {
+    /// Steps until its end, from the beginning of the run.
+    pub(super) steps: usize,
+    /// Relative residual of all rows.
+    pub(super) rel_residual: f64,
+    /// From the end of the pass before, or the beginning.
+    pub(super) seconds: f64,
+}
+
 /// The clock of a run.
 #[derive(Debug)]
 struct Clock {
@@ -47,12 +58,16 @@ struct Clock {
     steps: Vec<StepTime>,
     /// The steps at the last scale that certified: a search may still look at smaller ones.
     certified: Option<Vec<StepTime>>,
+    passes: Vec<PassTime>,
+    pass_began: Instant,
 }
 
 impl Clock {
     fn new(now: Instant) -> Self {
         let (phases, steps) = (Phases::default(), Vec::new());
-        Self { step_began: now, phase: None, phases, steps, certified: None }
+        let (step_began, pass_began) = (now, now);
+        let (phase, certified, passes) = (None, None, Vec::new());
+        Self { step_began, phase, phases, steps, certified, passes, pass_began }
     }
 
     /// Takes note of `event`, which happened `now`.
@@ -73,6 +88,12 @@ impl Clock {
                 let phases = std::mem::take(&mut self.phases);
                 self.steps.push(StepTime { seconds, phases });
                 self.step_began = now;
+            }
+            Event::Pass { steps, rel_residual, .. } => {
+                let (steps, rel_residual) = (*steps, *rel_residual);
+                let seconds = (now - self.pass_began).as_secs_f64();
+                self.passes.push(PassTime { steps, rel_residual, seconds });
+                (self.pass_began, self.step_began) = (now, now);
             }
             Event::Scale(trial) if trial.accepted => {
                 self.certified = Some(std::mem::take(&mut self.steps));
@@ -103,6 +124,8 @@ impl Clock {
 pub(super) struct Watch {
     clock: Clock,
     view: View,
+    /// Whether lines are for passes over the rows in place of steps.
+    by_passes: bool,
 }
 
 #[derive(Debug)]
@@ -121,7 +144,17 @@ impl Watch {
             (false, true) => View::Bar(Bar::new(tolerance)),
             (false, false) => View::Lines,
         };
-        Self { clock: Clock::new(Instant::now()), view }
+        Self { clock: Clock::new(Instant::now()), view, by_passes: false }
+    }
+
+    /// This one, with a line for each pass over the rows in place of each step.
+    pub(super) fn by_passes(self) -> Self {
+        Self { by_passes: true, ..self }
+    }
+
+    /// The passes so far.
+    pub(super) fn passes(&self) -> &[PassTime] {
+        &self.clock.passes
     }
 
     /// The times so far: of the steps at the present scale, and of those at the last that certified.
@@ -139,7 +172,9 @@ impl Watch {
         if let View::Bar(bar) = self.view {
             bar.shown.finish_and_clear();
         }
-        self.clock.certified.unwrap_or(self.clock.steps)
+        // On batches a scale is accepted before the first step that counts.
+        let certified = self.clock.certified.filter(|_| !self.by_passes);
+        certified.unwrap_or(self.clock.steps)
     }
 }
 
@@ -147,6 +182,10 @@ impl Observer for Watch {
     fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         self.clock.note(event, Instant::now());
         match (&mut self.view, event) {
+            (View::Lines, Event::Step(_)) if self.by_passes => {}
+            (View::Lines, Event::Pass { pass, of, .. }) => {
+                say(&pass_line(*pass, *of, &self.clock.passes));
+            }
             (View::Lines, Event::Step(report)) => {
                 let time = self.clock.steps.last().map_or(0.0, |step| step.seconds);
                 say(&step_line(report, time));
@@ -180,6 +219,16 @@ fn step_line(report: &StepReport, seconds: f64) -> String {
         report.eta_lin,
         words::counted(report.inner_iterations, "inner iteration"),
         words::seconds(seconds),
+    )
+}
+
+fn pass_line(pass: usize, of: usize, passes: &[PassTime]) -> String {
+    let time = passes.last().copied().unwrap_or_default();
+    format!(
+        "pass {pass} of at most {of}: residual {:.3e} of all rows after {}, {}",
+        time.rel_residual,
+        words::counted(time.steps, "step"),
+        words::seconds(time.seconds),
     )
 }
 
@@ -298,7 +347,8 @@ mod tests {
             seconds: milliseconds as f64 / 1e3,
             ..StepTime::default()
         };
-        let mut watch = Watch { clock: Clock::new(start), view: View::Nothing };
+        let mut watch = Watch::new(true, 1e-8);
+        watch.clock = Clock::new(start);
         watch.clock.steps = vec![time(7), time(8)];
         for member in 1..=3 {
             let now = start + Duration::from_millis(100 * member as u64);

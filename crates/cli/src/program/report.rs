@@ -10,6 +10,7 @@ mod choices;
 
 use self::choices::{Metric, RidgePath, Width};
 use super::args::FitArgs;
+use super::batches::Kept;
 use super::ensemble::Member;
 use super::evaluate::Scores;
 use super::progress::StepTime;
@@ -61,6 +62,8 @@ struct Data {
     outputs: usize,
     task: &'static str,
     merged_rows: usize,
+    /// Null for steps on all rows.
+    batches: Option<Kept>,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +131,8 @@ struct Phases {
 #[derive(Debug, Serialize)]
 struct Outcome {
     ending: &'static str,
-    floor: Finite,
+    /// Null where rows were read in batches.
+    floor: Option<Finite>,
     train_rel_residual: Finite,
     train_rmse: Finite,
     test_rmse: Option<Finite>,
@@ -183,14 +187,15 @@ impl Report {
         Self {
             data: Data {
                 path: args.data.to_string_lossy().into_owned(),
-                rows: problem.rows,
-                train_rows: problem.train.rows.len(),
+                rows: setup.rows(),
+                train_rows: setup.train_rows(),
                 test_rows: problem.test.rows.len(),
                 features: problem.features,
                 inputs: setup.equations.inputs(),
                 outputs: setup.equations.outputs(),
                 task: problem.target.task().name(),
                 merged_rows: problem.equations.merged_rows(),
+                batches: setup.kept(),
             },
             model: Model {
                 width: options.width,
@@ -268,7 +273,8 @@ impl Report {
             steps: Some(steps.collect()),
             result: Some(Outcome {
                 ending: run.ending.name(),
-                floor: Finite(setup.equations.floor()),
+                floor: (setup.kept().is_none_or(|kept| kept.whole()))
+                    .then(|| Finite(setup.equations.floor())),
                 train_rel_residual: Finite(run.rel_residual),
                 train_rmse: Finite(scores.train.rmse),
                 test_rmse: test.map(|test| Finite(test.rmse)),

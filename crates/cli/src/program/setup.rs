@@ -1,5 +1,8 @@
 //! From options and a table to a problem with a plan: what `fit` and `plan` share.
 
+mod limits;
+mod warnings;
+
 use std::path::Path;
 
 use nearlin::{
@@ -9,17 +12,18 @@ use nearlin::{
 };
 
 use super::args::FitArgs;
+use super::batches::{Beyond, Kept};
 use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{loss, memory, rates, say, words};
-use crate::table::{Part, Problem, Table, TableError, Task, Truth, Warning};
+use crate::table::{Part, Problem, Table, TableError, Task, Truth};
+
+use self::limits::{budget, check_weights, too_large};
+use self::warnings::sentences;
 
 /// A run that needs more than this many times the machine's memory is refused.
 const MEMORY_MARGIN: f64 = 1.5;
-
-/// Constant columns that are named.
-const COLUMNS: usize = 5;
 
 /// What is trained, how, and why so.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Setup {
     pub(super) problem: Problem,
     /// The equations to satisfy.
     pub(super) equations: Equations,
+    /// All rows of the table, where these are a sample.
+    pub(super) beyond: Option<Beyond>,
     /// Their digest before they were put into a metric.
     pub(super) digest: u64,
     /// What is minimised; `None` for squared errors.
@@ -90,7 +96,10 @@ impl Setup {
         if args.importance_plot.is_some() && args.metric_forms().is_none() {
             return Err(ProgramError::NoMetric);
         }
-        let mut table = Table::read(Path::new(&args.data))?;
+        let (mut table, beyond) = match Beyond::open(args)? {
+            Some((sample, beyond)) => (sample, Some(beyond)),
+            None => (Table::read(Path::new(&args.data))?, None),
+        };
         if let Some(column) = &args.weights {
             if *column == args.target {
                 return Err(ProgramError::Table(TableError::BadOption {
@@ -155,11 +164,12 @@ impl Setup {
         let (ensemble, budget) = (args.ensemble, budget(args.memory, held_bytes));
         let shape = Shape::new(&equations, &options);
         let shape = loss.map_or(shape, |loss| shape.under(loss));
-        let plan = planned(&shape, &options, &rates, ensemble, budget);
+        let plan = planned(&shape, &options, &rates, (ensemble, beyond.as_ref()), budget);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
             equations,
+            beyond,
             digest,
             loss,
             options,
@@ -204,13 +214,35 @@ impl Setup {
             }
         };
         if choose {
-            self.options = self.options.ridge(path.ridge());
+            let tested = self.problem.test.rows.len();
+            let ridge = self.kept().map_or(path.ridge(), |kept| kept.ridge(path.ridge(), tested));
+            self.options = self.options.ridge(ridge);
             let budget = budget(self.memory, self.held_bytes);
-            self.plan = planned(&self.shape, &self.options, &self.rates, self.ensemble, budget);
+            let how = (self.ensemble, self.beyond.as_ref());
+            self.plan = planned(&self.shape, &self.options, &self.rates, how, budget);
         }
         self.ridge_path = Some(path);
         self.chosen_ridge_bytes = memory::peak_bytes().unwrap_or(0);
         Ok(())
+    }
+
+    /// How the rows are gone over, where they are trained on in batches.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        self.beyond.as_ref().map(Beyond::kept)
+    }
+
+    /// Rows of the table that are used.
+    pub(super) fn rows(&self) -> usize {
+        self.kept().filter(|kept| !kept.whole()).map_or(self.problem.rows, |kept| kept.all)
+    }
+
+    /// Rows that are trained on, at most.
+    pub(super) fn train_rows(&self) -> usize {
+        let tested = self.problem.test.rows.len();
+        match self.kept() {
+            Some(kept) if !kept.whole() => kept.trained(tested),
+            _ => self.problem.train.rows.len(),
+        }
     }
 
     /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
@@ -272,7 +304,11 @@ impl Setup {
 
     /// `m d / (n K)`.
     pub(super) fn parameters_per_equation(&self) -> f64 {
-        self.parameters() as f64 / (self.equations.rows() * self.equations.outputs()) as f64
+        let rows = match self.kept() {
+            Some(kept) if !kept.whole() => self.train_rows(),
+            _ => self.equations.rows(),
+        };
+        self.parameters() as f64 / (rows * self.equations.outputs()) as f64
     }
 
     /// Refuses what the machine cannot hold.
@@ -331,8 +367,21 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
     Ok(Equations::new(x, y, d, k)?)
 }
 
-/// The plan for one network, or for several that share what can be shared.
-fn planned(shape: &Shape, options: &Options, rates: &Rates, ensemble: usize, budget: f64) -> Plan {
+/// The plan for one network, or for several that share what can be shared, or for one that is trained on batches.
+fn planned(
+    shape: &Shape,
+    options: &Options,
+    rates: &Rates,
+    (ensemble, beyond): (usize, Option<&Beyond>),
+    budget: f64,
+) -> Plan {
+    if let Some(beyond) = beyond {
+        let plan = beyond.plan(shape, options, rates);
+        let fits = plan.candidates.iter().any(|candidate| {
+            candidate.solver == plan.chosen && candidate.predicted_bytes <= budget
+        });
+        return if fits || options.solver.is_some() { plan } else { plan.within(budget) };
+    }
     let mut plan = plan_at(shape, options, rates);
     if options.solver.is_none() {
         plan = plan.within(budget);
@@ -343,53 +392,4 @@ fn planned(shape: &Shape, options: &Options, rates: &Rates, ensemble: usize, bud
         plan.reason = "arc-cosine is factored once for all networks of the ensemble".into();
     }
     plan
-}
-
-/// Warnings in words, those about constant columns together if there are many: images have such
-/// columns by the hundred.
-fn sentences(warnings: &[Warning]) -> Vec<String> {
-    let constant: Vec<&str> = (warnings.iter())
-        .filter_map(|warning| match warning {
-            Warning::ConstantColumn { column, .. } => Some(&**column),
-            _ => None,
-        })
-        .collect();
-    let together = constant.len() > COLUMNS;
-    let alone =
-        |warning: &&Warning| !(together && matches!(warning, Warning::ConstantColumn { .. }));
-    let mut sentences: Vec<String> =
-        warnings.iter().filter(alone).map(ToString::to_string).collect();
-    if together {
-        sentences.push(format!(
-            "{} columns have one value each, or none, on all training rows: dropped ({})",
-            constant.len(),
-            words::listed(&constant, COLUMNS)
-        ));
-    }
-    sentences
-}
-
-/// Refuses weights whose number of bytes is no number of this machine.
-fn check_weights(width: usize, inputs: usize, outputs: usize) -> Result<(), ProgramError> {
-    let entries = width.checked_mul(inputs + outputs);
-    // The optimiser holds fewer than sixteen such arrays.
-    match entries.and_then(|entries| entries.checked_mul(16 * size_of::<f64>())) {
-        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
-        _ => {
-            let needed = 128.0 * width as f64 * (inputs + outputs) as f64;
-            let there = memory::machine_bytes();
-            let there = there.map_or("less".into(), |there| words::bytes(there as f64));
-            Err(too_large(width, inputs, needed, format!("this machine has {there}")))
-        }
-    }
-}
-
-/// Bytes that training may take: what was asked for or the machine has, less what the process holds.
-fn budget(asked: Option<u64>, held: u64) -> f64 {
-    let there = asked.or_else(memory::machine_bytes);
-    there.map_or(f64::INFINITY, |there| there as f64 - held as f64)
-}
-
-fn too_large(width: usize, inputs: usize, needed: f64, there: String) -> ProgramError {
-    ProgramError::TooLarge { width, inputs, needed: words::bytes(needed), there }
 }

@@ -6,11 +6,11 @@ use nearlin::{Contradiction, Run, Scale, StepReport};
 
 mod choices;
 
-use self::choices::{classes, importances, metric, ridge, width};
+use self::choices::{batches, classes, importances, metric, ridge, width};
 use super::args::FitArgs;
 use super::ensemble::{self, Member};
 use super::evaluate::{Errors, Scores};
-use super::progress::{StepTime, why_rejected};
+use super::progress::{PassTime, StepTime, why_rejected};
 use super::report::Cost;
 use super::setup::Setup;
 use super::words;
@@ -33,13 +33,13 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
     let mut line = |name: &str, text: String| {
         let _ = writeln!(out, "{name:<9} {text}");
     };
-    let (train, test) = (problem.train.rows.len(), problem.test.rows.len());
+    let (train, test) = (setup.train_rows(), problem.test.rows.len());
     line(
         "data",
         format!(
             "{}: {}, {train} to train on, {}",
             args.data_name(),
-            counted(problem.rows, "row"),
+            counted(setup.rows(), "row"),
             if test == 0 { "none to test on".into() } else { format!("{test} to test on") },
         ),
     );
@@ -47,6 +47,9 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
         "target",
         format!("{}, {}{}", problem.target.column, problem.target.task().name(), classes(setup)),
     );
+    if let Some(kept) = setup.kept() {
+        line("batches", batches(kept));
+    }
     let merged = problem.equations.merged_rows();
     line(
         "problem",
@@ -112,6 +115,8 @@ pub(super) struct Summary<'a> {
     pub(super) members: &'a [Member],
     /// How long its steps took.
     pub(super) times: &'a [StepTime],
+    /// The passes over the rows, of a run on batches.
+    pub(super) passes: &'a [PassTime],
     /// How well it did.
     pub(super) scores: &'a Scores,
     /// What it took.
@@ -125,13 +130,13 @@ impl Summary<'_> {
         let mut out = format!(
             "Trained a network of width {} on {} of {} for the target {} ({}).\n\n",
             setup.options.width,
-            counted(setup.problem.train.rows.len(), "row"),
+            counted(setup.train_rows(), "row"),
             args.data_name(),
             setup.problem.target.column,
             setup.problem.target.task().name(),
         );
         if !run.steps.is_empty() {
-            out += &self.steps();
+            out += &if self.passes.is_empty() { self.steps() } else { self.by_pass() };
             out.push('\n');
         }
         let mut line = |name: &str, text: &str| {
@@ -222,6 +227,29 @@ impl Summary<'_> {
         table(&rows)
     }
 
+    /// The passes, each with the steps in it.
+    fn by_pass(&self) -> String {
+        let header = ["pass", "residual", "steps", "eta_inner", "contraction", "inner", "seconds"];
+        let mut rows = vec![header.map(String::from).to_vec()];
+        let mut first = 0;
+        for (pass, time) in self.passes.iter().enumerate() {
+            let steps = &self.run.steps[first..time.steps];
+            first = time.steps;
+            let worst = |of: fn(&StepReport) -> f64| steps.iter().map(of).fold(0.0, f64::max);
+            rows.push(vec![
+                (pass + 1).to_string(),
+                format!("{:.3e}", time.rel_residual),
+                steps.len().to_string(),
+                format!("{:.1e}", worst(|step| step.eta_inner)),
+                format!("{:.2e}", worst(|step| step.contraction)),
+                steps.iter().map(|step| step.inner_iterations).sum::<usize>().to_string(),
+                format!("{:.3}", time.seconds),
+            ]);
+        }
+        table(&rows)
+            + "eta_inner and contraction are the worst of a pass's steps, each on its batch.\n"
+    }
+
     /// The scale and how it was found.
     fn scale(&self) -> String {
         let scale = plain(self.run.scale);
@@ -295,6 +323,9 @@ impl Summary<'_> {
         if self.setup.loss.is_some() {
             return "not looked at: it is of squared errors".into();
         }
+        if self.setup.kept().is_some_and(|kept| !kept.whole()) {
+            return "not looked at: rows were read in batches".into();
+        }
         if contradictions.is_empty() {
             return "0: no rows with equal inputs have different targets".into();
         }
@@ -308,6 +339,9 @@ impl Summary<'_> {
 
     /// The groups that add most to the floor, by line.
     fn contradictions(&self) -> Vec<String> {
+        if self.setup.kept().is_some_and(|kept| !kept.whole()) {
+            return Vec::new();
+        }
         let contradictions = &self.setup.problem.equations.contradictions;
         let name = |group: &Contradiction| {
             let mut lines = self.setup.problem.lines_of(group);
@@ -337,7 +371,9 @@ impl Summary<'_> {
         let shortened = of(&|step| step.step_length < 1.0).map(|which| {
             format!("the full step raised the objective and was shortened in {which}")
         });
-        let damped = of(&|step| step.damping > 0.0)
+        // Steps on batches always are.
+        let whole = self.setup.beyond.is_none();
+        let damped = of(&|step| whole && step.damping > 0.0)
             .map(|which| format!("the linear model promised too much: damped in {which}"));
         let chosen = self.setup.plan.chosen;
         let other = steps.iter().rev().map(|step| step.solver).find(|&solver| solver != chosen);

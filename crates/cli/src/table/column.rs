@@ -203,6 +203,22 @@ impl Column {
         Ok(())
     }
 
+    /// The column of these rows.
+    pub(super) fn subset(&self, rows: &[usize]) -> Self {
+        let mut some = match &self.cells {
+            Cells::Text { .. } => Self::new(self.name.clone()),
+            Cells::Numbers(_) => Self::numeric(self.name.clone()),
+        };
+        for &row in rows {
+            let pushed = match &self.cells {
+                Cells::Text { .. } => some.push(&self.cell(row)),
+                Cells::Numbers(numbers) => some.push_number(numbers[row]),
+            };
+            debug_assert!(pushed.is_ok(), "a cell that was kept once");
+        }
+        some
+    }
+
     pub(super) fn shrink(&mut self) {
         match &mut self.cells {
             Cells::Text { text, ends } => {

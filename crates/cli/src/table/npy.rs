@@ -126,7 +126,7 @@ pub(super) fn array(
 }
 
 /// The header's dictionary; what stands there if it is none.
-fn header(input: &mut dyn Read) -> io::Result<Vec<u8>> {
+pub(super) fn header(input: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(8).read_to_end(&mut bytes)?;
     let width = match bytes[..] {
@@ -144,15 +144,15 @@ fn header(input: &mut dyn Read) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-struct Header {
-    descr: String,
-    fortran: bool,
-    shape: Vec<usize>,
+pub(super) struct Header {
+    pub(super) descr: String,
+    pub(super) fortran: bool,
+    pub(super) shape: Vec<usize>,
 }
 
 impl Header {
     /// Reads `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`, keys in any order.
-    fn parse(header: &[u8]) -> Option<Self> {
+    pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(header).ok()?.trim();
         let mut rest = text.strip_prefix('{')?.strip_suffix('}')?.trim();
         let (mut descr, mut fortran, mut shape) = (None, None, None);
@@ -192,14 +192,14 @@ impl Header {
 }
 
 /// The type of an array's elements.
-#[derive(Clone, Copy)]
-struct Element {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element {
     kind: Kind,
-    size: usize,
+    pub(super) size: usize,
     big: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Bool,
     Signed,
@@ -209,7 +209,7 @@ enum Kind {
 
 impl Element {
     /// Reads `<f8`, `>i2`, `|b1`.
-    fn of(descr: &str) -> Option<Self> {
+    pub(super) fn of(descr: &str) -> Option<Self> {
         let (order, rest) = descr.split_at_checked(1)?;
         let (kind, size) = rest.split_at_checked(1)?;
         let size = size.parse().ok()?;
@@ -229,7 +229,7 @@ impl Element {
     }
 
     /// The number of these `size` bytes.
-    fn number(self, bytes: &[u8]) -> f64 {
+    pub(super) fn number(self, bytes: &[u8]) -> f64 {
         let push = |bits: u64, &byte: &u8| bits << 8 | u64::from(byte);
         let bits =
             if self.big { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) };

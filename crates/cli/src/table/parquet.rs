@@ -1,15 +1,17 @@
-//! Reading a Parquet file into a [`Table`], row group by row group.
+//! Reading a Parquet file into a [`Table`], row group by row group, or some of its rows.
 //!
 //! Numbers become numbers, texts and booleans texts, dates and times texts as they are in ISO 8601. A column of lists,
 //! structures or bytes that are no text is refused where it is kept.
 
+use std::fmt;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
-use parquet::record::Field;
+use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
 use super::column::{CellFault, Column, Table, text};
@@ -36,66 +38,172 @@ pub(super) fn read<R: ChunkReader + 'static>(
     path: &Path,
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<Table, TableError> {
-    // The decoder panics on some files that contradict themselves.
-    let read = AssertUnwindSafe(|| read_sound(input, path, keep));
-    catch_unwind(read).unwrap_or_else(|_| {
-        let reason = "it contradicts itself".to_owned();
-        Err(TableError::Parquet { path: path.to_owned(), reason })
+    soundly(path, || {
+        let opened = Opened::new(input, path, keep)?;
+        let mut columns = opened.columns();
+        if !columns.is_empty() {
+            let rows = opened.reader.get_row_iter(Some(opened.projection.clone()));
+            for (row, cells) in rows.map_err(|error| broken(path, &error))?.enumerate() {
+                let cells = cells.map_err(|error| broken(path, &error))?;
+                opened.push(&mut columns, &cells, row)?;
+            }
+        }
+        opened.as_many(&columns, opened.rows, path)?;
+        columns.iter_mut().for_each(Column::shrink);
+        Ok(npy::table(columns, opened.rows))
     })
 }
 
-fn read_sound<R: ChunkReader + 'static>(
-    input: R,
-    path: &Path,
-    keep: &dyn Fn(&str) -> bool,
-) -> Result<Table, TableError> {
-    let broken = |error: ParquetError| TableError::Parquet {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
-    let reader = SerializedFileReader::new(input).map_err(broken)?;
-    let schema = reader.metadata().file_metadata().schema();
-    let fields = schema.get_fields();
-    if fields.is_empty() {
-        return Err(TableError::EmptyFile { path: path.to_owned() });
-    }
-    unique(&fields.iter().map(|field| field.name()).collect::<Vec<_>>())?;
-    let kept: Vec<_> = fields.iter().filter(|field| keep(field.name())).cloned().collect();
-    let kinds = kept.iter().map(|field| kind(field)).collect::<Result<Vec<_>, _>>()?;
-    let mut columns: Vec<Column> = kept
-        .iter()
-        .zip(&kinds)
-        .map(|(field, kind)| match kind {
-            Kind::Number => Column::numeric(field.name().to_owned()),
-            _ => Column::new(field.name().to_owned()),
-        })
-        .collect();
-    let projection =
-        Type::group_type_builder(schema.name()).with_fields(kept).build().map_err(broken)?;
-    let rows = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
-    if rows == 0 {
-        return Err(TableError::HeaderOnly { path: path.to_owned() });
-    }
-    if !columns.is_empty() {
-        let rows = reader.get_row_iter(Some(projection)).map_err(broken)?;
-        for (row, cells) in rows.enumerate() {
-            let cells = cells.map_err(broken)?;
-            let cells = cells.get_column_iter().zip(&kinds).zip(&mut columns);
-            for (((_, cell), kind), column) in cells {
-                push(column, cell, *kind, row as u64 + 1)?;
-            }
+/// A file of which rows are read as they are needed, each row group that has some from its beginning.
+pub(super) struct GroupRows {
+    path: PathBuf,
+    opened: Opened<File>,
+    /// The first row of each group, and the number of all rows.
+    starts: Vec<usize>,
+}
+
+impl GroupRows {
+    /// Reads the directory.
+    ///
+    /// # Errors
+    /// As [`read`], but for what is wrong with the cells.
+    pub(super) fn open(
+        file: File,
+        path: &Path,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, TableError> {
+        let opened = soundly(path, || Opened::new(file, path, keep))?;
+        let mut starts = vec![0];
+        for group in opened.reader.metadata().row_groups() {
+            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+            starts.push(starts[starts.len() - 1] + rows);
         }
+        if starts[starts.len() - 1] != opened.rows {
+            let (groups, rows) = (starts[starts.len() - 1], opened.rows);
+            let reason = format!("its row groups have {groups} rows, and its footer says {rows}");
+            return Err(TableError::Parquet { path: path.to_owned(), reason });
+        }
+        Ok(Self { path: path.to_owned(), opened, starts })
     }
-    if let Some(column) = columns.iter().find(|column| column.rows() != rows) {
-        let reason = format!(
-            "column `{}` has {} rows, and its footer says {rows}",
-            excerpt(column.name()),
-            column.rows()
-        );
-        return Err(TableError::Parquet { path: path.to_owned(), reason });
+
+    pub(super) fn rows(&self) -> usize {
+        self.opened.rows
     }
-    columns.iter_mut().for_each(Column::shrink);
-    Ok(npy::table(columns, rows))
+
+    /// The table of these rows, which ascend.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub(super) fn read(&self, rows: &[usize]) -> Result<Table, TableError> {
+        let path = &self.path;
+        soundly(path, || {
+            let mut columns = self.opened.columns();
+            for (group, bounds) in self.starts.windows(2).enumerate() {
+                let wanted = rows.partition_point(|&row| row < bounds[0])
+                    ..rows.partition_point(|&row| row < bounds[1]);
+                let mut wanted = rows[wanted].iter().copied().peekable();
+                if wanted.peek().is_none() {
+                    continue;
+                }
+                let failed = |error: ParquetError| broken(path, &error);
+                let reader = self.opened.reader.get_row_group(group).map_err(failed)?;
+                let projection = Some(self.opened.projection.clone());
+                let cells = reader.get_row_iter(projection).map_err(failed)?;
+                for (row, cells) in (bounds[0]..).zip(cells) {
+                    let cells = cells.map_err(failed)?;
+                    if wanted.next_if_eq(&row).is_some() {
+                        self.opened.push(&mut columns, &cells, row)?;
+                    }
+                    if wanted.peek().is_none() {
+                        break;
+                    }
+                }
+            }
+            self.opened.as_many(&columns, rows.len(), path)?;
+            let lines = rows.iter().map(|&row| row as u64 + 1).collect();
+            Ok(Table { columns, lines, weights: None })
+        })
+    }
+}
+
+impl fmt::Debug for GroupRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupRows").field("path", &self.path).field("starts", &self.starts).finish()
+    }
+}
+
+/// A file whose directory was read.
+struct Opened<R: ChunkReader> {
+    reader: SerializedFileReader<R>,
+    /// The columns that are kept: their names, and what their cells are.
+    kept: Vec<(String, Kind)>,
+    projection: Type,
+    rows: usize,
+}
+
+impl<R: ChunkReader + 'static> Opened<R> {
+    fn new(input: R, path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Self, TableError> {
+        let failed = |error: ParquetError| broken(path, &error);
+        let reader = SerializedFileReader::new(input).map_err(failed)?;
+        let schema = reader.metadata().file_metadata().schema();
+        let fields = schema.get_fields();
+        if fields.is_empty() {
+            return Err(TableError::EmptyFile { path: path.to_owned() });
+        }
+        unique(&fields.iter().map(|field| field.name()).collect::<Vec<_>>())?;
+        let fields: Vec<_> = fields.iter().filter(|field| keep(field.name())).cloned().collect();
+        let kept = (fields.iter())
+            .map(|field| Ok((field.name().to_owned(), kind(field)?)))
+            .collect::<Result<_, TableError>>()?;
+        let projection = Type::group_type_builder(schema.name()).with_fields(fields);
+        let projection = projection.build().map_err(failed)?;
+        let rows = usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
+        if rows == 0 {
+            return Err(TableError::HeaderOnly { path: path.to_owned() });
+        }
+        Ok(Self { reader, kept, projection, rows })
+    }
+
+    /// The columns without cells.
+    fn columns(&self) -> Vec<Column> {
+        let column = |(name, kind): &(String, Kind)| match kind {
+            Kind::Number => Column::numeric(name.clone()),
+            _ => Column::new(name.clone()),
+        };
+        self.kept.iter().map(column).collect()
+    }
+
+    /// Appends the cells of row `row`, from 0.
+    fn push(&self, columns: &mut [Column], cells: &Row, row: usize) -> Result<(), TableError> {
+        let cells = cells.get_column_iter().zip(&self.kept).zip(columns);
+        for (((_, cell), (_, kind)), column) in cells {
+            push(column, cell, *kind, row as u64 + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that so many rows were there.
+    fn as_many(&self, columns: &[Column], rows: usize, path: &Path) -> Result<(), TableError> {
+        let Some(column) = columns.iter().find(|column| column.rows() != rows) else {
+            return Ok(());
+        };
+        let (name, found) = (excerpt(column.name()), column.rows());
+        let said = if rows == self.rows { "its footer says" } else { "there should be" };
+        let reason = format!("column `{name}` has {found} rows, and {said} {rows}");
+        Err(TableError::Parquet { path: path.to_owned(), reason })
+    }
+}
+
+fn broken(path: &Path, error: &ParquetError) -> TableError {
+    TableError::Parquet { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// The decoder panics on some files that contradict themselves.
+fn soundly<T>(path: &Path, read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let reason = "it contradicts itself".to_owned();
+        Err(TableError::Parquet { path: path.to_owned(), reason })
+    })
 }
 
 /// What the cells of a column are.

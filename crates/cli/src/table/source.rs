@@ -14,7 +14,7 @@ use super::{npy, npz, read};
 pub const STDIN: &str = "-";
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
-const PARQUET_MAGIC: &[u8] = b"PAR1";
+pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
 /// First bytes that are looked at.
 const HEAD: usize = 8;
 const BUFFER: usize = 1 << 16;

@@ -16,6 +16,9 @@ const SMALLEST_DIVIDED: usize = 5;
 /// The generator's stream for the shuffle, apart from those of the initial weights.
 const STREAM: u64 = 0x7370_6c69_7400_0000;
 
+/// The stream for samples.
+const SAMPLES: u64 = 0x7361_6d70_6c65_0000;
+
 /// How many rows are for training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Holdout {
@@ -126,6 +129,18 @@ fn check(rows: usize, keep: Option<usize>, holdout: Holdout) -> Result<usize, Ta
         }
         _ => Ok(kept),
     }
+}
+
+/// `count` of `rows` rows, any of them as likely as another, ascending; all, if there are no more.
+#[must_use]
+pub fn sample(rows: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    if count < rows {
+        shuffle(&mut order, seed, SAMPLES);
+        order.truncate(count);
+        order.sort_unstable();
+    }
+    order
 }
 
 /// Shuffles by a stream of the generator.

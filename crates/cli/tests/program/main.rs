@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "the tables are small")]
 
+mod batches;
 mod ensemble;
 mod errors;
 mod export;

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{Folder, classes, smooth};
 
-const DATA: &str = "data path rows train_rows test_rows features inputs outputs task merged_rows";
+const DATA: &str =
+    "data path rows train_rows test_rows features inputs outputs task merged_rows batches";
 const MODEL: &str = "parameters scale seed ridge loss";
 const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
@@ -18,7 +19,8 @@ const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_ou
      left_out_log_loss half_width_90 widths confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 19] = [
+const NULLABLE: [&str; 20] = [
+    "data.batches",
     "model.width_choice",
     "ensemble",
     "metric",

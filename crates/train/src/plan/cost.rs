@@ -1,15 +1,19 @@
 //! What one solver would cost: operation counts at a machine's rates.
 
-use super::guess::{Guess, NEWTON, guess};
+use super::guess::{Guess, NEWTON, guess, size};
 use super::{Candidate, Rates, Shape};
 use crate::options::{Options, Precision, Scale};
 use crate::solver::{SolverKind, sketch_size};
 
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
-const OVERHEAD: f64 = 5.0e6;
+const OVERHEAD: f64 = 2.5e6;
+
+/// The same of a solver that factors a matrix, and columns of it that are copied at a time.
+const FACTORING: f64 = 1.5e6;
+const COPIED: f64 = 256.0;
 
 /// Arrays of the parameters beside those of the states: steps, candidates for them, gradients.
-const ARRAYS: f64 = 11.0;
+const ARRAYS: f64 = 8.0;
 
 /// What a product takes in a run beside one that is timed alone: flips are corrected for, vectors updated, and other things
 /// are in the caches. By comparison with whole runs.
@@ -18,10 +22,8 @@ const WHOLE: f64 = 1.1;
 /// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`. By comparison with whole runs.
 const FORWARD: f64 = 0.4;
 
-/// Iterations for which a factor is kept although masks have changed, how often one is built, and what a step with a kept
-/// one takes more.
+/// Iterations for which a factor is kept although masks have changed, and what a step with a kept one takes more.
 const DEAR: f64 = 20.0;
-const OFTEN: usize = 2;
 const WORN: f64 = 4.0;
 
 /// Forward passes in the search for a scale.
@@ -37,7 +39,8 @@ pub(super) fn candidate(
     let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
     let m = options.width as f64;
     let parameters = options.width * shape.inputs;
-    let rank = sketch_size(kind, options.sketch_rows, shape.rows, parameters) as f64;
+    let most = sketch_size(kind, options.sketch_rows, shape.rows, parameters) as f64;
+    let rank = size(kind, shape, options) as f64;
     let (size, speeds) = match options.precision {
         Precision::F64 => (8.0, &rates.double),
         Precision::F32 => (4.0, &rates.single),
@@ -80,9 +83,8 @@ pub(super) fn candidate(
         }
         _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
     };
-    let Guess { mut iterations, mut builds } = guess(kind, shape, options, steps);
-    // Masks hardly change after the first steps; where a build is dear, a factor is kept although they do.
-    builds = builds.min(OFTEN);
+    let Guess { mut iterations, builds, retried } = guess(kind, shape, options, steps);
+    // Where a build is dear, a factor is kept although masks have changed.
     if builds > 1 && build > DEAR * (pass + factor_read) {
         iterations += WORN;
     }
@@ -100,18 +102,23 @@ pub(super) fn candidate(
     let step = iterations * (pass + factor_read) + refactor + 2.0 * exact;
     // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
     let tried = if options.scale == Scale::Auto { TRIED } else { 1.0 };
-    let passes = (steps as f64 + tried) * (forward + rates.parameter * m * d);
+    let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
     let factor_bytes = match kind {
         SolverKind::Cg => 0.0,
         // Under corners also of what is factored.
         SolverKind::Cholesky | SolverKind::ArcCosine if shape.corners => 2.0 * size * n * n,
         SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
         // With its square and the factor of that.
-        SolverKind::RpCholesky | SolverKind::RpGram => size * (n * rank + 2.0 * rank * rank),
+        // As if the rank were the highest: a guess too low would end in a lack of memory.
+        SolverKind::RpCholesky | SolverKind::RpGram => size * (n * most + 2.0 * most * most),
         SolverKind::Srht | SolverKind::TensorSrht => {
             let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
             size * (rank * n + n * n).max(stacked)
         }
+    };
+    let factoring = match kind {
+        SolverKind::Cg => 0.0,
+        _ => FACTORING + n.min(COPIED) * size * n,
     };
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
@@ -125,8 +132,8 @@ pub(super) fn candidate(
     let tiles = rates.threads as f64 * (2.0 * 128.0 * 256.0 * 8.0 + buffer);
     Candidate {
         solver: kind,
-        predicted_seconds: builds as f64 * build + (steps + 1) as f64 * step + passes,
-        predicted_bytes: OVERHEAD + factor_bytes + masks + vectors + inputs + tiles,
+        predicted_seconds: builds as f64 * build + (steps as f64 + 1.0 + retried) * step + passes,
+        predicted_bytes: OVERHEAD + factoring + factor_bytes + masks + vectors + inputs + tiles,
         build_seconds: build,
         builds,
         iterations,

@@ -2,7 +2,7 @@
 
 use super::Shape;
 use crate::options::{InnerTolerance, Options};
-use crate::solver::{SolverKind, sketch_size};
+use crate::solver::{SolverKind, low_rank_ends, sketch_size};
 
 /// What a step's inner solve is asked for, as `ln(2 / eta)`: a certified step contracts by some twentieth.
 const REDUCTION: f64 = 3.7;
@@ -25,10 +25,38 @@ pub(super) const NEWTON: f64 = 20.0;
 /// How many times the iterations of a step for squared errors each of them takes without an exact factor.
 const FINE: f64 = 8.0;
 
-/// Iterations of a step's inner solve, and builds of a factor in a run.
+/// Steps that are taken back and tried again, of a run without a ridge: so many for each decade by which the smallest
+/// eigenvalue is below this, and at most so many. By comparison with runs on the grid.
+const AGAIN_FOR_EACH: f64 = 4.0;
+const EASY: f64 = 1e-2;
+const MOST_AGAIN: f64 = 8.0;
+
+/// What a step that is taken back has cost in iterations.
+const FOR_NOTHING: f64 = 1.5;
+
+/// How often a factor that follows the masks is built: these hardly change after the first steps.
+const OFTEN: usize = 2;
+
+/// Iterations of a step's inner solve, builds of a factor in a run, and steps of it that are tried again.
 pub(super) struct Guess {
     pub(super) iterations: f64,
     pub(super) builds: usize,
+    pub(super) retried: f64,
+}
+
+/// The rank of a low-rank factor or the rows of a sketch, where factors of low rank end early: with the diagonal that is
+/// left, a tenth of the ridge.
+pub(super) fn size(kind: SolverKind, shape: &Shape, options: &Options) -> usize {
+    let most = sketch_size(kind, options.sketch_rows, shape.rows, options.width * shape.inputs);
+    let low = matches!(kind, SolverKind::RpCholesky | SolverKind::RpGram);
+    match &shape.decay {
+        Some(decay) if low => (0..)
+            .map(|level| 1 << level)
+            .take_while(|rank| *rank < most)
+            .find(|rank| low_rank_ends(decay.left(*rank as f64), options.ridge))
+            .unwrap_or(most),
+        _ => most,
+    }
 }
 
 /// Steps of a run, from runs on tables: three where gains decide, else one for two digits and two more.
@@ -52,7 +80,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
     let (rows, ridge) = (shape.rows, options.ridge);
     let (n, m) = (rows as f64, options.width as f64);
     let parameters = options.width * shape.inputs;
-    let rank = sketch_size(kind, options.sketch_rows, rows, parameters);
+    let rank = size(kind, shape, options);
     let eigenvalue = |k: f64| match &shape.decay {
         Some(decay) => decay.eigenvalue(k, rows),
         // Like a power, as on diamonds.
@@ -102,7 +130,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         1.0
     };
     let exact = if shape.outputs > 1 { taken(crossed) } else { 1.0 };
-    let (iterations, builds) = match kind {
+    let (iterations, mut builds) = match kind {
         SolverKind::Cg => {
             let (bound, outliers) = falling(0.0, ridge);
             let taken = bound * (AGAIN * outliers.log10().powi(2)).max(AT_LEAST);
@@ -134,7 +162,19 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         SolverKind::Cholesky => NEWTON * iterations,
         _ => NEWTON * FINE * iterations,
     };
-    Guess { iterations, builds }
+    // Without a ridge the Gauss-Newton step moves far along the weakest directions, and masks with it.
+    let retried = if ridge > 0.0 {
+        0.0
+    } else {
+        let weakest = shape.least_eigenvalue.min(eigenvalue(n)).max(f64::MIN_POSITIVE);
+        (AGAIN_FOR_EACH * (EASY / weakest).log10()).clamp(0.0, MOST_AGAIN)
+    };
+    // Those of each step, as they are spread over all.
+    let iterations = iterations + FOR_NOTHING * retried;
+    if builds > 1 {
+        builds = builds.min(OFTEN) + retried.round() as usize;
+    }
+    Guess { iterations, builds, retried }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::vector::Element;
 pub use arc_cosine::ArcCosine;
 pub use cg::PlainCg;
 pub use cholesky::ExactGram;
-pub(crate) use rp_cholesky::Kernel;
+pub(crate) use rp_cholesky::{Kernel, low_rank_ends};
 pub use rp_cholesky::{PivotedKernel, default_rank};
 pub use rp_gram::PivotedGram;
 pub use srht::SketchedSrht;

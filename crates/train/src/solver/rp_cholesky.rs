@@ -41,6 +41,11 @@ pub fn default_rank(rows: usize) -> usize {
     rows.min(MOST).min((NUMBERS / rows.max(1)).max(1))
 }
 
+/// Whether a factor need not grow: by the mean of the diagonal that it leaves.
+pub(crate) fn low_rank_ends(left: f64, ridge: f64) -> bool {
+    left <= ENOUGH * ridge
+}
+
 impl<T: Real + Scalar> InnerSolver<T> for PivotedKernel {
     fn kind(&self) -> SolverKind {
         SolverKind::RpCholesky

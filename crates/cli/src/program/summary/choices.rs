@@ -3,6 +3,7 @@
 use nearlin::{Criterion, MetricForm, WidthChoice};
 
 use crate::program::args::FitArgs;
+use crate::program::batches::Kept;
 use crate::program::setup::Setup;
 use crate::program::words::{counted, figure, listed, plain};
 use crate::table::Task;
@@ -73,6 +74,11 @@ pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
     let ends = [&points[0], &points[points.len() - 1]];
     let [least, most] = ends.map(|end| format!("{} at {}", figure(end.error), plain(end.ridge)));
     let edge = if path.best == 0 { "; no smaller one was judged" } else { "" };
+    let grown = if setup.kept().is_some_and(|kept| !kept.whole()) {
+        format!(" ({} for the sample)", plain(path.ridge()))
+    } else {
+        String::new()
+    };
     let part = match (path.rows, setup.equations.rows()) {
         (some, all) if some < all => format!(" on {some} of {all} equations"),
         _ => String::new(),
@@ -86,10 +92,22 @@ pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
         format!(", {effective} effective parameters for an output")
     };
     format!(
-        "{ridge}, by {}{part}: relative {measure} {} ({least}, {most}){effective}{edge}",
+        "{ridge}{grown}, by {}{part}: relative {measure} {} ({least}, {most}){effective}{edge}",
         path.criterion.name(),
         figure(best.error),
     )
+}
+
+/// How rows are gone over in batches.
+pub(super) fn batches(kept: Kept) -> String {
+    let passes =
+        if kept.passes == 1 { "one pass".into() } else { format!("{} passes", kept.passes) };
+    let sample = if kept.whole() {
+        String::new()
+    } else {
+        format!("; choices and errors by a sample of {}", counted(kept.sample_rows, "row"))
+    };
+    format!("{} at a time, {passes} at most{sample}", counted(kept.rows, "row"))
 }
 
 /// How many classes, and the rows of each.

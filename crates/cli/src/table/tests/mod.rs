@@ -13,6 +13,7 @@ mod parquet;
 mod predictions;
 mod problem;
 mod read;
+mod rows;
 mod split;
 mod target;
 
