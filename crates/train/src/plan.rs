@@ -219,22 +219,24 @@ pub(crate) fn alone(kind: SolverKind, shape: &Shape, options: &Options) -> Candi
     cost::candidate(kind, shape, options, guess::steps(options), &rates)
 }
 
-/// The cheapest of candidates, cheapest first, or the exact factor where it costs little more, and why.
+/// The cheapest of candidates, cheapest first, or one that is surer where it costs little more, and why: the exact factor,
+/// or in place of no factor at all any other, whose iterations depend on less that is guessed.
 fn choice<'a>(candidates: &[&'a Candidate]) -> Option<(&'a Candidate, String)> {
     let cheapest = *candidates.first()?;
-    let exact = candidates.iter().find(|candidate| candidate.solver == EXACT);
-    match exact {
-        Some(exact) if exact.solver != cheapest.solver => {
-            let ratio = exact.predicted_seconds / cheapest.predicted_seconds;
-            if ratio <= SURER {
-                let (why, other) = (explain(exact, None), cheapest.solver);
-                let but = format!("{other} could be {ratio:.1} times cheaper");
-                return Some((exact, format!("{why}; {but}, by a guess of its iterations")));
-            }
+    let ratio = |candidate: &Candidate| candidate.predicted_seconds / cheapest.predicted_seconds;
+    let near = |surer: &dyn Fn(SolverKind) -> bool| {
+        let mut others = candidates.iter().filter(|candidate| surer(candidate.solver));
+        others.next().copied().filter(|candidate| ratio(candidate) <= SURER)
+    };
+    let factored = || near(&|kind| cheapest.solver == SolverKind::Cg && kind != SolverKind::Cg);
+    match near(&|kind| kind == EXACT).or_else(factored) {
+        Some(surer) if surer.solver != cheapest.solver => {
+            let (why, other) = (explain(surer, None), cheapest.solver);
+            let but = format!("{other} could be {:.1} times cheaper", ratio(surer));
+            Some((surer, format!("{why}; {but}, by a guess of its iterations")))
         }
-        _ => {}
+        _ => Some((cheapest, explain(cheapest, candidates.get(1).copied()))),
     }
-    Some((cheapest, explain(cheapest, candidates.get(1).copied())))
 }
 
 /// The exact factor as what to fall back to: after as much work as it would have been itself, so that no wrong guess
@@ -293,6 +295,26 @@ mod tests {
                 within.reason
             );
         }
+    }
+
+    /// Twice the passes take twice as long; a solver that was asked for is taken; memory is that of a batch.
+    #[test]
+    fn batches_are_planned_for() {
+        let options = Options::default().ridge(0.1);
+        let shape = Shape::of(500, 30, 1, 2);
+        let of = |passes: usize, options: &Options| {
+            let batches = Batches::of(500).passes(passes);
+            plan_batches_at(1_000_000, &shape, options, &batches, &Rates::default())
+        };
+        let (one, two) = (of(1, &options), of(2, &options));
+        assert_eq!((one.steps, two.steps), (2000, 4000));
+        for (one, two) in one.candidates.iter().zip(&two.candidates) {
+            assert!((two.predicted_seconds / one.predicted_seconds - 2.0).abs() < 1e-9);
+            assert!(one.predicted_bytes < 1e9, "{}", one.predicted_bytes);
+        }
+        assert_eq!(one.chosen, one.candidates[0].solver);
+        let asked = of(1, &options.solver(Some(SolverKind::Srht)));
+        assert_eq!((asked.chosen, asked.fallback), (SolverKind::Srht, None));
     }
 
     /// Memory of low rank grows like the rows, that of a factor like their square.

@@ -128,7 +128,10 @@ impl GroupRows {
 
 impl fmt::Debug for GroupRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupRows").field("path", &self.path).field("starts", &self.starts).finish()
+        f.debug_struct("GroupRows")
+            .field("path", &self.path)
+            .field("starts", &self.starts)
+            .finish_non_exhaustive()
     }
 }
 

@@ -48,7 +48,7 @@ fn more_rows_than_the_sample() {
     assert!(report["result"]["floor"].is_null());
     // Twenty batches a pass, each with its certificate.
     let steps = report["steps"].as_array().unwrap();
-    assert!(!steps.is_empty() && steps.len() % 20 == 0, "{}", steps.len());
+    assert!(!steps.is_empty() && steps.len().is_multiple_of(20), "{}", steps.len());
     assert!(steps.iter().all(|step| step["eta_inner"].as_f64().unwrap() <= 0.01));
     let result = &report["result"];
     assert!(result["train_rel_residual"].as_f64().unwrap() < 0.03, "{result}");

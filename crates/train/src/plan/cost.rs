@@ -8,18 +8,23 @@ use crate::solver::{SolverKind, sketch_size};
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
 const OVERHEAD: f64 = 2.5e6;
 
-/// The same of a solver that factors a matrix, and columns of it that are copied at a time.
+/// The same of a solver that factors a matrix and solves for one column, twice for several; and columns of the matrix that
+/// are copied at a time.
 const FACTORING: f64 = 1.5e6;
 const COPIED: f64 = 256.0;
 
 /// Arrays of the parameters beside those of the states: steps, candidates for them, gradients.
 const ARRAYS: f64 = 8.0;
 
+/// Masks of a state: its own, one of the directions, which neurons share in pairs at least, and what has flipped. By
+/// comparison with whole runs, like these:
+const MASKS: f64 = 1.75;
+
 /// What a product takes in a run beside one that is timed alone: flips are corrected for, vectors updated, and other things
-/// are in the caches. By comparison with whole runs.
+/// are in the caches.
 const WHOLE: f64 = 1.1;
 
-/// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`. By comparison with whole runs.
+/// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`.
 const FORWARD: f64 = 0.4;
 
 /// Iterations for which a factor is kept although masks have changed, and what a step with a kept one takes more.
@@ -71,7 +76,7 @@ pub(super) fn candidate(
     let product = |speeds: &super::Speeds| {
         let line = if shape.outputs > 1 { speeds.outputs } else { speeds.one_output };
         let inputs = if shape.outputs > 1 { d + k } else { d };
-        n * m * line.at(inputs) + rates.begin
+        n * m * line.at(inputs) + rates.begin.at(n)
     };
     let (pass, exact) = (WHOLE * product(speeds), WHOLE * product(&rates.double));
     // Outputs and masks through tiles, and where it matters a gradient.
@@ -118,12 +123,11 @@ pub(super) fn candidate(
     };
     let factoring = match kind {
         SolverKind::Cg => 0.0,
-        _ => FACTORING + n.min(COPIED) * size * n,
+        _ => k.min(2.0) * FACTORING + n.min(COPIED) * size * n,
     };
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
-    // A mask, and one of the directions, which neurons share in pairs at least.
-    let masks = 1.5 * states * n * (m / 64.0).ceil() * 8.0;
+    let masks = MASKS * states * n * (m / 64.0).ceil() * 8.0;
     // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons at most.
     let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
     let vectors = 8.0 * ((ARRAYS + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);

@@ -50,8 +50,7 @@ pub(super) fn size(kind: SolverKind, shape: &Shape, options: &Options) -> usize 
     let most = sketch_size(kind, options.sketch_rows, shape.rows, options.width * shape.inputs);
     let low = matches!(kind, SolverKind::RpCholesky | SolverKind::RpGram);
     match &shape.decay {
-        Some(decay) if low => (0..)
-            .map(|level| 1 << level)
+        Some(decay) if low => std::iter::successors(Some(1), |rank| Some(2 * rank))
             .take_while(|rank| *rank < most)
             .find(|rank| low_rank_ends(decay.left(*rank as f64), options.ridge))
             .unwrap_or(most),
@@ -94,7 +93,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         Some(decay) => decay.dimension(ridge, rows),
         None => (n / 4.0 / ridge.max(LEAST)).powf(1.0 / 1.75).min(n),
     };
-    let smallest = eigenvalue(n).max(LEAST);
+    let smallest = eigenvalue(n).min(shape.least_eigenvalue).max(LEAST);
     let reduction = match options.inner_tolerance {
         InnerTolerance::Adaptive => REDUCTION,
         InnerTolerance::Fixed(tolerance) => (2.0 / tolerance).ln(),
@@ -166,7 +165,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
     let retried = if ridge > 0.0 {
         0.0
     } else {
-        let weakest = shape.least_eigenvalue.min(eigenvalue(n)).max(f64::MIN_POSITIVE);
+        let weakest = shape.least_eigenvalue.max(f64::MIN_POSITIVE);
         (AGAIN_FOR_EACH * (EASY / weakest).log10()).clamp(0.0, MOST_AGAIN)
     };
     // Those of each step, as they are spread over all.

@@ -83,8 +83,9 @@ pub struct Rates {
     pub gram: Line,
     /// Entries a second of the arc-cosine kernel, beside the product of its inputs.
     pub arc_cosine: f64,
-    /// Seconds to begin a product with the Jacobian.
-    pub begin: f64,
+    /// Seconds of a product with the Jacobian that no neuron is the reason for: what begins it is the item, and each of the
+    /// `n` examples, whose inputs are copied, an input.
+    pub begin: Line,
     /// Seconds that a parameter takes in a forward pass or a step: drawing it, and passes over vectors of it.
     pub parameter: f64,
 }
@@ -117,7 +118,7 @@ impl Default for Rates {
             single,
             gram: Line { item: 4.0e-9, input: 1.0e-12 },
             arc_cosine: 6.0e7,
-            begin: 5.0e-5,
+            begin: Line { item: 2.0e-5, input: 2.0e-8 },
             parameter: 2.0e-8,
         }
     }
@@ -172,9 +173,12 @@ impl Rates {
         };
         let gram = Line::through((1024.0, entries(1024)?), (16_384.0, entries(16_384)?));
         // Few enough neurons that little else is to be done.
-        let (n, m, d) = (2048, 64, 4);
-        let done = (n * m) as f64 * double.one_output.at(4.0);
-        let begin = (time.products::<f64>((n, m), d, 1, par)? - done).max(1e-6);
+        let mut beginning = |n: usize| -> Result<f64, TrainError> {
+            let (m, d) = (128, 8);
+            let done = (n * m) as f64 * double.one_output.at(d as f64);
+            Ok((time.products::<f64>((n, m), d, 1, par)? - done).max(1e-6))
+        };
+        let begin = Line::through((128.0, beginning(128)?), (16_384.0, beginning(16_384)?));
         let init = Init { inputs: 64, outputs: 1, width: 2048, seed: 0, signs: Signs::Random };
         let drawn = time.median(|| Ok(init.network(1.0)?))? / f64::from(64 * 2048);
         let parameter = DRAWS * drawn;

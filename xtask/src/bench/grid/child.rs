@@ -46,6 +46,8 @@ pub(super) struct Ran {
     pub(super) predicted_bytes: f64,
     pub(super) predicted_steps: usize,
     pub(super) predicted_iterations: f64,
+    /// Predicted seconds of every solver.
+    pub(super) candidates: Vec<(String, f64)>,
 }
 
 /// Trains and prints what there is to tell, as JSON.
@@ -104,6 +106,9 @@ pub(super) fn run(words: &[String]) -> Outcome {
         predicted_bytes: chosen.predicted_bytes,
         predicted_steps: plan.steps,
         predicted_iterations: chosen.iterations,
+        candidates: (plan.candidates.iter())
+            .map(|candidate| (candidate.solver.name().into(), candidate.predicted_seconds))
+            .collect(),
     };
     println!("{}", serde_json::to_string(&ran)?);
     Ok(())
