@@ -27,7 +27,8 @@ const EXACT: SolverKind = SolverKind::Cholesky;
 /// How many times as dear as the cheapest it may be to be taken.
 const SURER: f64 = 1.25;
 
-/// What a step on a batch takes beside its iterations, in iterations.
+/// What a step on a batch takes beside its iterations, in iterations: the certificate, the outputs before and after, and a
+/// part of the look at all rows that ends a pass.
 const BESIDE: f64 = 5.0;
 
 /// The size of a problem: all that costs depend on.
@@ -155,10 +156,15 @@ pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
     let steps = guess::steps(options);
     let able =
         |kind: &SolverKind| !shape.corners || kind.scales_rows() || options.solver == Some(*kind);
-    let mut candidates: Vec<Candidate> = (SolverKind::ALL.iter())
+    let candidates = (SolverKind::ALL.iter())
         .filter(|kind| able(kind))
         .map(|&kind| cost::candidate(kind, shape, options, steps, &rates))
         .collect();
+    decided(candidates, options, steps)
+}
+
+/// The plan with these candidates.
+fn decided(mut candidates: Vec<Candidate>, options: &Options, steps: usize) -> Plan {
     candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
     let all: Vec<&Candidate> = candidates.iter().collect();
     let cheapest = all[0].solver;
@@ -185,32 +191,18 @@ pub fn plan_batches_at(
     batches: &Batches,
     rates: &Rates,
 ) -> Plan {
-    let first = plan_at(shape, options, rates);
-    let in_pass = rows.div_ceil(shape.rows.max(1));
-    let steps = (in_pass * batches.passes) as f64;
-    let mut candidates = first.candidates;
+    let mut candidates = plan_at(shape, options, rates).candidates;
+    let steps = rows.div_ceil(shape.rows.max(1)) * batches.passes;
     for candidate in &mut candidates {
-        // Of the certificate, the outputs before and after, and a look at all rows, as much as of so many iterations.
         let work = candidate.iterations + BESIDE;
         let step = candidate.build_seconds + work * candidate.iteration_seconds;
-        candidate.predicted_seconds = steps * step;
-        candidate.builds = in_pass * batches.passes;
+        candidate.predicted_seconds = steps as f64 * step;
+        candidate.builds = if candidate.builds == 0 { 0 } else { steps };
         // Multipliers of all rows, their last changes, and the order of a pass.
         candidate.predicted_bytes += rows as f64 * (16.0 * shape.outputs as f64 + 24.0);
     }
-    candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
-    let chosen = options.solver.unwrap_or(candidates[0].solver);
-    let next = candidates.iter().find(|candidate| candidate.solver != chosen);
-    let best = candidates.iter().find(|candidate| candidate.solver == chosen);
-    let why = best.map_or(String::new(), |best| match next {
-        Some(next) if options.solver.is_none() => {
-            let ratio = next.predicted_seconds / best.predicted_seconds;
-            format!(" and is {ratio:.1} times cheaper than {}", next.solver)
-        }
-        _ => " as asked for".to_owned(),
-    });
-    let reason = format!("{chosen} solves for {} rows at a time{why}", shape.rows);
-    Plan { chosen, reason, fallback: None, steps: in_pass * batches.passes, candidates }
+    // A solver is kept for the whole run.
+    Plan { fallback: None, ..decided(candidates, options, steps) }
 }
 
 /// What one solver would cost at the rates of a common machine.
@@ -312,7 +304,11 @@ mod tests {
             assert!((two.predicted_seconds / one.predicted_seconds - 2.0).abs() < 1e-9);
             assert!(one.predicted_bytes < 1e9, "{}", one.predicted_bytes);
         }
-        assert_eq!(one.chosen, one.candidates[0].solver);
+        let chosen =
+            one.candidates.iter().find(|candidate| candidate.solver == one.chosen).unwrap();
+        assert!(chosen.predicted_seconds <= SURER * one.candidates[0].predicted_seconds);
+        let builds = |kind| one.candidates.iter().find(|c| c.solver == kind).unwrap().builds;
+        assert_eq!((builds(SolverKind::Cg), builds(SolverKind::ArcCosine)), (0, 2000));
         let asked = of(1, &options.solver(Some(SolverKind::Srht)));
         assert_eq!((asked.chosen, asked.fallback), (SolverKind::Srht, None));
     }

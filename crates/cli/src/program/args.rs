@@ -19,7 +19,6 @@ use self::values::{
     SolverChoice, at_least_one, at_least_two, bytes, checked, loss, ridge, scale, solvers,
     tolerance, width,
 };
-use super::batches::Beyond;
 use crate::table;
 
 pub(super) use export::ExportArgs;
@@ -50,6 +49,9 @@ Examples:
   nearlin fit diamonds.csv --target log_price --rows 2000 --solver tensor-srht --precision f32
   nearlin fit rows.npy --target x16 --batch 2000 --model m.safetensors
   nearlin fit diamonds.csv --target log_price --checkpoint run.checkpoint --resume";
+
+/// A pass over all batches that lowers the objective by less than this part of it is the last.
+const LEAST_GAIN: f64 = 1e-3;
 
 /// Certified Gauss-Newton training of wide two-layer ReLU networks on tables of data.
 #[derive(Debug, Parser)]
@@ -150,8 +152,8 @@ pub(super) struct FitArgs {
 
     /// Train on batches of B rows of the table, for tables that do not fit in memory or where a step on all rows takes
     /// too long. What is chosen is chosen by a sample of 10,000 rows. Rows of NPY (two dimensions, in row order) and Parquet files
-    /// are read as they are needed, others are kept in memory; encoded ones go to a temporary file. Steps are in f64
-    /// [default: steps are on all rows].
+    /// are read as they are needed, others are kept in memory; encoded ones go to a temporary file. Steps are in f64; --tol
+    /// is looked at with --ridge 0 only [default: steps are on all rows].
     #[arg(long, value_name = "B", allow_hyphen_values = true, value_parser = at_least_one)]
     #[arg(conflicts_with_all = [
         "loss", "weights", "class_weights", "ensemble", "precision", "rows", "train_rows", "max_steps", "checkpoint"
@@ -298,7 +300,9 @@ impl FitArgs {
     /// this in the thread pool of the run.
     pub(super) fn options(&self) -> Options {
         let options = self.whole_options();
-        if self.batch.is_some() { Beyond::options(options) } else { options }
+        // Steps on batches are in f64, and end where passes gain little.
+        let batches = || options.precision(Precision::F64).least_gain(LEAST_GAIN);
+        if self.batch.is_some() { batches() } else { options }
     }
 
     fn whole_options(&self) -> Options {

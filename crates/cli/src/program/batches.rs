@@ -5,8 +5,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use nearlin::{
-    Batches, NpyRows, Options, Plan, Precision, Rates, Run, Shape, Source, plan_batches_at,
-    train_batches,
+    Batches, NpyRows, Options, Plan, Rates, Run, Shape, Source, plan_batches_at, train_batches,
 };
 use serde::Serialize;
 
@@ -23,9 +22,6 @@ const SAMPLE: usize = 10_000;
 /// Rows that are encoded at a time.
 const BLOCK: usize = 1 << 14;
 
-/// A pass that lowers the objective by less than this part of it is the last.
-const LEAST_GAIN: f64 = 1e-3;
-
 /// Bytes before the numbers of an array: all that a shape of two numbers can need.
 const HEADER: usize = 128;
 
@@ -40,7 +36,7 @@ pub(super) struct Beyond {
 
 /// How the rows are gone over.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Kept {
+pub(super) struct Batching {
     /// Rows of a batch.
     pub(super) rows: usize,
     /// Most passes.
@@ -65,7 +61,7 @@ pub(super) fn train(args: &FitArgs, setup: &Setup, watch: &mut Watch) -> Result<
     let train = |source: &dyn Source, watch: &mut Watch| {
         train_batches(source, &options, &beyond.batches, watch).map_err(ProgramError::from)
     };
-    if beyond.kept().whole() {
+    if beyond.batching().whole() {
         return train(&setup.equations, watch);
     }
     let spooled = beyond.spool(args, setup)?;
@@ -87,23 +83,18 @@ impl Beyond {
     }
 
     /// How the rows are gone over.
-    pub(super) fn kept(&self) -> Kept {
+    pub(super) fn batching(&self) -> Batching {
         let Batches { rows, passes, .. } = self.batches;
         let all = self.rows.rows();
-        Kept { rows: rows.min(all), passes, sample_rows: self.sample.len(), all }
-    }
-
-    /// Options for steps on batches: in `f64`, to where passes gain little.
-    pub(super) fn options(options: Options) -> Options {
-        options.precision(Precision::F64).least_gain(LEAST_GAIN)
+        Batching { rows: rows.min(all), passes, sample_rows: self.sample.len(), all }
     }
 
     /// The plan for batches of a problem with equations of this shape.
     pub(super) fn plan(&self, shape: &Shape, options: &Options, rates: &Rates) -> Plan {
-        let kept = self.kept();
+        let batching = self.batching();
         let mut batch = *shape;
-        batch.rows = kept.rows;
-        plan_batches_at(kept.all, &batch, options, &self.batches, rates)
+        batch.rows = batching.rows;
+        plan_batches_at(batching.all, &batch, options, &self.batches, rates)
     }
 
     /// Encodes the rows, once for all passes, into a file that is gone after the run.
@@ -147,7 +138,9 @@ impl Beyond {
             ));
         }
         let rows = NpyRows::open(file.path(), equations.outputs())?;
-        Ok(Spooled { rows, _file: file })
+        // What is open can be read without a name, and no end of the process leaves it behind.
+        let named = if cfg!(unix) { None } else { Some(file) };
+        Ok(Spooled { rows, _named: named })
     }
 
     /// Inputs and targets of these rows, as far as they have a target that the sample knows.
@@ -171,7 +164,7 @@ impl Beyond {
     }
 }
 
-impl Kept {
+impl Batching {
     /// Whether the sample is all rows.
     pub(super) fn whole(&self) -> bool {
         self.sample_rows == self.all
@@ -193,8 +186,8 @@ impl Kept {
 #[derive(Debug)]
 struct Spooled {
     rows: NpyRows,
-    /// Removes it.
-    _file: tempfile::NamedTempFile,
+    /// Removes it where its name must last as long as it is read.
+    _named: Option<tempfile::NamedTempFile>,
 }
 
 /// The beginning of an NPY file of so many rows.
@@ -216,10 +209,10 @@ mod tests {
     /// Each row bears the same ridge, whether all are trained on or a sample.
     #[test]
     fn ridges_grow_with_the_rows() {
-        let kept = Kept { rows: 100, passes: 1, sample_rows: 500, all: 10_100 };
-        assert_eq!((kept.whole(), kept.trained(100)), (false, 10_000));
-        assert!((kept.ridge(0.4, 100) - 0.4 * 10_000.0 / 400.0).abs() < 1e-12);
-        let all = Kept { sample_rows: 10_100, ..kept };
+        let batching = Batching { rows: 100, passes: 1, sample_rows: 500, all: 10_100 };
+        assert_eq!((batching.whole(), batching.trained(100)), (false, 10_000));
+        assert!((batching.ridge(0.4, 100) - 0.4 * 10_000.0 / 400.0).abs() < 1e-12);
+        let all = Batching { sample_rows: 10_100, ..batching };
         assert!(all.whole());
         assert_eq!(all.ridge(0.4, 100).to_bits(), 0.4_f64.to_bits());
     }

@@ -200,6 +200,9 @@ impl Observer for Watch {
             (View::Lines, Event::Fallback { from, to, iterations }) => {
                 say(&fallen_back(*from, *to, *iterations));
             }
+            (View::Bar(bar), Event::Pass { pass, of, .. }) => {
+                bar.shown.println(pass_line(*pass, *of, &self.clock.passes));
+            }
             (View::Nothing | View::Lines, _) => {}
             (View::Bar(bar), event) => bar.note(event),
         }

@@ -10,7 +10,7 @@ mod choices;
 
 use self::choices::{Metric, RidgePath, Width};
 use super::args::FitArgs;
-use super::batches::Kept;
+use super::batches::Batching;
 use super::ensemble::Member;
 use super::evaluate::Scores;
 use super::progress::StepTime;
@@ -63,7 +63,7 @@ struct Data {
     task: &'static str,
     merged_rows: usize,
     /// Null for steps on all rows.
-    batches: Option<Kept>,
+    batches: Option<Batching>,
 }
 
 #[derive(Debug, Serialize)]
@@ -195,7 +195,7 @@ impl Report {
                 outputs: setup.equations.outputs(),
                 task: problem.target.task().name(),
                 merged_rows: problem.equations.merged_rows(),
-                batches: setup.kept(),
+                batches: setup.batching(),
             },
             model: Model {
                 width: options.width,
@@ -273,8 +273,7 @@ impl Report {
             steps: Some(steps.collect()),
             result: Some(Outcome {
                 ending: run.ending.name(),
-                floor: (setup.kept().is_none_or(|kept| kept.whole()))
-                    .then(|| Finite(setup.equations.floor())),
+                floor: setup.sampled().is_none().then(|| Finite(setup.equations.floor())),
                 train_rel_residual: Finite(run.rel_residual),
                 train_rmse: Finite(scores.train.rmse),
                 test_rmse: test.map(|test| Finite(test.rmse)),

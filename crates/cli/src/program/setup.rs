@@ -12,7 +12,7 @@ use nearlin::{
 };
 
 use super::args::FitArgs;
-use super::batches::{Beyond, Kept};
+use super::batches::{Batching, Beyond};
 use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
@@ -215,7 +215,8 @@ impl Setup {
         };
         if choose {
             let tested = self.problem.test.rows.len();
-            let ridge = self.kept().map_or(path.ridge(), |kept| kept.ridge(path.ridge(), tested));
+            let ridge = path.ridge();
+            let ridge = self.batching().map_or(ridge, |batching| batching.ridge(ridge, tested));
             self.options = self.options.ridge(ridge);
             let budget = budget(self.memory, self.held_bytes);
             let how = (self.ensemble, self.beyond.as_ref());
@@ -227,22 +228,24 @@ impl Setup {
     }
 
     /// How the rows are gone over, where they are trained on in batches.
-    pub(super) fn kept(&self) -> Option<Kept> {
-        self.beyond.as_ref().map(Beyond::kept)
+    pub(super) fn batching(&self) -> Option<Batching> {
+        self.beyond.as_ref().map(Beyond::batching)
+    }
+
+    /// The same where the equations are of a sample.
+    pub(super) fn sampled(&self) -> Option<Batching> {
+        self.batching().filter(|batching| !batching.whole())
     }
 
     /// Rows of the table that are used.
     pub(super) fn rows(&self) -> usize {
-        self.kept().filter(|kept| !kept.whole()).map_or(self.problem.rows, |kept| kept.all)
+        self.sampled().map_or(self.problem.rows, |batching| batching.all)
     }
 
     /// Rows that are trained on, at most.
     pub(super) fn train_rows(&self) -> usize {
         let tested = self.problem.test.rows.len();
-        match self.kept() {
-            Some(kept) if !kept.whole() => kept.trained(tested),
-            _ => self.problem.train.rows.len(),
-        }
+        self.sampled().map_or(self.problem.train.rows.len(), |batching| batching.trained(tested))
     }
 
     /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
@@ -304,10 +307,7 @@ impl Setup {
 
     /// `m d / (n K)`.
     pub(super) fn parameters_per_equation(&self) -> f64 {
-        let rows = match self.kept() {
-            Some(kept) if !kept.whole() => self.train_rows(),
-            _ => self.equations.rows(),
-        };
+        let rows = self.sampled().map_or(self.equations.rows(), |_| self.train_rows());
         self.parameters() as f64 / (rows * self.equations.outputs()) as f64
     }
 
@@ -377,10 +377,7 @@ fn planned(
 ) -> Plan {
     if let Some(beyond) = beyond {
         let plan = beyond.plan(shape, options, rates);
-        let fits = plan.candidates.iter().any(|candidate| {
-            candidate.solver == plan.chosen && candidate.predicted_bytes <= budget
-        });
-        return if fits || options.solver.is_some() { plan } else { plan.within(budget) };
+        return if options.solver.is_some() { plan } else { plan.within(budget) };
     }
     let mut plan = plan_at(shape, options, rates);
     if options.solver.is_none() {

@@ -47,8 +47,8 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
         "target",
         format!("{}, {}{}", problem.target.column, problem.target.task().name(), classes(setup)),
     );
-    if let Some(kept) = setup.kept() {
-        line("batches", batches(kept));
+    if let Some(batching) = setup.batching() {
+        line("batches", batches(batching));
     }
     let merged = problem.equations.merged_rows();
     line(
@@ -323,7 +323,7 @@ impl Summary<'_> {
         if self.setup.loss.is_some() {
             return "not looked at: it is of squared errors".into();
         }
-        if self.setup.kept().is_some_and(|kept| !kept.whole()) {
+        if self.setup.sampled().is_some() {
             return "not looked at: rows were read in batches".into();
         }
         if contradictions.is_empty() {
@@ -339,7 +339,7 @@ impl Summary<'_> {
 
     /// The groups that add most to the floor, by line.
     fn contradictions(&self) -> Vec<String> {
-        if self.setup.kept().is_some_and(|kept| !kept.whole()) {
+        if self.setup.sampled().is_some() {
             return Vec::new();
         }
         let contradictions = &self.setup.problem.equations.contradictions;

@@ -8,9 +8,9 @@ use crate::solver::{SolverKind, sketch_size};
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
 const OVERHEAD: f64 = 2.5e6;
 
-/// The same of a solver that factors a matrix and solves for one column, twice for several; and columns of the matrix that
+/// The same of a solver that factors a matrix and solves for one column, and for several; and columns of the matrix that
 /// are copied at a time.
-const FACTORING: f64 = 1.5e6;
+const FACTORING: [f64; 2] = [1.2e6, 3.0e6];
 const COPIED: f64 = 256.0;
 
 /// Arrays of the parameters beside those of the states: steps, candidates for them, gradients.
@@ -123,12 +123,12 @@ pub(super) fn candidate(
     };
     let factoring = match kind {
         SolverKind::Cg => 0.0,
-        _ => k.min(2.0) * FACTORING + n.min(COPIED) * size * n,
+        _ => FACTORING[usize::from(shape.outputs > 1)] + n.min(COPIED) * size * n,
     };
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
     let masks = MASKS * states * n * (m / 64.0).ceil() * 8.0;
-    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons at most.
+    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons or so.
     let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
     let vectors = 8.0 * ((ARRAYS + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
     let inputs = 8.0 * 3.0 * n * (d + k);

@@ -31,8 +31,8 @@ const AGAIN_FOR_EACH: f64 = 4.0;
 const EASY: f64 = 1e-2;
 const MOST_AGAIN: f64 = 8.0;
 
-/// What a step that is taken back has cost in iterations.
-const FOR_NOTHING: f64 = 1.5;
+/// For each of these, iterations that every step takes more: masks have moved since its factor was built.
+const MOVED: f64 = 1.5;
 
 /// How often a factor that follows the masks is built: these hardly change after the first steps.
 const OFTEN: usize = 2;
@@ -168,8 +168,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         let weakest = shape.least_eigenvalue.max(f64::MIN_POSITIVE);
         (AGAIN_FOR_EACH * (EASY / weakest).log10()).clamp(0.0, MOST_AGAIN)
     };
-    // Those of each step, as they are spread over all.
-    let iterations = iterations + FOR_NOTHING * retried;
+    let iterations = iterations + MOVED * retried;
     if builds > 1 {
         builds = builds.min(OFTEN) + retried.round() as usize;
     }

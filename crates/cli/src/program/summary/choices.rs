@@ -3,7 +3,7 @@
 use nearlin::{Criterion, MetricForm, WidthChoice};
 
 use crate::program::args::FitArgs;
-use crate::program::batches::Kept;
+use crate::program::batches::Batching;
 use crate::program::setup::Setup;
 use crate::program::words::{counted, figure, listed, plain};
 use crate::table::Task;
@@ -74,7 +74,7 @@ pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
     let ends = [&points[0], &points[points.len() - 1]];
     let [least, most] = ends.map(|end| format!("{} at {}", figure(end.error), plain(end.ridge)));
     let edge = if path.best == 0 { "; no smaller one was judged" } else { "" };
-    let grown = if setup.kept().is_some_and(|kept| !kept.whole()) {
+    let grown = if setup.sampled().is_some() {
         format!(" ({} for the sample)", plain(path.ridge()))
     } else {
         String::new()
@@ -99,15 +99,18 @@ pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
 }
 
 /// How rows are gone over in batches.
-pub(super) fn batches(kept: Kept) -> String {
-    let passes =
-        if kept.passes == 1 { "one pass".into() } else { format!("{} passes", kept.passes) };
-    let sample = if kept.whole() {
+pub(super) fn batches(batching: Batching) -> String {
+    let passes = if batching.passes == 1 {
+        "one pass".into()
+    } else {
+        format!("{} passes", batching.passes)
+    };
+    let sample = if batching.whole() {
         String::new()
     } else {
-        format!("; choices and errors by a sample of {}", counted(kept.sample_rows, "row"))
+        format!("; choices and errors by a sample of {}", counted(batching.sample_rows, "row"))
     };
-    format!("{} at a time, {passes} at most{sample}", counted(kept.rows, "row"))
+    format!("{} at a time, {passes} at most{sample}", counted(batching.rows, "row"))
 }
 
 /// How many classes, and the rows of each.
