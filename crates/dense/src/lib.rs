@@ -1,4 +1,4 @@
-//! Dense kernels of nearlin: factorisations over faer, packed 0/1 masks, the popcount Gram matrix
+//! Dense kernels of nearlin: factorisations (QR and eigenvalues over faer), packed 0/1 masks, the popcount Gram matrix
 //! and the masked products that apply the Jacobian of a ReLU layer without forming it.
 //!
 //! Matrices are faer's [`MatRef`](faer::MatRef) and [`MatMut`](faer::MatMut); outputs come first

@@ -35,7 +35,8 @@ const CHUNK: usize = 1536;
 /// read, but threads must have something to share.
 const TASKS: usize = 8;
 
-/// Fewest neurons of a task: tables that are made for it must serve many more than their 64 rows.
+/// Fewest neurons of each of several tasks, but for the last: tables that are made for one must serve many more than
+/// their 64 rows.
 const LEAST: usize = 256;
 
 /// Examples whose sums are under way at a time.
@@ -124,7 +125,7 @@ impl<T: Real> Layer<'_, T> {
     /// Neurons of a task.
     fn chunk(&self) -> usize {
         let width = self.mask.width();
-        if width >= TASKS * CHUNK {
+        if !(2 * LEAST..TASKS * CHUNK).contains(&width) {
             return CHUNK;
         }
         let tasks = 2 * width.div_ceil(CHUNK);

@@ -32,14 +32,14 @@ use crate::{Equations, TrainError};
 pub use how::{Batches, Source};
 pub use npy::NpyRows;
 
-/// Halvings of a step that raises the batch's objective.
+/// Halvings of a step that makes the batch's objective more than four times as large.
 const MAX_HALVINGS: usize = 8;
 
 /// How many times as large `lambda` becomes after a pass that did not lower the objective.
 const FIRMER: f64 = 4.0;
 
 /// Least accurate solution of a step's system.
-const LOOSE: f64 = 0.01;
+pub(crate) const LOOSE: f64 = 0.01;
 
 /// Most that the linear model may miss of the first step: no other scale is tried later.
 const NEAR: f64 = 0.02;
@@ -47,11 +47,11 @@ const NEAR: f64 = 0.02;
 /// How much the scale grows where the linear model misses too much of the first step.
 const GROWTH: f64 = 8.0;
 
-/// Trains a network as [`train`](crate::train()) does, a batch of rows at a time, in memory for a batch, the
-/// weights and two numbers for each target.
+/// Trains a network as [`train`](crate::train()) does, a batch of rows at a time, in memory for a batch, some arrays of the
+/// weights, two numbers for each target and three for each row.
 ///
-/// Each step is certified on its batch, and reported as for a whole one: residuals, contractions and gains are of the
-/// batch. After each pass the residual of all rows is looked at; a pass after which the objective is higher makes `lambda`
+/// Each step is certified on its batch: residuals, contractions (of residuals, with a ridge too) and gains are of the
+/// batch, and [`StepReport::damping`] is `lambda`. After each pass the residual of all rows is looked at; a pass after which the objective is higher makes `lambda`
 /// four times as large. The run ends when a pass lowers the objective by less than `least_gain` of it, when the
 /// residual meets the tolerance without a ridge, or when all passes are made; the network is the one with the lowest
 /// objective. Steps are in `f64`.

@@ -58,7 +58,7 @@ pub struct LeftOut {
 /// Up to 4,096 equations in `n^2 m / 2` bit operations and some `n^3` flops, in memory for two n x n
 /// matrices, and an inner solve or, with several outputs, two. Beyond, everybody has the mean leverage, which vectors of
 /// random signs estimate: an inner solve with the preconditioner of [`SolverKind::RpCholesky`](crate::SolverKind::RpCholesky)
-/// of rank `k = (m d K)^(1/2)`, in memory for `n k` numbers of `f32`.
+/// of rank `k = (m d)^(1/2)`, or `(m (d + K))^(1/2)` with several outputs, in memory for `n k` numbers of `f32`.
 ///
 /// # Errors
 /// [`TrainError::Option`] for a ridge that is not positive, [`TrainError::Factor`] for one that is lost in
@@ -172,12 +172,13 @@ impl<'a> Linear<'a> {
         Ok(mean_product(v.as_ref(), &solved))
     }
 
-    /// The rank of that preconditioner, `(m d K)^(1/2)`: its `5 n k^2` flops are then as many as those of two
-    /// iterations. Twice the rank saved a tenth to a third of 20 to 110 iterations, half of it cost as many again at worst.
+    /// The rank `k` of that preconditioner: `k^2` are the multiply-adds of a product for an example, so that the `3 n k^2`
+    /// flops of the factor are about those of an iteration. Twice the rank saved a tenth to a third of 20 to 110 iterations,
+    /// half of it cost as many again at worst.
     fn rough_rank(&self) -> usize {
-        let (n, d) = (self.equations.rows(), self.equations.inputs());
-        let pass = self.network.width() * d * self.equations.outputs();
-        pass.isqrt().clamp(1, default_rank(n))
+        let (n, d, k) = (self.equations.rows(), self.equations.inputs(), self.equations.outputs());
+        let product = self.network.width() * if k > 1 { d + k } else { d };
+        product.isqrt().clamp(1, default_rank(n))
     }
 
     /// The trace of `(J J^T + mu I)^-1`, and whether its systems were solved.

@@ -4,7 +4,7 @@
 //! the contraction is at most `eta_inner + eta_lin`, the relative sizes of the two terms: the first
 //! says what the inner solver left, the second what the linear model missed. The second shrinks as
 //! the scale of the initial weights grows, since sign flips become rarer while the first step stays
-//! the same; the optimiser takes the smallest scale at which every step certifies.
+//! the same; the optimiser takes a scale at which every step certifies, at most eight times one that is too small.
 
 mod advance;
 mod damp;

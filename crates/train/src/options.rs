@@ -12,8 +12,8 @@ pub const MAX_SCALE: f64 = (1u64 << 20) as f64;
 /// The standard deviation of the initial weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// The smallest power of two whose steps certify: `eta_lin` below 1/4 in the first step (or [`Options::first_eta`]) and
-    /// a contraction of at most 1/2 in every one.
+    /// A power of two whose steps certify: `eta_lin` below 1/4 in the first step (or [`Options::first_eta`]) and
+    /// a contraction of at most 1/2 in every one; 1, or at most eight times one that is too small.
     Auto,
     /// This number, whatever the certificate says.
     Fixed(f64),
@@ -80,7 +80,8 @@ pub struct Options {
     /// Relative residual (without a ridge) or relative gradient (with one) to reach. Default 1e-8.
     pub tolerance: f64,
     /// With a ridge, a run also ends after a step that lowers the objective by less than this part of it, and
-    /// no step need contract while it lowers the objective by more. 0 for never. Default 0.
+    /// no step need contract while it lowers the objective by more. 0 for never. Default 0. For
+    /// [`train_batches`](crate::train_batches()) it is of passes, and without a ridge too.
     pub least_gain: f64,
     /// With [`Scale::Auto`], what the linear model may miss of the first step, `eta_lin`. Default 1/4.
     pub first_eta: f64,

@@ -13,7 +13,8 @@ mod rates;
 pub use decay::Decay;
 pub use rates::{Line, Rates, Speeds};
 
-use crate::options::{Fallback, Options};
+use crate::batches::LOOSE;
+use crate::options::{Fallback, InnerTolerance, Options};
 use crate::solver::SolverKind;
 use crate::{Batches, Equations, Loss};
 
@@ -111,7 +112,7 @@ pub struct Plan {
     pub fallback: Option<Fallback>,
     /// Steps that the predictions are for.
     pub steps: usize,
-    /// All solvers, cheapest first.
+    /// The solvers that can be taken, cheapest first.
     pub candidates: Vec<Candidate>,
 }
 
@@ -181,8 +182,9 @@ fn decided(mut candidates: Vec<Candidate>, options: &Options, steps: usize) -> P
     Plan { chosen, reason, fallback, steps, candidates }
 }
 
-/// The same for [`train_batches`](crate::train_batches()) over `rows` rows, of which `shape` is a batch: each step builds
-/// anew, as no two batches have the same rows, and each pass ends with a look at all rows.
+/// The same for [`train_batches`](crate::train_batches()) over `rows` rows, of which `shape` is a batch, with as many passes
+/// as may be made: each step builds anew, as no two batches have the same rows, its system has the damping beside the
+/// ridge and is solved to a hundredth, and each pass ends with a look at all rows.
 #[must_use]
 pub fn plan_batches_at(
     rows: usize,
@@ -191,8 +193,11 @@ pub fn plan_batches_at(
     batches: &Batches,
     rates: &Rates,
 ) -> Plan {
-    let mut candidates = plan_at(shape, options, rates).candidates;
-    let steps = rows.div_ceil(shape.rows.max(1)) * batches.passes;
+    // Rows have length 1, which a diagonal of a half is of.
+    let damped = options.ridge(options.ridge + 0.5 * batches.damping);
+    let one = damped.max_steps(1).inner_tolerance(InnerTolerance::Fixed(LOOSE));
+    let mut candidates = plan_at(shape, &one, rates).candidates;
+    let steps = rows.div_ceil(shape.rows.max(1)).saturating_mul(batches.passes);
     for candidate in &mut candidates {
         let work = candidate.iterations + BESIDE;
         let step = candidate.build_seconds + work * candidate.iteration_seconds;
@@ -231,15 +236,15 @@ fn choice<'a>(candidates: &[&'a Candidate]) -> Option<(&'a Candidate, String)> {
     }
 }
 
-/// The exact factor as what to fall back to: after as much work as it would have been itself, so that no wrong guess
-/// more than doubles the time, and not before half as much again as was guessed.
+/// The exact factor as what to fall back to: after as much work as it would have been itself, and not before half as much
+/// again as was guessed, so that a wrong guess takes at most two and a half times what the exact factor would have.
 fn surer(chosen: &Candidate, others: &[&Candidate], steps: usize) -> Option<Fallback> {
     let solver = EXACT;
     if chosen.solver == solver {
         return None;
     }
     let exact = others.iter().find(|candidate| candidate.solver == solver)?;
-    let guessed = 1.5 * chosen.iterations * (steps + 1) as f64;
+    let guessed = 1.5 * chosen.iterations * (steps as f64 + 1.0);
     let after = (exact.predicted_seconds / chosen.iteration_seconds).max(guessed);
     Some(Fallback { solver, after: after.ceil() as usize })
 }
@@ -311,6 +316,19 @@ mod tests {
         assert_eq!((builds(SolverKind::Cg), builds(SolverKind::ArcCosine)), (0, 2000));
         let asked = of(1, &options.solver(Some(SolverKind::Srht)));
         assert_eq!((asked.chosen, asked.fallback), (SolverKind::Srht, None));
+        assert_eq!(of(usize::MAX, &options).steps, usize::MAX);
+    }
+
+    /// A step on a batch is taken once and its system damped: without a ridge, too, an exact factor takes one iteration,
+    /// however near rows are to one another.
+    #[test]
+    fn steps_on_batches_are_damped() {
+        let shape = Shape { least_eigenvalue: 1e-9, ..Shape::of(500, 30, 1, 2) };
+        let options = Options::default().ridge(0.0);
+        let plan = plan_batches_at(10_000, &shape, &options, &Batches::of(500), &Rates::default());
+        let of = |kind| plan.candidates.iter().find(|c| c.solver == kind).unwrap().iterations;
+        assert!((of(SolverKind::Cholesky) - 1.0).abs() < 1e-12, "{}", of(SolverKind::Cholesky));
+        assert!(of(SolverKind::Cg) < 200.0, "{}", of(SolverKind::Cg));
     }
 
     /// Memory of low rank grows like the rows, that of a factor like their square.

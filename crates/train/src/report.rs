@@ -9,7 +9,8 @@ use crate::solver::SolverKind;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Ending {
-    /// The tolerance is met: by the relative residual without a ridge, by the gradient with one.
+    /// The tolerance is met (by the relative residual without a ridge, by the gradient with one), or a step or a pass gains
+    /// less than [`Options::least_gain`](crate::Options::least_gain).
     Converged,
     /// The tolerance is met by everything that can be fitted; what remains of the residual is the
     /// floor of rows with equal inputs and different targets, which is above the tolerance.
@@ -55,7 +56,8 @@ pub struct StepReport {
     pub eta_inner: f64,
     /// What the linear model missed: `|f(W + D) - f(W) - J D| / |r|`.
     pub eta_lin: f64,
-    /// `|r_new| / |r_old|` without a ridge, the ratio of the gradients' norms with one.
+    /// The ratio of the gradients' norms with a ridge, or with fewer parameters than equations; else, and on batches always,
+    /// `|r_new| / |r_old|`.
     pub contraction: f64,
     /// What the objective `|f(W) - y|^2 + mu |W - W_0|^2` fell by, relative to its value after the step.
     pub gain: f64,
@@ -67,14 +69,14 @@ pub struct StepReport {
     /// preconditioner is. 1 where nothing had to be solved.
     pub condition: f64,
     /// `|J^T r + mu (W - W_0)|` after the step, relative to its value at `W_0`; `None` without a
-    /// ridge, where nothing needs it.
+    /// ridge, where nothing needs it, and on batches.
     pub rel_gradient: Option<f64>,
     /// What a Cholesky factorisation had to add to its diagonal; 0 unless it failed without.
     pub shift: f64,
     /// The fraction of the Gauss-Newton step that was taken; below 1 only where a full step at a
     /// fixed scale raised the objective.
     pub step_length: f64,
-    /// `lambda` of a Levenberg-Marquardt step, in the units of the ridge; 0 for a Gauss-Newton step.
+    /// `lambda` of a Levenberg-Marquardt step or of one on a batch, in the units of the ridge; 0 for a Gauss-Newton step.
     pub damping: f64,
     /// Entries of the activation mask that the step put on their kinks, where `relu'` is any number
     /// of `[0, 1]`; the gradient is the smallest that these allow. 0 without a ridge.

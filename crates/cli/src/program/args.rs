@@ -115,13 +115,14 @@ pub(super) struct FitArgs {
     #[arg(value_parser = at_least_one)]
     pub(super) ensemble: usize,
 
-    /// Standard deviation of the initial weights, a positive number; auto finds the smallest power
-    /// of two with which every step certifies.
+    /// Standard deviation of the initial weights, a positive number; auto finds a power of two with
+    /// which every step certifies (with --batch the first): 1, or at most eight times one that is too small.
     #[arg(long, value_name = "auto|SIGMA", default_value = "auto", allow_hyphen_values = true)]
     #[arg(value_parser = scale)]
     pub(super) scale: Scale,
 
-    /// How each step is solved; auto takes what the planner finds cheapest.
+    /// How each step is solved; auto takes what the planner finds quickest, or a surer one that
+    /// takes at most a quarter longer.
     #[arg(long, value_name = "SOLVER", default_value = "auto", allow_hyphen_values = true)]
     #[arg(value_parser = solvers())]
     pub(super) solver: SolverChoice,
@@ -152,7 +153,7 @@ pub(super) struct FitArgs {
 
     /// Train on batches of B rows of the table, for tables that do not fit in memory or where a step on all rows takes
     /// too long. What is chosen is chosen by a sample of 10,000 rows. Rows of NPY (two dimensions, in row order) and Parquet files
-    /// are read as they are needed, others are kept in memory; encoded ones go to a temporary file. Steps are in f64; --tol
+    /// are read as they are needed, others are kept in memory; of more than 10,000 rows encoded ones go to a temporary file. Steps are in f64; --tol
     /// is looked at with --ridge 0 only [default: steps are on all rows].
     #[arg(long, value_name = "B", allow_hyphen_values = true, value_parser = at_least_one)]
     #[arg(conflicts_with_all = [
@@ -202,7 +203,7 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = at_least_one)]
     pub(super) sketch_rows: Option<usize>,
 
-    /// Memory to plan for, as 4G or 512M: the cheapest solver that needs no more is taken [default: the machine's].
+    /// Memory to plan for, as 4G or 512M: solvers that need more are not taken [default: the machine's].
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = bytes)]
     pub(super) memory: Option<u64>,
 

@@ -26,7 +26,7 @@ pub(super) struct Errors {
     /// Mean Huber or quantile loss, the former in the target's units squared; `None` for other losses.
     pub(super) loss: Option<f64>,
     /// Mean of `-ln p` over rows whose class was trained on; `None` for regression, or where no
-    /// probabilities were calibrated.
+    /// probabilities were calibrated, or on these rows.
     pub(super) log_loss: Option<f64>,
 }
 
@@ -37,7 +37,8 @@ pub(super) struct Scores {
     pub(super) train: Errors,
     /// Over the test rows; `None` if there are none.
     pub(super) test: Option<Errors>,
-    /// Over the training rows, each left out; `None` without a ridge.
+    /// Over the training rows, each left out; `None` without a ridge, with another loss, on batches, or where that could not
+    /// be solved for.
     pub(super) left_out: Option<Errors>,
     /// What those say of predictions, or test rows where training was on batches.
     pub(super) calibration: Option<Calibration>,
@@ -86,19 +87,22 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
         }
         None => (None, None),
     };
-    let errors = |part: &Part, outputs: &[f64]| {
-        let found = errors(part, outputs, calibration.as_ref(), target.has_logits());
+    let errors = |part: &Part, outputs: &[f64], calibration: Option<&Calibration>| {
+        let found = errors(part, outputs, calibration, target.has_logits());
         Errors { loss: setup.mean_loss(part, outputs), ..found }
     };
-    let of = |part: &Part, outputs: &[f64]| (!part.rows.is_empty()).then(|| errors(part, outputs));
+    let calibrated = calibration.as_ref();
+    // Rows that probabilities were calibrated on would flatter them.
+    let by_others = calibrated.filter(|_| setup.beyond.is_none());
+    let tested = !problem.test.rows.is_empty();
     let judged = match &held {
-        _ if !problem.test.rows.is_empty() => Some((&problem.test, &test)),
+        _ if tested => Some((&problem.test, &test)),
         held => held.as_ref().map(|held| (&problem.train, held)),
     };
     Ok(Scores {
-        train: errors(&problem.train, &train),
-        test: of(&problem.test, &test),
-        left_out: held.as_ref().and_then(|held| of(&problem.train, held)),
+        train: errors(&problem.train, &train, calibrated),
+        test: tested.then(|| errors(&problem.test, &test, by_others)),
+        left_out: held.as_ref().map(|held| errors(&problem.train, held, calibrated)),
         confusion: judged.and_then(|(part, outputs)| confusion(&part.truth, outputs)),
         calibration,
         local,

@@ -28,22 +28,25 @@ pub(super) fn run(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
 
 fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     let store = Store::open(args)?;
-    let setup = Setup::new(args, store.as_ref())?;
+    let mut setup = Setup::new(args, store.as_ref())?;
     setup.fits_in_memory()?;
     if !args.quiet {
         say(&summary::beginning(args, &setup).trim_end());
     }
+    let rows = batches::rows(args, &mut setup)?;
     let options = setup.training();
     let watch = Watch::new(args.quiet, options.tolerance);
     let mut watch = if setup.beyond.is_some() { watch.by_passes() } else { watch };
     let alone = |run: Run| (run, Vec::new());
     let began = Instant::now();
-    let run = match (setup.loss, store) {
-        _ if setup.beyond.is_some() => batches::train(args, &setup, &mut watch).map(alone),
-        (Some(loss), None) => loss::train(&setup, loss, &mut watch).map(alone),
-        (_, Some(store)) => store.train(args, &setup, &mut watch).map(alone),
-        (None, None) if args.ensemble > 1 => ensemble::train(args, &setup, &mut watch),
-        (None, None) => {
+    let run = match (setup.loss, store, &setup.beyond) {
+        (_, _, Some(beyond)) => {
+            batches::train(&setup, beyond, rows.as_ref(), &mut watch).map(alone)
+        }
+        (Some(loss), None, _) => loss::train(&setup, loss, &mut watch).map(alone),
+        (_, Some(store), _) => store.train(args, &setup, &mut watch).map(alone),
+        (None, None, _) if args.ensemble > 1 => ensemble::train(args, &setup, &mut watch),
+        (None, None, _) => {
             train(&setup.equations, &options, &mut watch).map(alone).map_err(Into::into)
         }
     };
@@ -138,8 +141,9 @@ fn title(args: &FitArgs, setup: &Setup) -> String {
 
 fn ridge_chart(args: &FitArgs, setup: &Setup) -> Chart {
     let path = setup.ridge_path.as_ref();
-    let of_sample = path.filter(|_| args.ridge.0.is_none() && setup.beyond.is_some());
-    let ridge = of_sample.map_or(setup.options.ridge, RidgePath::ridge);
+    let chosen = path.filter(|_| args.ridge.0.is_none()).map(RidgePath::ridge);
+    // The path may be of a sample.
+    let ridge = chosen.unwrap_or_else(|| setup.options.ridge / setup.growth());
     let points: Vec<(f64, f64)> = path.map_or(Vec::new(), |path| {
         path.points.iter().map(|point| (point.ridge, point.error)).collect()
     });
@@ -172,8 +176,9 @@ fn chart(args: &FitArgs, setup: &Setup, run: &Run) -> Chart {
             eta_lin: Some(step.eta_lin),
         })
         .collect();
+    let floor = setup.sampled().is_none().then(|| setup.equations.floor());
     Chart {
         subtitle: summary::settings(setup, run),
-        ..loss_curve(&points, &title(args, setup), Some(setup.equations.floor()))
+        ..loss_curve(&points, &title(args, setup), floor)
     }
 }

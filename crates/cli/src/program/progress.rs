@@ -172,15 +172,21 @@ impl Watch {
         if let View::Bar(bar) = self.view {
             bar.shown.finish_and_clear();
         }
-        // On batches a scale is accepted before the first step that counts.
-        let certified = self.clock.certified.filter(|_| !self.by_passes);
-        certified.unwrap_or(self.clock.steps)
+        self.clock.certified.unwrap_or(self.clock.steps)
     }
 }
 
 impl Observer for Watch {
     fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
-        self.clock.note(event, Instant::now());
+        let now = Instant::now();
+        self.clock.note(event, now);
+        if let Event::Scale(trial) = event
+            && trial.accepted
+            && self.by_passes
+        {
+            // Steps that try scales are no part of the first pass.
+            self.clock = Clock::new(now);
+        }
         match (&mut self.view, event) {
             (View::Lines, Event::Step(_)) if self.by_passes => {}
             (View::Lines, Event::Pass { pass, of, .. }) => {

@@ -39,7 +39,7 @@ pub(super) struct Report {
     model: Model,
     /// Null for inputs as they are.
     metric: Option<Metric>,
-    /// Null for a ridge that was given.
+    /// Null for a ridge that was given, unless `--ridge-plot` asks for it.
     ridge_path: Option<RidgePath>,
     plan: Plan,
     /// Null for one network.
@@ -61,7 +61,8 @@ struct Data {
     inputs: usize,
     outputs: usize,
     task: &'static str,
-    merged_rows: usize,
+    /// Null where more rows are trained on in batches than the sample has.
+    merged_rows: Option<usize>,
     /// Null for steps on all rows.
     batches: Option<Batching>,
 }
@@ -131,7 +132,7 @@ struct Phases {
 #[derive(Debug, Serialize)]
 struct Outcome {
     ending: &'static str,
-    /// Null where rows were read in batches.
+    /// Null where more rows were trained on in batches than the sample has.
     floor: Option<Finite>,
     train_rel_residual: Finite,
     train_rmse: Finite,
@@ -157,8 +158,10 @@ pub(super) struct Cost {
 /// How sure predictions are.
 #[derive(Debug, Serialize)]
 struct Sureness {
+    /// Null after training on batches, where probabilities were calibrated on these very rows.
     test_log_loss: Option<Finite>,
-    /// Of the training rows, each left out; null without a ridge.
+    /// Of the training rows, each left out; null without a ridge, with another loss, on batches, or where that could not be
+    /// solved for.
     left_out_rmse: Option<Finite>,
     left_out_r2: Option<Finite>,
     left_out_accuracy: Option<Finite>,
@@ -194,7 +197,7 @@ impl Report {
                 inputs: setup.equations.inputs(),
                 outputs: setup.equations.outputs(),
                 task: problem.target.task().name(),
-                merged_rows: problem.equations.merged_rows(),
+                merged_rows: (setup.sampled().is_none()).then(|| problem.equations.merged_rows()),
                 batches: setup.batching(),
             },
             model: Model {

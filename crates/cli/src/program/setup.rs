@@ -1,14 +1,14 @@
 //! From options and a table to a problem with a plan: what `fit` and `plan` share.
 
 mod limits;
+mod planned;
 mod warnings;
 
 use std::path::Path;
 
 use nearlin::{
-    Equations, Judge, Loss, Metric, MetricChoice, Options, Plan, Rates, RidgePath, Shape,
-    SolverKind, WidthChoice, choose_width, learn_metric, loss_ridge_path, plan_at, refine_metric,
-    ridge_path,
+    Equations, Judge, Loss, Metric, MetricChoice, MetricForm, Options, Plan, Rates, RidgePath,
+    Shape, WidthChoice, choose_width, learn_metric, loss_ridge_path, refine_metric, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -20,6 +20,7 @@ use super::{loss, memory, rates, say, words};
 use crate::table::{Part, Problem, Table, TableError, Task, Truth};
 
 use self::limits::{budget, check_weights, too_large};
+use self::planned::planned;
 use self::warnings::sentences;
 
 /// A run that needs more than this many times the machine's memory is refused.
@@ -130,16 +131,8 @@ impl Setup {
                 if !args.quiet {
                     say(&"learning which inputs matter");
                 }
-                let spreads = problem.encoder.spreads();
-                let own_units = spreads.and_then(|spreads| Metric::own_units(&spreads));
-                let bases: Vec<Metric> = own_units.into_iter().collect();
-                let judge = match problem.target.task() {
-                    Task::Regression => Judge::SquaredError,
-                    Task::Classification => Judge::Misclassified,
-                };
                 let judged = squared.as_ref().unwrap_or(&equations);
-                let choice = learn_metric(judged, &bases, forms, judge, options.par)?;
-                Some(refine_metric(judged, choice, judge, &options)?)
+                Some(learned(&problem, judged, forms, &options)?)
             }
         };
         let equations = match &metric {
@@ -164,7 +157,10 @@ impl Setup {
         let (ensemble, budget) = (args.ensemble, budget(args.memory, held_bytes));
         let shape = Shape::new(&equations, &options);
         let shape = loss.map_or(shape, |loss| shape.under(loss));
-        let plan = planned(&shape, &options, &rates, (ensemble, beyond.as_ref()), budget);
+        let parts = (problem.train.rows.len(), problem.test.rows.len());
+        let trained = |beyond| (beyond, Beyond::trained(beyond, equations.rows(), parts));
+        let batched = beyond.as_ref().map(trained);
+        let plan = planned(&shape, &options, &rates, (ensemble, batched), budget);
         let warnings = sentences(&problem.warnings);
         let mut setup = Self {
             problem,
@@ -214,12 +210,10 @@ impl Setup {
             }
         };
         if choose {
-            let tested = self.problem.test.rows.len();
-            let ridge = path.ridge();
-            let ridge = self.batching().map_or(ridge, |batching| batching.ridge(ridge, tested));
-            self.options = self.options.ridge(ridge);
+            self.options = self.options.ridge(path.ridge() * self.growth());
             let budget = budget(self.memory, self.held_bytes);
-            let how = (self.ensemble, self.beyond.as_ref());
+            let trained = self.trained_equations();
+            let how = (self.ensemble, self.beyond.as_ref().map(|beyond| (beyond, trained)));
             self.plan = planned(&self.shape, &self.options, &self.rates, how, budget);
         }
         self.ridge_path = Some(path);
@@ -229,12 +223,18 @@ impl Setup {
 
     /// How the rows are gone over, where they are trained on in batches.
     pub(super) fn batching(&self) -> Option<Batching> {
-        self.beyond.as_ref().map(Beyond::batching)
+        let batching = self.beyond.as_ref()?.batching();
+        Some(Batching { rows: batching.rows.min(self.trained_equations()), ..batching })
     }
 
     /// The same where the equations are of a sample.
     pub(super) fn sampled(&self) -> Option<Batching> {
-        self.batching().filter(|batching| !batching.whole())
+        self.beyond.as_ref().map(Beyond::batching).filter(|batching| !batching.whole())
+    }
+
+    /// Rows of the sample that are trained on, and that are held out for the test; of all rows without one.
+    fn parts(&self) -> (usize, usize) {
+        (self.problem.train.rows.len(), self.problem.test.rows.len())
     }
 
     /// Rows of the table that are used.
@@ -244,8 +244,20 @@ impl Setup {
 
     /// Rows that are trained on, at most.
     pub(super) fn train_rows(&self) -> usize {
-        let tested = self.problem.test.rows.len();
-        self.sampled().map_or(self.problem.train.rows.len(), |batching| batching.trained(tested))
+        let (taught, tested) = self.parts();
+        self.sampled().map_or(taught, |batching| batching.trained(taught, tested))
+    }
+
+    /// Equations that are trained on: rows are merged where they are in memory.
+    pub(super) fn trained_equations(&self) -> usize {
+        let rows = self.equations.rows();
+        self.beyond.as_ref().map_or(rows, |beyond| beyond.trained(rows, self.parts()))
+    }
+
+    /// The ridge for all rows over the same for those of the sample.
+    pub(super) fn growth(&self) -> f64 {
+        let (taught, tested) = self.parts();
+        self.sampled().map_or(1.0, |batching| batching.growth(taught, tested))
     }
 
     /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
@@ -307,8 +319,7 @@ impl Setup {
 
     /// `m d / (n K)`.
     pub(super) fn parameters_per_equation(&self) -> f64 {
-        let rows = self.sampled().map_or(self.equations.rows(), |_| self.train_rows());
-        self.parameters() as f64 / (rows * self.equations.outputs()) as f64
+        self.parameters() as f64 / (self.trained_equations() * self.equations.outputs()) as f64
     }
 
     /// Refuses what the machine cannot hold.
@@ -356,6 +367,24 @@ impl Setup {
     }
 }
 
+/// The metric that `judged` are best told by.
+fn learned(
+    problem: &Problem,
+    judged: &Equations,
+    forms: &[MetricForm],
+    options: &Options,
+) -> Result<MetricChoice, ProgramError> {
+    let spreads = problem.encoder.spreads();
+    let own_units = spreads.and_then(|spreads| Metric::own_units(&spreads));
+    let bases: Vec<Metric> = own_units.into_iter().collect();
+    let judge = match problem.target.task() {
+        Task::Regression => Judge::SquaredError,
+        Task::Classification => Judge::Misclassified,
+    };
+    let choice = learn_metric(judged, &bases, forms, judge, options.par)?;
+    Ok(refine_metric(judged, choice, judge, options)?)
+}
+
 /// The equations of another loss as those of squared errors: with their weights, and targets of mean 0.
 fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, ProgramError> {
     let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
@@ -365,28 +394,4 @@ fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, Pro
     let y = equations.y().iter().enumerate();
     let y = y.map(|(at, y)| root(at / k) * (y - mean(at % k))).collect();
     Ok(Equations::new(x, y, d, k)?)
-}
-
-/// The plan for one network, or for several that share what can be shared, or for one that is trained on batches.
-fn planned(
-    shape: &Shape,
-    options: &Options,
-    rates: &Rates,
-    (ensemble, beyond): (usize, Option<&Beyond>),
-    budget: f64,
-) -> Plan {
-    if let Some(beyond) = beyond {
-        let plan = beyond.plan(shape, options, rates);
-        return if options.solver.is_some() { plan } else { plan.within(budget) };
-    }
-    let mut plan = plan_at(shape, options, rates);
-    if options.solver.is_none() {
-        plan = plan.within(budget);
-    }
-    let shared = matches!(plan.chosen, SolverKind::Cg | SolverKind::RpCholesky);
-    if ensemble > 1 && options.solver.is_none() && !shared {
-        plan.chosen = SolverKind::ArcCosine;
-        plan.reason = "arc-cosine is factored once for all networks of the ensemble".into();
-    }
-    plan
 }

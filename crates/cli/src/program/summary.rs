@@ -54,8 +54,9 @@ pub(super) fn beginning(args: &FitArgs, setup: &Setup) -> String {
     line(
         "problem",
         format!(
-            "{}{}; {} from {}; {}",
+            "{}{}{}; {} from {}; {}",
             counted(equations.rows(), "equation"),
+            if setup.sampled().is_some() { " of the sample" } else { "" },
             if merged == 0 { String::new() } else { format!(" ({merged} rows merged)") },
             counted(equations.inputs(), "input"),
             counted(problem.features, "column"),
@@ -92,7 +93,7 @@ pub(super) fn settings(setup: &Setup, run: &Run) -> String {
     let equations = &setup.equations;
     format!(
         "n = {}, d = {}, outputs {}, width {}, scale {}, ridge {}, {}",
-        equations.rows(),
+        setup.trained_equations(),
         equations.inputs(),
         equations.outputs(),
         setup.options.width,

@@ -124,6 +124,37 @@ impl GroupRows {
             Ok(Table { columns, lines, weights: None })
         })
     }
+
+    /// Hands all rows to `each`, `count` at a time, in order, with the place of the first: a row group is decoded once,
+    /// whatever its length.
+    ///
+    /// # Errors
+    /// As [`read`], or what `each` says.
+    pub(super) fn blocks<E: From<TableError>>(
+        &self,
+        count: usize,
+        each: &mut dyn FnMut(usize, Table) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (path, opened) = (&self.path, &self.opened);
+        let failed = |error: ParquetError| broken(path, &error);
+        let projection = || Some(opened.projection.clone());
+        let mut all = soundly(path, || opened.reader.get_row_iter(projection()).map_err(failed))?;
+        for first in (0..opened.rows).step_by(count) {
+            let block = first..opened.rows.min(first + count);
+            let table = soundly(path, || {
+                let mut columns = opened.columns();
+                // The end of the block comes before the next row is decoded.
+                for (row, cells) in block.clone().zip(&mut all) {
+                    opened.push(&mut columns, &cells.map_err(failed)?, row)?;
+                }
+                opened.as_many(&columns, block.len(), path)?;
+                let lines = block.map(|row| row as u64 + 1).collect();
+                Ok(Table { columns, lines, weights: None })
+            })?;
+            each(first, table)?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for GroupRows {

@@ -109,6 +109,29 @@ impl TableRows {
             Held::Whole(table) => Ok(table.subset(rows)),
         }
     }
+
+    /// Hands all rows to `each`, `rows` at a time, in order, with the place of the first: a file is read once.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or what `each` says.
+    ///
+    /// # Panics
+    /// If `rows` is 0.
+    pub fn blocks<E: From<TableError>>(
+        &self,
+        rows: usize,
+        each: &mut dyn FnMut(usize, Table) -> Result<(), E>,
+    ) -> Result<(), E> {
+        #[cfg(feature = "parquet")]
+        if let Held::Groups(groups) = &self.held {
+            return groups.blocks(rows, each);
+        }
+        for first in (0..self.rows()).step_by(rows) {
+            let block: Vec<usize> = (first..self.rows().min(first + rows)).collect();
+            each(first, self.read(&block)?)?;
+        }
+        Ok(())
+    }
 }
 
 impl Table {

@@ -109,6 +109,30 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// Adds the cells that another warning counts to those of this one, if both say the same of one column.
+    pub(crate) fn absorb(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::NewlyMissing { column, rows, .. },
+                Self::NewlyMissing { column: same, rows: more, .. },
+            )
+            | (
+                Self::UnseenCategory { column, rows, .. },
+                Self::UnseenCategory { column: same, rows: more, .. },
+            )
+            | (
+                Self::UnseenLevel { column, rows, .. },
+                Self::UnseenLevel { column: same, rows: more, .. },
+            ) if column == same => {
+                *rows += more;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -38,10 +38,27 @@ impl NpyRows {
     /// [`TrainError::Read`] if the file cannot be read, is no such array, is cut off, or has not more columns than
     /// `outputs`.
     pub fn open(path: impl AsRef<Path>, outputs: usize) -> Result<Self, TrainError> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| {
+            let reason = error.to_string();
+            TrainError::Read { path: path.to_owned(), reason }
+        };
+        Self::from_file(File::open(path).map_err(failed)?, path, outputs)
+    }
+
+    /// The same of a file that is open, such as one without a name; errors call it `path`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_file(
+        mut file: File,
+        path: impl AsRef<Path>,
+        outputs: usize,
+    ) -> Result<Self, TrainError> {
         let path = path.as_ref().to_owned();
         let wrong = |found: String| TrainError::Read { path: path.clone(), reason: found };
         let failed = |error: io::Error| wrong(error.to_string());
-        let mut file = File::open(&path).map_err(failed)?;
+        file.rewind().map_err(failed)?;
         let (text, start) = header(&mut file).map_err(failed)?;
         let Header { size, rows, columns } = Header::parse(&text).ok_or_else(|| {
             let shown: String = text.chars().take(100).collect();

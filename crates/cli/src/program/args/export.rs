@@ -12,8 +12,8 @@ Examples:
 /// Write a trained model as an ONNX graph, from columns as they are to predictions.
 ///
 /// The graph takes `numbers` (double, a column for each numeric one) and `categories` (text), the columns
-/// in the order that its metadata name, and gives `prediction`, or `scores`, `probabilities` (of a fit with
-/// a ridge) and `label`.
+/// in the order that its metadata name, and gives `prediction`, or `scores`, `probabilities` (where
+/// `predict --probabilities` has them) and `label`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::program) struct ExportArgs {

@@ -14,7 +14,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(in crate::program) struct PlanArgs {
-    /// Measure this machine with all threads, some seconds, and keep its rates for all later plans and fits; goes alone.
+    /// Measure this machine with all threads, some seconds, and keep its rates (nearlin/rates.json in `$XDG_CACHE_HOME` or
+    /// ~/.cache) for later plans and fits on such a processor; goes alone.
     #[arg(long, exclusive = true)]
     pub(in crate::program) calibrate: bool,
 

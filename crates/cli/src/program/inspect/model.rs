@@ -175,7 +175,10 @@ impl About {
             |Weighting { form, bias }| format!("{form}, bias times {}", plain(*bias)),
         );
         let sureness = self.sureness.as_ref().map_or_else(
-            || "not known: the fit had no ridge, or a loss of its own".to_owned(),
+            || {
+                "not known: the fit had no ridge, a loss of its own, or batches without test rows"
+                    .to_owned()
+            },
             Sureness::text,
         );
         let mut out = headed(&[

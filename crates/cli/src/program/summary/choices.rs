@@ -123,6 +123,11 @@ pub(super) fn classes(setup: &Setup) -> String {
         .iter()
         .map(|class| format!("{} ({} + {})", class.label, class.train, class.test))
         .collect();
+    let of = if setup.sampled().is_some() { " of the sample" } else { "" };
     // There are two classes at least.
-    format!(", {} classes (rows to train + test on): {}", classes.len(), listed(&counts, CLASSES))
+    format!(
+        ", {} classes (rows{of} to train + test on): {}",
+        classes.len(),
+        listed(&counts, CLASSES)
+    )
 }

@@ -30,6 +30,17 @@ fn agree(path: &Path, keep: fn(&str) -> bool, rows: &[usize], in_memory: bool) {
     for (column, other) in read.columns().iter().zip(whole.columns()) {
         assert_eq!(column.name(), other.name());
     }
+    let size = 1 + rows.len();
+    let mut next = 0;
+    let blocks = some.blocks(size, &mut |first, block| {
+        let all: Vec<usize> = (0..block.rows()).collect();
+        let these: Vec<usize> = (first..whole.rows().min(first + size)).collect();
+        assert_eq!((first, cells(&block, &all)), (next, cells(&whole, &these)));
+        next += size;
+        Ok::<(), TableError>(())
+    });
+    blocks.unwrap();
+    assert!(next >= whole.rows());
 }
 
 /// An array of `rows x columns` numbers of four bytes, in a file.
@@ -48,7 +59,7 @@ fn array(folder: &Path, rows: usize, columns: usize, fortran: &str) -> PathBuf {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Near one another and far apart, in rows of a few bytes and of more than are read at once.
+    /// Near one another and far apart, in rows of a few bytes and of so many that few are read at once.
     #[test]
     fn rows_of_arrays(
         mut rows in prop::collection::vec(0usize..3000, 0..40), columns in 1usize..400,
