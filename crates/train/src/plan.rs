@@ -114,18 +114,24 @@ pub struct Plan {
     pub steps: usize,
     /// The solvers that can be taken, cheapest first.
     pub candidates: Vec<Candidate>,
+    /// Whether the choice is the planner's, and whether it may be left in a run.
+    free: bool,
+    replaceable: bool,
 }
 
 impl Plan {
     /// The same candidates, of which the cheapest is taken that needs at most `bytes`; the choice as it is where none
-    /// needs so few.
+    /// needs so few, or a solver was asked for.
     #[must_use]
     pub fn within(self, bytes: f64) -> Self {
+        if !self.free {
+            return self;
+        }
         let fits = |candidate: &&Candidate| candidate.predicted_bytes <= bytes;
         let fitting: Vec<&Candidate> = self.candidates.iter().filter(fits).collect();
         let Some((best, why)) = choice(&fitting) else { return self };
         let chosen = best.solver;
-        let fallback = surer(best, &fitting, self.steps);
+        let fallback = surer(best, &fitting, self.steps).filter(|_| self.replaceable);
         let cheaper: Vec<&str> = (self.candidates.iter())
             .take_while(|candidate| candidate.solver != chosen)
             .filter(|candidate| !fits(candidate))
@@ -179,7 +185,8 @@ fn decided(mut candidates: Vec<Candidate>, options: &Options, steps: usize) -> P
         (None, Some((best, why))) => (best.solver, why, surer(best, &all, steps)),
         (None, None) => unreachable!("there are solvers"),
     };
-    Plan { chosen, reason, fallback, steps, candidates }
+    let free = options.solver.is_none();
+    Plan { chosen, reason, fallback, steps, candidates, free, replaceable: true }
 }
 
 /// The same for [`train_batches`](crate::train_batches()) over `rows` rows, of which `shape` is a batch, with as many passes
@@ -207,7 +214,7 @@ pub fn plan_batches_at(
         candidate.predicted_bytes += rows as f64 * (16.0 * shape.outputs as f64 + 24.0);
     }
     // A solver is kept for the whole run.
-    Plan { fallback: None, ..decided(candidates, options, steps) }
+    Plan { fallback: None, replaceable: false, ..decided(candidates, options, steps) }
 }
 
 /// What one solver would cost at the rates of a common machine.
@@ -281,6 +288,8 @@ mod tests {
         let free = plan(&Shape::of(20_000, 30, 1, 2), &options);
         assert_eq!(free.clone().within(f64::INFINITY), free);
         assert_eq!(free.clone().within(1.0), free, "nothing needs one byte");
+        let asked = plan(&Shape::of(20_000, 30, 1, 2), &options.solver(Some(SolverKind::Cholesky)));
+        assert_eq!(asked.clone().within(1e8), asked, "it was asked for");
         for limit in &free.candidates {
             let within = free.clone().within(limit.predicted_bytes);
             let chosen = within.candidates.iter().find(|c| c.solver == within.chosen).unwrap();
@@ -317,6 +326,9 @@ mod tests {
         let asked = of(1, &options.solver(Some(SolverKind::Srht)));
         assert_eq!((asked.chosen, asked.fallback), (SolverKind::Srht, None));
         assert_eq!(of(usize::MAX, &options).steps, usize::MAX);
+        for budget in one.candidates.iter().map(|candidate| candidate.predicted_bytes) {
+            assert_eq!(one.clone().within(budget).fallback, None, "a solver is kept for a run");
+        }
     }
 
     /// A step on a batch is taken once and its system damped: without a ridge, too, an exact factor takes one iteration,

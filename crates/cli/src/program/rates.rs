@@ -19,12 +19,12 @@ struct Kept {
 }
 
 /// The rates for a plan: this machine's, if a processor of its name has been measured, else a common machine's; and
-/// whether they are this machine's.
+/// whether they are this machine's. What cannot be a machine's counts as none.
 pub(super) fn rates() -> (Rates, bool) {
     let kept = path().and_then(|path| fs::read_to_string(path).ok());
     let kept = kept.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
     match kept {
-        Some(kept) if kept.processor == processor() => (kept.rates, true),
+        Some(kept) if kept.processor == processor() && kept.rates.is_valid() => (kept.rates, true),
         _ => (Rates::default(), false),
     }
 }

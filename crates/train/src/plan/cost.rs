@@ -24,15 +24,27 @@ const MASKS: f64 = 1.75;
 /// are in the caches.
 const WHOLE: f64 = 1.1;
 
+/// What a run takes beside its parts at their quickest, as rates tell them.
+const IN_TURN: f64 = 1.15;
+
 /// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`.
 const FORWARD: f64 = 0.4;
 
-/// Iterations for which a factor is kept although masks have changed, and what a step with a kept one takes more.
-const DEAR: f64 = 20.0;
-const WORN: f64 = 4.0;
+/// A factor that takes more iterations than these to build is kept although masks have changed, and a step with a kept one
+/// takes so many more.
+const DEAR: f64 = 4.0;
+const WORN: f64 = 2.0;
 
-/// Forward passes in the search for a scale.
+/// Factors of a matrix whose smallest eigenvalue is within rounding of the largest: with larger shifts until one succeeds.
+const SHIFTED: f64 = 3.0;
+
+/// What a product with a tall factor takes beside reading as much of a triangular one, whose blocks wait for one another.
+const TALL: f64 = 0.65;
+
+/// Forward passes in the search for a scale, and with so many parameters for each equation, whose masks hardly change.
 const TRIED: f64 = 7.0;
+const TRIED_WIDE: f64 = 4.0;
+const WIDE: f64 = 100.0;
 
 pub(super) fn candidate(
     kind: SolverKind,
@@ -46,10 +58,13 @@ pub(super) fn candidate(
     let parameters = options.width * shape.inputs;
     let most = sketch_size(kind, options.sketch_rows, shape.rows, parameters) as f64;
     let rank = size(kind, shape, options) as f64;
-    let (size, speeds) = match options.precision {
-        Precision::F64 => (8.0, &rates.double),
-        Precision::F32 => (4.0, &rates.single),
+    let (size, rounding, speeds) = match options.precision {
+        Precision::F64 => (8.0, f64::EPSILON / 2.0, &rates.double),
+        Precision::F32 => (4.0, f64::from(f32::EPSILON) / 2.0, &rates.single),
     };
+    // The largest eigenvalue is some quarter of the rows.
+    let singular = options.ridge + shape.least_eigenvalue < rounding * n / 4.0;
+    let shifts = if singular { SHIFTED } else { 1.0 };
     let cholesky = |n: f64| n * n * speeds.cholesky.at(n);
     let products = n * n * d / speeds.product;
     let qr = (2.0 * n * n * (rank - n / 3.0).max(0.0)
@@ -59,8 +74,8 @@ pub(super) fn candidate(
     let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + rank;
     let build = match kind {
         SolverKind::Cg => 0.0,
-        SolverKind::Cholesky => products + n * n * rates.gram.at(m) + cholesky(n),
-        SolverKind::ArcCosine => products + n * n / 2.0 / rates.arc_cosine + cholesky(n),
+        SolverKind::Cholesky => shifts * (products + n * n * rates.gram.at(m) + cholesky(n)),
+        SolverKind::ArcCosine => shifts * (products + n * n / 2.0 / rates.arc_cosine + cholesky(n)),
         // The factor, its square and the solve with that.
         SolverKind::RpCholesky => {
             3.0 * n * rank * rank / speeds.low_rank + n * rank / rates.arc_cosine
@@ -84,14 +99,18 @@ pub(super) fn candidate(
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::RpCholesky | SolverKind::RpGram => {
-            (2.0 * size * n * rank / speeds.read).max(4.0 * n * rank * k / speeds.product)
+            TALL * (2.0 * size * n * rank / speeds.read).max(4.0 * n * rank * k / speeds.product)
         }
         _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
     };
-    let Guess { mut iterations, builds, retried } = guess(kind, shape, options, steps);
-    // Where a build is dear, a factor is kept although masks have changed.
-    if builds > 1 && build > DEAR * (pass + factor_read) {
-        iterations += WORN;
+    let Guess { mut iterations, mut builds, retried } = guess(kind, shape, options, steps);
+    if builds > 1 {
+        // Masks hardly change after the first step, unless steps are taken back.
+        if build > DEAR * (pass + factor_read) {
+            builds = 1;
+            iterations += WORN;
+        }
+        builds += retried.round() as usize;
     }
     // Under a loss with corners, a factor for each system, of the rows that have a curvature.
     let (pass, refactor) = match kind {
@@ -106,7 +125,11 @@ pub(super) fn candidate(
     };
     let step = iterations * (pass + factor_read) + refactor + 2.0 * exact;
     // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
-    let tried = if options.scale == Scale::Auto { TRIED } else { 1.0 };
+    let tried = match options.scale {
+        Scale::Auto if m * d > WIDE * n => TRIED_WIDE,
+        Scale::Auto => TRIED,
+        Scale::Fixed(_) => 1.0,
+    };
     let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
     let factor_bytes = match kind {
         SolverKind::Cg => 0.0,
@@ -136,7 +159,8 @@ pub(super) fn candidate(
     let tiles = rates.threads as f64 * (2.0 * 128.0 * 256.0 * 8.0 + buffer);
     Candidate {
         solver: kind,
-        predicted_seconds: builds as f64 * build + (steps as f64 + 1.0 + retried) * step + passes,
+        predicted_seconds: IN_TURN
+            * (builds as f64 * build + (steps as f64 + 1.0 + retried) * step + passes),
         predicted_bytes: OVERHEAD + factoring + factor_bytes + masks + vectors + inputs + tiles,
         build_seconds: build,
         builds,

@@ -34,9 +34,6 @@ const MOST_AGAIN: f64 = 8.0;
 /// For each of these, iterations that every step takes more: masks have moved since its factor was built.
 const MOVED: f64 = 1.5;
 
-/// How often a factor that follows the masks is built: these hardly change after the first steps.
-const OFTEN: usize = 2;
-
 /// Iterations of a step's inner solve, builds of a factor in a run, and steps of it that are tried again.
 pub(super) struct Guess {
     pub(super) iterations: f64,
@@ -47,7 +44,13 @@ pub(super) struct Guess {
 /// The rank of a low-rank factor or the rows of a sketch, where factors of low rank end early: with the diagonal that is
 /// left, a tenth of the ridge.
 pub(super) fn size(kind: SolverKind, shape: &Shape, options: &Options) -> usize {
-    let most = sketch_size(kind, options.sketch_rows, shape.rows, options.width * shape.inputs);
+    let parameters = options.width * shape.inputs;
+    let most = match kind {
+        // No more pivots than the matrix has dimensions: pairs of neurons share their mask.
+        SolverKind::RpGram => sketch_size(kind, options.sketch_rows, shape.rows, parameters)
+            .min(parameters.div_ceil(2)),
+        _ => sketch_size(kind, options.sketch_rows, shape.rows, parameters),
+    };
     let low = matches!(kind, SolverKind::RpCholesky | SolverKind::RpGram);
     match &shape.decay {
         Some(decay) if low => std::iter::successors(Some(1), |rank| Some(2 * rank))
@@ -129,7 +132,7 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         1.0
     };
     let exact = if shape.outputs > 1 { taken(crossed) } else { 1.0 };
-    let (iterations, mut builds) = match kind {
+    let (iterations, builds) = match kind {
         SolverKind::Cg => {
             let (bound, outliers) = falling(0.0, ridge);
             let taken = bound * (AGAIN * outliers.log10().powi(2)).max(AT_LEAST);
@@ -169,9 +172,6 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         (AGAIN_FOR_EACH * (EASY / weakest).log10()).clamp(0.0, MOST_AGAIN)
     };
     let iterations = iterations + MOVED * retried;
-    if builds > 1 {
-        builds = builds.min(OFTEN) + retried.round() as usize;
-    }
     Guess { iterations, builds, retried }
 }
 

@@ -10,8 +10,12 @@ use crate::step::Features;
 use crate::vector::{Element, cast};
 use crate::{Equations, TrainError};
 
-/// Rounds of a measurement, of which the middle counts.
+/// Rounds through all measurements, of each of which the quickest counts: whoever shares the machine only takes from it.
 const ROUNDS: usize = 3;
+
+/// In a round, what takes fewer seconds in all is measured again, at most so often.
+const ENOUGH: f64 = 0.05;
+const TIMES: usize = 5;
 
 /// How many times the time of drawing it a parameter takes in a forward pass or a step, by comparison with whole runs.
 const DRAWS: f64 = 3.0;
@@ -125,6 +129,29 @@ impl Default for Rates {
 }
 
 impl Rates {
+    /// Whether all of these can be: rates above 0, costs of at least 0 of which none is nothing at all.
+    ///
+    /// What was read from a file may be anything.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let positive = |rate: f64| rate.is_finite() && rate > 0.0;
+        let line = |line: Line| {
+            line.item.is_finite() && line.item >= 0.0 && line.input >= 0.0 && positive(line.at(1.0))
+        };
+        let speeds = |speeds: &Speeds| {
+            let Speeds { one_output, outputs, cholesky, .. } = *speeds;
+            let Speeds { qr, product, low_rank, additions, read, .. } = *speeds;
+            [one_output, outputs, cholesky].into_iter().all(line)
+                && [qr, product, low_rank, additions, read].into_iter().all(positive)
+        };
+        self.threads > 0
+            && speeds(&self.double)
+            && speeds(&self.single)
+            && [self.gram, self.begin].into_iter().all(line)
+            && positive(self.arc_cosine)
+            && positive(self.parameter)
+    }
+
     /// The same machine with other threads, as if they shared nothing but memory.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
@@ -151,15 +178,24 @@ impl Rates {
         }
     }
 
-    /// Measures this machine with the threads of `par`: some seconds. `clock` tells seconds since whenever.
+    /// Measures this machine with the threads of `par`: a quarter of a minute. `clock` tells seconds since whenever.
     ///
     /// # Errors
     /// [`TrainError`] if one of the small problems cannot be solved, which no machine should show.
     pub fn measure(par: Par, clock: &mut dyn FnMut() -> f64) -> Result<Self, TrainError> {
-        let mut time = Stopwatch { clock };
+        let mut time = Stopwatch { clock, quickest: Vec::new(), at: 0 };
+        for _ in 1..ROUNDS {
+            Self::round(par, &mut time)?;
+        }
+        Self::round(par, &mut time)
+    }
+
+    /// From the quickest so far of every measurement, each of which is made once more.
+    fn round(par: Par, time: &mut Stopwatch<'_>) -> Result<Self, TrainError> {
+        time.at = 0;
         let few = problem(1024, 8, 1, 64, par)?.0;
         let few = few.x();
-        let seconds = time.median(|| Ok(arc_cosine_cross(few, few, par)))?;
+        let seconds = time.quickest(|| Ok(arc_cosine_cross(few, few, par)))?;
         let arc_cosine = (few.nrows() * few.nrows()) as f64 / seconds;
         let double = time.speeds::<f64>(arc_cosine, par)?;
         let single = time.speeds::<f32>(arc_cosine, par)?;
@@ -168,7 +204,7 @@ impl Rates {
         let n = 2048;
         let mut entries = |m: usize| -> Result<f64, TrainError> {
             let (equations, active) = problem(n, 8, 1, m, par)?;
-            let seconds = time.median(|| Ok(gram(equations.x(), active.mask(), par)?))?;
+            let seconds = time.quickest(|| Ok(gram(equations.x(), active.mask(), par)?))?;
             Ok(seconds / (n * n) as f64)
         };
         let gram = Line::through((1024.0, entries(1024)?), (16_384.0, entries(16_384)?));
@@ -178,9 +214,9 @@ impl Rates {
             let done = (n * m) as f64 * double.one_output.at(d as f64);
             Ok((time.products::<f64>((n, m), d, 1, par)? - done).max(1e-6))
         };
-        let begin = Line::through((128.0, beginning(128)?), (16_384.0, beginning(16_384)?));
+        let begin = Line::through((128.0, beginning(128)?), (65_536.0, beginning(65_536)?));
         let init = Init { inputs: 64, outputs: 1, width: 2048, seed: 0, signs: Signs::Random };
-        let drawn = time.median(|| Ok(init.network(1.0)?))? / f64::from(64 * 2048);
+        let drawn = time.quickest(|| Ok(init.network(1.0)?))? / f64::from(64 * 2048);
         let parameter = DRAWS * drawn;
         Ok(Self { threads: par.degree(), double, single, gram, arc_cosine, begin, parameter })
     }
@@ -210,24 +246,37 @@ fn problem(
 
 struct Stopwatch<'a> {
     clock: &'a mut dyn FnMut() -> f64,
+    /// Seconds of every measurement, in the order of a round.
+    quickest: Vec<f64>,
+    /// The measurement that comes next.
+    at: usize,
 }
 
 impl Stopwatch<'_> {
-    /// Seconds of the middle one of some rounds, after one that nobody counts.
-    fn median<R>(
+    /// The fewest seconds that this measurement took, in this round or one before.
+    fn quickest<R>(
         &mut self,
         mut work: impl FnMut() -> Result<R, TrainError>,
     ) -> Result<f64, TrainError> {
-        work()?;
-        let mut seconds = [0.0; ROUNDS];
-        for seconds in &mut seconds {
+        let mut quickest = self.quickest.get(self.at).copied().unwrap_or(f64::INFINITY);
+        let mut spent = 0.0;
+        for _ in 0..TIMES {
             let start = (self.clock)();
             let done = work()?;
-            *seconds = (self.clock)() - start;
+            let seconds = (self.clock)() - start;
             drop(done);
+            quickest = quickest.min(seconds.max(1e-9));
+            spent += seconds;
+            if spent > ENOUGH {
+                break;
+            }
         }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[ROUNDS / 2].max(1e-9))
+        match self.quickest.get_mut(self.at) {
+            Some(seconds) => *seconds = quickest,
+            None => self.quickest.push(quickest),
+        }
+        self.at += 1;
+        Ok(quickest)
     }
 
     fn speeds<T: Element>(&mut self, arc_cosine: f64, par: Par) -> Result<Speeds, TrainError> {
@@ -239,9 +288,9 @@ impl Stopwatch<'_> {
         let outputs = Line::through((24.0, pairs(16, 8)?), (136.0, pairs(128, 8)?));
         let mut entries = |n: usize| -> Result<f64, TrainError> {
             let a = definite::<T>(n);
-            Ok(self.median(|| Ok(Cholesky::factor(a.clone(), par)?))? / (n * n) as f64)
+            Ok(self.quickest(|| Ok(Cholesky::factor(a.clone(), par)?))? / (n * n) as f64)
         };
-        let cholesky = Line::through((512.0, entries(512)?), (2048.0, entries(2048)?));
+        let cholesky = Line::through((1024.0, entries(1024)?), (4096.0, entries(4096)?));
 
         let signs = random_signs::<T>(3 << 20, 0, 0);
         let (tall, wide) = ((3072, 1024), (512, 2048));
@@ -249,22 +298,22 @@ impl Stopwatch<'_> {
             Mat::from_fn(rows, cols, |i, j| signs[j * rows + i] + cast::<T>((i == j).into()))
         };
         let a = matrix(tall);
-        let seconds = self.median(|| Ok(qr_r(&mut a.clone(), par)?))?;
+        let seconds = self.quickest(|| Ok(qr_r(&mut a.clone(), par)?))?;
         let (rows, cols) = (tall.0 as f64, tall.1 as f64);
         let qr = 2.0 * cols * cols * (rows - cols / 3.0) / seconds;
         let a = matrix(wide);
-        let seconds = self.median(|| Ok(symmetric_product(a.transpose(), par)))?;
+        let seconds = self.quickest(|| Ok(symmetric_product(a.transpose(), par)))?;
         let product = (wide.1 * wide.1 * wide.0) as f64 / seconds;
-        let (n, rank) = (4096, 512);
+        let (n, rank) = (4096, 1024);
         let (equations, active) = problem(n, 16, 1, 64, par)?;
         let features = Features::<T>::new(&equations, &[1.0; 64], 64);
         let solver = PivotedKernel { rank, seed: 0 };
-        let seconds = self.median(|| solver.build(&features.jacobian(&active), 0.0, par))?;
+        let seconds = self.quickest(|| solver.build(&features.jacobian(&active), 0.0, par))?;
         // Arc cosines are counted by themselves.
         let rest = (seconds - (n * rank) as f64 / arc_cosine).max(0.25 * seconds);
         let low_rank = 3.0 * (n * rank * rank) as f64 / rest;
         let mut a = Mat::from_fn(1 << 16, 16, |i, j| signs[j << 16 | i]);
-        let seconds = self.median(|| {
+        let seconds = self.quickest(|| {
             fwht_columns(a.as_mut(), par);
             // Back to the size that it had.
             a.col_iter_mut().for_each(|a| a.iter_mut().for_each(|a| *a *= cast::<T>(1.0 / 256.0)));
@@ -274,7 +323,7 @@ impl Stopwatch<'_> {
         let size = 4096;
         let factor = Cholesky::factor(definite::<T>(size), par)?;
         let mut column = Mat::from_fn(size, 1, |i, _| signs[i]);
-        let seconds = self.median(|| {
+        let seconds = self.quickest(|| {
             factor.solve_in_place(column.as_mut(), par);
             Ok(())
         })?;
@@ -296,7 +345,7 @@ impl Stopwatch<'_> {
         let (rows, cols) = jacobian.gram_scratch();
         let u = Mat::<T>::from_fn(outputs, n, |k, i| cast(((i + k) % 3) as f64 - 1.0));
         let (mut y, mut v) = (Mat::<T>::zeros(outputs, n), Mat::<T>::zeros(cols, rows));
-        self.median(|| {
+        self.quickest(|| {
             let (y, v) = (y.as_mut().transpose_mut(), v.as_mut().transpose_mut());
             Ok(jacobian.apply_gram(y, u.transpose(), v, par)?)
         })
@@ -306,4 +355,46 @@ impl Stopwatch<'_> {
 /// A matrix that is its diagonal for the most part.
 fn definite<T: Real>(n: usize) -> Mat<T> {
     Mat::from_fn(n, n, |i, j| if i == j { T::of(2.0) } else { T::of(1.0 / n as f64) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_is_valid() {
+        let common = Rates::default();
+        assert!(common.is_valid());
+        let read = |read| Rates { double: Speeds { read, ..common.double }, ..common };
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(!read(rate).is_valid(), "{rate}");
+            assert!(!Rates { arc_cosine: rate, ..common }.is_valid(), "{rate}");
+        }
+        for item in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(!Rates { gram: Line { item, input: 1.0 }, ..common }.is_valid(), "{item}");
+        }
+        assert!(!Rates { gram: Line { item: 0.0, input: 0.0 }, ..common }.is_valid());
+        assert!(!Rates { threads: 0, ..common }.is_valid());
+    }
+
+    /// What disturbs a measurement is not seen where it was quicker in another round.
+    #[test]
+    fn the_quickest_counts() {
+        let now = core::cell::Cell::new(0.0);
+        let mut clock = || now.get();
+        let mut time = Stopwatch { clock: &mut clock, quickest: Vec::new(), at: 0 };
+        let mut round = |seconds: [f64; 2]| {
+            time.at = 0;
+            seconds.map(|taken| {
+                time.quickest(|| {
+                    now.set(now.get() + taken);
+                    Ok(())
+                })
+                .unwrap()
+            })
+        };
+        assert_eq!(round([1.0, 20.0]), [1.0, 20.0]);
+        assert_eq!(round([10.0, 2.0]), [1.0, 2.0]);
+        assert_eq!(round([3.0, 3.0]), [1.0, 2.0]);
+    }
 }

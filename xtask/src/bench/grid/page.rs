@@ -67,7 +67,7 @@ pub(super) fn page(measured: &Measured) -> String {
     format!(
         "# The planner on a grid of shapes\n\n\
          Written by `cargo xtask bench grid`: change the program, not this page.\n\n{}\n\
-         Every problem is trained to the tolerance 1e-6 with the planner's choice (`auto`) and with each solver, in `f64`, \
+         Every problem is trained to the tolerance 1e-6 with the planner's choice (`auto`) and with each solver, in `f64` without a ridge and in `f32` with one, \
          each in a process of its own with at most 16 GiB; the planner knows the rates of this machine, which are measured \
          first. A solver gets {:.0} seconds or {:.0} times those of the choice, whichever is more; one that was ended then \
          counts as slower. The choice and those within half again of the quickest run {ROUNDS} times in turn, and medians count; a \

@@ -14,7 +14,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(in crate::program) struct PlanArgs {
-    /// Measure this machine with all threads, some seconds, and keep its rates (nearlin/rates.json in `$XDG_CACHE_HOME` or
+    /// Measure this machine with all threads, a quarter of a minute, and keep its rates (nearlin/rates.json in `$XDG_CACHE_HOME` or
     /// ~/.cache) for later plans and fits on such a processor; goes alone.
     #[arg(long, exclusive = true)]
     pub(in crate::program) calibrate: bool,

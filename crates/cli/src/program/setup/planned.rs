@@ -14,13 +14,9 @@ pub(super) fn planned(
     budget: f64,
 ) -> Plan {
     if let Some((beyond, trained)) = beyond {
-        let plan = beyond.plan(trained, shape, options, rates);
-        return if options.solver.is_some() { plan } else { plan.within(budget) };
+        return beyond.plan(trained, shape, options, rates).within(budget);
     }
-    let mut plan = plan_at(shape, options, rates);
-    if options.solver.is_none() {
-        plan = plan.within(budget);
-    }
+    let mut plan = plan_at(shape, options, rates).within(budget);
     let shared = matches!(plan.chosen, SolverKind::Cg | SolverKind::RpCholesky);
     if ensemble > 1 && options.solver.is_none() && !shared {
         plan.chosen = SolverKind::ArcCosine;
