@@ -60,14 +60,21 @@ pub fn write(
 ) -> Result<(), OutputError> {
     check(path)?;
     let failed = |source| OutputError::Write { path: path.to_owned(), source };
-    if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
-        let file = fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+    if is_open(path) || fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+        // To the end of a file that the shell has opened.
+        let file = fs::OpenOptions::new().append(true).open(path).map_err(failed)?;
         return fill_and_flush(file, fill).map(drop).map_err(failed);
     }
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let temporary = temporary(folder_of(&place)).map_err(failed)?;
     fill_and_flush(temporary.as_file(), fill).map_err(failed)?.sync_all().map_err(failed)?;
     temporary.persist(&place).map(drop).map_err(|error| failed(error.error))
+}
+
+/// Whether `path` names what this process has open already, whatever that is.
+fn is_open(path: &Path) -> bool {
+    ["/dev/stdout", "/dev/stderr"].into_iter().any(|name| path == Path::new(name))
+        || ["/dev/fd", "/proc/self/fd"].into_iter().any(|folder| path.starts_with(folder))
 }
 
 /// The folder that `path` names a file in.

@@ -13,8 +13,8 @@ use crate::solve::{Side, Square};
 use crate::tiles::factor;
 use crate::{DenseError, Real};
 
-/// Most shifts that [`Cholesky::factor_shifted`] tries: each ten times the one before.
-const MAX_SHIFTS: usize = 14;
+/// The largest shift that [`Cholesky::factor_shifted`] tries, beside the mean of the diagonal.
+const MOST: f64 = 10.0;
 
 /// A Cholesky factor `L`, with `L L^T = A + shift I`.
 ///
@@ -54,7 +54,7 @@ impl<T: Real> Cholesky<T> {
     /// diagonal is not finite, [`DenseError::NotPositiveDefinite`] if no shift up to `10 t` helps.
     pub fn factor_shifted(mut build: impl FnMut() -> Mat<T>, par: Par) -> Result<Self, DenseError> {
         let mut shift = 0.0;
-        for attempt in 0.. {
+        loop {
             let mut a = build();
             let dim = a.nrows();
             check_shape("matrix", (dim, a.ncols()), (dim, dim))?;
@@ -64,17 +64,15 @@ impl<T: Real> Cholesky<T> {
                 return Err(DenseError::NonFinite { what: "matrix", row, col: row, value });
             }
             (0..dim).for_each(|i| a[(i, i)] += T::of(shift));
+            let mean = trace / dim.max(1) as f64;
             match factor_lower(a.as_mut(), par) {
                 Ok(()) => return Ok(Self::new(a, shift)),
-                Err(error) if attempt == MAX_SHIFTS || !(trace > 0.0) => return Err(error),
+                // Half of it, as ten times a power of ten may be a rounding more than the next.
+                Err(error) if !(mean > 0.0) || shift > 0.5 * MOST * mean => return Err(error),
                 Err(_) if shift > 0.0 => shift *= 10.0,
-                Err(_) => {
-                    let unit = if T::NAME == "f32" { 1e-7 } else { 1e-12 };
-                    shift = unit * trace / dim as f64;
-                }
+                Err(_) => shift = mean * if T::NAME == "f32" { 1e-7 } else { 1e-12 },
             }
         }
-        unreachable!("the loop returns at the last attempt")
     }
 
     fn new(factors: Mat<T>, shift: f64) -> Self {

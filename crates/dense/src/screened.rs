@@ -243,7 +243,7 @@ impl Layer<'_> {
         let mut radius = vec![0.0; before.len()];
         for reach in reach.chunks_exact(radius.len()) {
             // A number that is none stays.
-            let wider = |a: f64, b: f64| if a >= b { a } else { b };
+            let wider = |a: f64, b: f64| if a >= b || a.is_nan() { a } else { b };
             radius.iter_mut().zip(reach).for_each(|(r, &reach)| *r = wider(*r, reach));
         }
         let mut row = vec![0.0; d];

@@ -297,3 +297,24 @@ fn wrong_operands_are_named() {
         .unwrap_err();
     assert_eq!(error.to_string(), "layer vector is 4 x 9, expected 4 x 2");
 }
+
+/// No shift of the size of the diagonal makes these definite, in either precision.
+#[test]
+fn what_is_indefinite_is_not_shifted() {
+    let a = Mat::from_fn(2, 2, |i, j| if i == j { 1.0 } else { 1000.0 });
+    let single = Mat::from_fn(2, 2, |i, j| a[(i, j)] as f32);
+    let mut attempts = 0;
+    let build = || {
+        attempts += 1;
+        single.clone()
+    };
+    let error = Cholesky::factor_shifted(build, Par::Seq).unwrap_err();
+    assert!(matches!(error, DenseError::NotPositiveDefinite { .. }), "{error}");
+    // 0, 1e-7, .., 10.
+    assert_eq!(attempts, 10);
+    let error = Cholesky::factor_shifted(|| a.clone(), Par::Seq).unwrap_err();
+    assert!(matches!(error, DenseError::NotPositiveDefinite { .. }), "{error}");
+    let seven = Mat::from_fn(2, 2, |i, j| if i == j { 1.0 } else { 8.0 });
+    let shift: f64 = Cholesky::factor_shifted(|| seven.clone(), Par::Seq).unwrap().shift();
+    assert!((shift - 10.0).abs() < 1e-9, "{shift}");
+}

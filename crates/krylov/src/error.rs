@@ -87,3 +87,12 @@ pub(crate) fn check_tolerance(name: &'static str, value: f64) -> Result<(), Kryl
     }
     Err(KrylovError::Setting { name, value, expected: "a number that is not negative" })
 }
+
+/// The same without infinity.
+pub(crate) fn check_size(name: &'static str, value: f64) -> Result<(), KrylovError> {
+    check_tolerance(name, value)?;
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(KrylovError::Setting { name, value, expected: "a finite number that is not negative" })
+}

@@ -13,7 +13,11 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::{Mat, MatMut, MatRef, Par, Side};
 
 use crate::error::{check_finite, check_shape};
+use crate::vector::dot;
 use crate::{KrylovError, LinOp, Scalar};
+
+/// What rounding leaves of a vector that is nothing, in roundings of the largest coefficients.
+const ROUNDING: f64 = 10.0;
 
 /// The result of some steps: `T`, and the length of the vector that it began with.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,11 +119,9 @@ pub fn lanczos<T: Scalar>(
         }
         of.diagonal.push(alpha);
         scale = scale.max(alpha.abs() + beta.into());
-        let tiny = T::epsilon().into() * n as f64 * scale;
-        if beta.into() <= tiny {
-            break;
-        }
-        if j + 1 == steps {
+        // What rounding leaves of nothing: the subspace is as good as invariant.
+        let tiny = ROUNDING * T::epsilon().into() * scale;
+        if beta.into() <= tiny || j + 1 == steps {
             of.left = beta.into();
             break;
         }
@@ -135,7 +137,7 @@ pub fn lanczos<T: Scalar>(
 /// [`log_determinant`].
 ///
 /// # Errors
-/// [`KrylovError`] as [`lanczos`], and [`KrylovError::Shape`] without probes.
+/// [`KrylovError`] as [`lanczos`], [`KrylovError::Shape`] without probes and [`KrylovError::Setting`] without steps.
 ///
 /// # Examples
 /// ```
@@ -159,6 +161,9 @@ pub fn trace_of<T: Scalar>(
 ) -> Result<TraceEstimate, KrylovError> {
     let (n, p) = (probes.nrows(), probes.ncols());
     check_shape("probes", (n, p), (n, p.max(1)))?;
+    if steps == 0 {
+        return Err(KrylovError::Setting { name: "steps", value: 0.0, expected: "at least 1" });
+    }
     let mut forms = Vec::with_capacity(p);
     for j in 0..p {
         forms.push(lanczos(a, probes.subcols(j, 1), steps, par)?.quadratic_form(&f));
@@ -225,8 +230,7 @@ pub fn log_determinant<T: Scalar>(
 fn project<T: Scalar>(mut w: MatMut<'_, T>, known: MatRef<'_, T>) -> Vec<T> {
     let mut products = Vec::with_capacity(known.ncols());
     for v in known.col_iter() {
-        let pairs = v.iter().zip(w.as_ref().col(0).iter());
-        let product = pairs.fold(T::of(0.0), |sum, (&v, &w)| sum + v * w);
+        let product = T::of(dot(v, w.as_ref().col(0)));
         let column = w.as_mut().col_mut(0);
         column.iter_mut().zip(v.iter()).for_each(|(w, &v)| *w -= product * v);
         products.push(product);

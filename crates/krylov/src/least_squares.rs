@@ -18,7 +18,7 @@ pub(crate) use self::process::Estimates;
 use self::process::{State, products_scratch, residuals};
 use crate::KrylovError;
 use crate::compose::Product;
-use crate::error::{check_finite, check_shape, check_tolerance};
+use crate::error::{check_finite, check_shape, check_size, check_tolerance};
 use crate::op::{AdjointOp, LinOp, Scalar};
 use crate::report::{Ending, LeastSquaresColumn, LeastSquaresReport, Observer, Step};
 use crate::vector::{add, norm, robust_norm, scale, scaled_copy};
@@ -208,6 +208,7 @@ impl LeastSquares {
         par: Par,
     ) -> Result<LeastSquaresSolution<T>, KrylovError> {
         let mut x = Mat::zeros(a.ncols(), b.ncols());
+        self.check(a, right, x.as_ref(), b)?;
         let mut scratch = MemBuffer::new(Self::scratch(a, right, b.ncols(), par));
         let mut watch = |_: &Step<'_>| ControlFlow::Continue(());
         let stack = MemStack::new(&mut scratch);
@@ -217,7 +218,7 @@ impl LeastSquares {
     }
 
     /// Scratch that [`solve_into`](Self::solve_into) needs for `k` columns: a block `m x k`, seven of `n x k`, five of them with as
-    /// many rows as the preconditioner has columns, and what the operators ask for.
+    /// many rows as the preconditioner has columns, and what the operators ask for. Panics if the preconditioner does not fit.
     #[must_use]
     pub fn scratch<T: Scalar>(
         a: &dyn AdjointOp<T>,
@@ -229,8 +230,7 @@ impl LeastSquares {
             None => products_scratch(a, k, par),
             Some(right) => products_scratch(&Product::new(a, right), k, par),
         };
-        let length = right.map_or(a.ncols(), LinOp::ncols);
-        let block = temp_mat_scratch::<T>(length, k);
+        let block = temp_mat_scratch::<T>(right.map_or(a.ncols(), LinOp::ncols), k);
         let tall = temp_mat_scratch::<T>(a.nrows(), k);
         let wide = temp_mat_scratch::<T>(a.ncols(), k);
         let inner = inner.or(products_scratch(a, k, par));
@@ -393,7 +393,7 @@ impl LeastSquares {
         check_tolerance("btol", self.btol)?;
         check_tolerance("condition_limit", self.condition_limit)?;
         check_tolerance("projection_tol", self.projection_tol)?;
-        check_tolerance("damping", self.damping)?;
+        check_size("damping", self.damping)?;
         check_finite("right-hand side", b)?;
         if self.warm_start { check_finite("start", x) } else { Ok(()) }
     }

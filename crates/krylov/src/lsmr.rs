@@ -111,8 +111,9 @@ impl Lsmr {
         self.operator += counts * beta * beta;
         let operator = self.operator.sqrt();
         self.operator += counts * alpha * alpha;
-        self.largest = self.largest.max(rho_bar_old);
+        // The first one stands for none.
         if self.steps > 1 {
+            self.largest = self.largest.max(rho_bar_old);
             self.smallest = self.smallest.min(rho_bar_old);
         }
         Estimates {

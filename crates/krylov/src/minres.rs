@@ -43,7 +43,7 @@ use crate::vector::{add, dot, norm, residual, robust_norm, scale, scaled_copy};
 #[non_exhaustive]
 pub struct Minres {
     /// Tolerance: ends a column whose residual is `|r| <= rtol (|A| |x| + |b|)`, or whose `|A r| <= rtol |A| |r|`, in the
-    /// norms that a preconditioner defines. Default `1e-10`.
+    /// norms that a preconditioner defines, with `|x|` as if it stretched `x` like `b`. Default `1e-10`.
     pub rtol: f64,
     /// What is taken off the diagonal. Default 0.
     pub shift: f64,

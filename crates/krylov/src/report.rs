@@ -91,14 +91,19 @@ impl Report {
     /// The largest true relative residual of any column.
     #[must_use]
     pub fn worst_residual(&self) -> f64 {
-        self.columns.iter().map(|c| c.rel_residual).fold(0.0, f64::max)
+        largest(0.0, self.columns.iter().map(|c| c.rel_residual))
     }
 
     /// The largest estimate of the preconditioned operator's condition number by any column.
     #[must_use]
     pub fn condition(&self) -> f64 {
-        self.columns.iter().map(|c| c.condition).fold(1.0, f64::max)
+        largest(1.0, self.columns.iter().map(|c| c.condition))
     }
+}
+
+/// The largest of `values` and `least`, or NaN where one is NaN: what is not known is not small.
+pub(crate) fn largest(least: f64, values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(least, |most, value| if most.is_nan() || value <= most { most } else { value })
 }
 
 /// What became of one right-hand side of a least-squares problem. Norms are in its units and recomputed from the returned `x`,
@@ -128,11 +133,14 @@ pub struct LeastSquaresColumn {
 
 impl LeastSquaresColumn {
     /// Upper bound, up to the estimate of the norm of an `A` without a preconditioner, of the least relative change of `A`
-    /// for which `x` is the exact solution: `|A* r| / (|A| |r|)` (Stewart, *Research, development, and LINPACK*, 1977).
+    /// for which `x` is the exact solution: `|A* r| / (|A| |r|)` (Stewart, *Research, development, and LINPACK*, 1977); 0 where
+    /// the gradient is.
     #[must_use]
     pub fn backward_error(&self) -> f64 {
-        let scale = self.operator_norm * self.residual_norm;
-        if scale > 0.0 { self.gradient_norm / scale } else { 0.0 }
+        if self.gradient_norm == 0.0 {
+            return 0.0;
+        }
+        self.gradient_norm / (self.operator_norm * self.residual_norm)
     }
 }
 

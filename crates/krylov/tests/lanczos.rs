@@ -1,8 +1,9 @@
 //! Laws of the Lanczos process.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use faer::{Mat, Par};
-use nearlin_krylov::{KrylovError, lanczos, log_determinant, trace_of};
+use faer::dyn_stack::MemStack;
+use faer::{Mat, MatMut, MatRef, Par};
+use nearlin_krylov::{KrylovError, LinOp, lanczos, log_determinant, trace_of};
 use proptest::prelude::*;
 
 /// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
@@ -183,4 +184,45 @@ fn products_that_are_not_finite_are_named() {
     let start = Mat::from_fn(3, 1, |_, _| 1.0);
     let error = lanczos(&a, start.as_ref(), 3, Par::Seq).unwrap_err();
     assert!(matches!(error, KrylovError::NonFinite { what: "product of the operator", .. }));
+}
+
+/// 1 for one half of the rows, 5/4 for the other.
+struct Halves(usize);
+
+impl LinOp<f32> for Halves {
+    fn nrows(&self) -> usize {
+        self.0
+    }
+
+    fn ncols(&self) -> usize {
+        self.0
+    }
+
+    fn apply(&self, mut y: MatMut<'_, f32>, x: MatRef<'_, f32>, _: Par, _: &mut MemStack) {
+        for (i, (y, x)) in y.as_mut().col_mut(0).iter_mut().zip(x.col(0).iter()).enumerate() {
+            *y = if i % 2 == 0 { *x } else { 1.25 * x };
+        }
+    }
+}
+
+/// A million rows in `f32`, whose rounding all together is as large as the second eigenvalue's distance: two steps find both.
+#[test]
+fn many_rows_are_not_rounding() {
+    let n = 1 << 20;
+    let start = Mat::from_fn(n, 1, |_, _| 1.0f32);
+    let ritz = lanczos(&Halves(n), start.as_ref(), 2, Par::Seq).unwrap().ritz();
+    assert_eq!(ritz.len(), 2);
+    for (ritz, value) in ritz.iter().zip([1.0, 1.25]) {
+        assert!((ritz.value - value).abs() < 1e-4, "{ritz:?}");
+    }
+    let first = lanczos(&Halves(n), start.as_ref(), 1, Par::Seq).unwrap().ritz();
+    assert!((first[0].error - 0.125).abs() < 1e-4, "{first:?}");
+}
+
+#[test]
+fn no_steps_tell_nothing() {
+    let a = reflected(&[1.0, 2.0, 3.0]);
+    let probes = Mat::from_fn(3, 2, |i, j| if (i + j) % 2 == 0 { 1.0 } else { -1.0 });
+    let error = log_determinant(&a, probes.as_ref(), 0, Par::Seq).unwrap_err();
+    assert!(matches!(error, KrylovError::Setting { name: "steps", .. }), "{error}");
 }

@@ -76,6 +76,23 @@ proptest! {
         }
     }
 
+    /// Units of the matrix change nothing but those of the solution: nothing is compared with a number that has none.
+    #[test]
+    fn units_do_not_matter((a, b, _) in problem(), power in -60i32..60) {
+        let by = 2f64.powi(power);
+        let scaled = Mat::from_fn(a.nrows(), a.ncols(), |i, j| by * a[(i, j)]);
+        for method in methods() {
+            let settings = method.with_tol(1e-8).with_max_iters(100);
+            let one = settings.solve(&a, b.as_ref()).unwrap();
+            let other = settings.solve(&scaled, b.as_ref()).unwrap();
+            let (told, of_scaled) = (one.report.columns[0], other.report.columns[0]);
+            prop_assert_eq!((told.ending, told.iters), (of_scaled.ending, of_scaled.iters));
+            prop_assert!((of_scaled.condition / told.condition - 1.0).abs() < 1e-9, "{:?}, {:?}", told, of_scaled);
+            let difference = Mat::from_fn(a.ncols(), 1, |i, _| by * other.x[(i, 0)] - one.x[(i, 0)]);
+            prop_assert!(norm(difference.as_ref()) <= 1e-12 * norm(one.x.as_ref()));
+        }
+    }
+
     /// What the report says of the solution is what it is.
     #[test]
     fn reports_are_true((a, b, _) in problem(), damping in prop::option::of(0.01..1.0f64), steps in 1usize..20) {
@@ -393,4 +410,26 @@ fn what_is_not_checked_is_estimated() {
             assert!(near(told.solution_norm, truth.solution_norm), "{told:?} {truth:?}");
         }
     }
+}
+
+/// Nothing was done, so nothing is known to be good.
+#[test]
+fn no_steps_claim_nothing() {
+    let (a, b) = (mat![[2.0, 1.0], [1.0, 3.0], [0.0, 1.0]], mat![[1.0], [2.0], [3.0]]);
+    for method in methods() {
+        let column = method.with_max_iters(0).solve(&a, b.as_ref()).unwrap().report.columns[0];
+        assert_eq!(column.ending, Ending::MaxIters);
+        assert!(column.backward_error() > 0.1, "{column:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let (a, b) = (mat![[2.0, 1.0], [1.0, 3.0], [0.0, 1.0]], mat![[1.0], [2.0], [3.0]]);
+    let right = Mat::<f64>::identity(3, 3);
+    let settings = LeastSquares::lsqr();
+    let error = settings.solve_preconditioned(&a, &right, b.as_ref(), Par::Seq).unwrap_err();
+    assert_eq!(error.to_string(), "preconditioner is 3 x 3, expected 2 x 3");
+    let error = settings.with_damping(f64::INFINITY).solve(&a, b.as_ref()).unwrap_err();
+    assert_eq!(error.to_string(), "damping is inf, expected a finite number that is not negative");
 }

@@ -42,6 +42,22 @@ fn problem() -> impl Strategy<Value = (Vec<f64>, Mat<f64>, f64)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// A number as a preconditioner changes nothing: neither the solution, nor when it is good enough.
+    #[test]
+    fn a_number_does_not_precondition((values, b, _) in problem(), power in -20i32..20) {
+        let (a, _) = with_eigenvalues(&values);
+        let by = 4f64.powi(power);
+        let number = Dense(Mat::from_fn(values.len(), values.len(), |i, j| if i == j { by } else { 0.0 }));
+        let settings = Minres::default().with_rtol(1e-8);
+        let plain = settings.solve(&a, b.as_ref()).unwrap();
+        let other = settings.solve_preconditioned(&a, &number, b.as_ref(), Par::Seq).unwrap();
+        prop_assert_eq!(
+            (plain.report.ending, plain.report.iters),
+            (other.report.ending, other.report.iters)
+        );
+        prop_assert!(norm((&plain.x - &other.x).as_ref()) <= 1e-9 * norm(plain.x.as_ref()));
+    }
+
     /// Definite or not, singular or not: the residual is the least that there is, in the reported norm and in truth.
     #[test]
     fn residuals_are_the_least((values, b, condition) in problem()) {
@@ -257,4 +273,13 @@ fn endings_say_what_happened() {
     assert!(matches!(error, KrylovError::Setting { name: "shift", .. }));
     let error = Minres::default().solve(&mat![[1.0, 2.0]], mat![[1.0]].as_ref()).unwrap_err();
     assert_eq!(error.to_string(), "operator is 1 x 2, expected 1 x 1");
+}
+
+/// What is not a number is not small.
+#[test]
+fn unknown_residuals_are_not_zero() {
+    let a = mat![[1.0, f64::NAN], [f64::NAN, 1.0]];
+    let report = Minres::default().solve(&a, mat![[1.0], [1.0]].as_ref()).unwrap().report;
+    assert!(matches!(report.ending, Ending::Breakdown { .. }), "{report:?}");
+    assert!(report.worst_residual().is_nan(), "{report:?}");
 }

@@ -37,6 +37,14 @@ pub enum LstsqError {
         /// The first column with such an entry.
         col: usize,
     },
+    /// The same of a matrix with more columns than rows, of which rows are sketched.
+    #[error(
+        "row {row} of the matrix holds an entry that is not finite, or too large to be added to others"
+    )]
+    NonFiniteRow {
+        /// The first row with such an entry.
+        row: usize,
+    },
     /// A setting is out of its range.
     #[error("{name} is {value}, expected {expected}")]
     Setting {
@@ -47,8 +55,10 @@ pub enum LstsqError {
         /// What it should be.
         expected: &'static str,
     },
-    /// A weight is negative or not finite.
-    #[error("weight {row} is {value}, expected a finite number that is not negative")]
+    /// A weight is negative or not finite, or its root is too large for the scalars.
+    #[error(
+        "weight {row} is {value}, expected a finite number that is not negative, whose root the scalars can hold"
+    )]
     Weight {
         /// Its row.
         row: usize,

@@ -2,6 +2,7 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::matmul::matmul;
 use faer::linalg::qr::no_pivoting::factor::{
     qr_in_place, qr_in_place_scratch, recommended_block_size,
 };
@@ -9,7 +10,7 @@ use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
-use faer::{Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use nearlin_krylov::{AdjointOp, LinOp};
 
 use crate::LstsqError;
@@ -122,7 +123,13 @@ impl<T: Scalar> Values<T> {
         let inverse = Mat::from_fn(self.v.nrows(), rank, |i, j| {
             self.v[(i, j)] * <T as nearlin_krylov::Scalar>::of(1.0 / self.sigma[j])
         });
-        let start = &inverse * (self.u.as_ref().subcols(0, rank).transpose() * right);
+        // Whatever faer makes of the threads around it: sums in one order.
+        let par = Par::rayon(TASKS);
+        let mut turned = Mat::zeros(rank, right.ncols());
+        let left = self.u.as_ref().subcols(0, rank).transpose();
+        matmul(turned.as_mut(), Accum::Replace, left, right, T::one(), par);
+        let mut start = Mat::zeros(inverse.nrows(), right.ncols());
+        matmul(start.as_mut(), Accum::Replace, inverse.as_ref(), turned.as_ref(), T::one(), par);
         (inverse, start)
     }
 }
@@ -133,29 +140,33 @@ fn condition<T: Scalar>(r: &Mat<T>, par: Par) -> f64 {
     if (0..n).any(|i| !(r[(i, i)].abs() > T::zero())) {
         return f64::INFINITY;
     }
-    // Signs that no structure is likely to be orthogonal to.
-    let begin = || {
-        let signs = nearlin_sketch::random_signs::<T>(n, 0, 0);
-        Mat::from_fn(n, 1, |i, _| signs[i])
-    };
-    let mut largest = 0.0_f64;
-    let mut v = begin();
-    for _ in 0..STEPS {
-        let length = normalise(&mut v);
-        largest = if length.is_finite() { largest.max(length.sqrt()) } else { f64::INFINITY };
-        v = r.transpose() * (r * &v);
-    }
-    let mut inverse = 0.0_f64;
-    let mut v = begin();
-    normalise(&mut v);
-    for _ in 0..STEPS {
+    // In units of its largest entry, whose square is neither infinite nor nothing.
+    let unit = (r.col_iter().map(|column| column.norm_max()))
+        .fold(T::zero(), |most: T, next: T| if next > most { next } else { most });
+    let r = Mat::from_fn(n, n, |i, j| r[(i, j)] / unit);
+    let largest = largest_singular_value(n, |v| {
+        let mut product = Mat::zeros(n, 1);
+        matmul(product.as_mut(), Accum::Replace, r.as_ref(), v.as_ref(), T::one(), Par::Seq);
+        matmul(v.as_mut(), Accum::Replace, r.transpose(), product.as_ref(), T::one(), Par::Seq);
+    });
+    let inverse = largest_singular_value(n, |v| {
         solve_lower_triangular_in_place(r.transpose(), v.as_mut(), par);
         solve_upper_triangular_in_place(r.as_ref(), v.as_mut(), par);
-        let length = normalise(&mut v);
-        inverse = if length.is_finite() { inverse.max(length.sqrt()) } else { f64::INFINITY };
-    }
-    largest = largest.max(normalise(&mut (r.transpose() * (r * &v))).sqrt());
+    });
     (largest * inverse).max(1.0)
+}
+
+/// The largest singular value of what `square` multiplies by its transpose, from below by the power method.
+fn largest_singular_value<T: Scalar>(n: usize, mut square: impl FnMut(&mut Mat<T>)) -> f64 {
+    // Signs that no structure is likely to be orthogonal to.
+    let signs = nearlin_sketch::random_signs::<T>(n, 0, 0);
+    let mut v = Mat::from_fn(n, 1, |i, _| signs[i]);
+    normalise(&mut v);
+    (0..STEPS).fold(0.0, |largest, _| {
+        square(&mut v);
+        let length = normalise(&mut v);
+        if length.is_finite() { f64::max(largest, length.sqrt()) } else { f64::INFINITY }
+    })
 }
 
 /// `v <- v / |v|`; returns `|v|`.

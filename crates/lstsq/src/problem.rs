@@ -3,11 +3,11 @@
 use faer::{Mat, MatRef};
 use nearlin_krylov::{Ending, LeastSquaresColumn};
 
+use crate::Matrix;
 use crate::factor::Factored;
 use crate::matrix::Scalar;
 use crate::report::{Fit, Report};
 use crate::ridged::Ridged;
-use crate::{LstsqError, Matrix};
 
 /// Signs in each column of a sketch.
 pub(crate) const SIGNS: usize = 8;
@@ -62,7 +62,7 @@ pub(crate) fn fit<T: Scalar>(
     mut columns: Vec<LeastSquaresColumn>,
 ) -> Fit<T> {
     for column in &mut columns {
-        column.operator_norm = factored.norm;
+        (column.operator_norm, column.condition) = (factored.norm, factored.condition);
     }
     let Told { passes, refinements, iterations, gradients } = told;
     let report = Report {
@@ -92,11 +92,8 @@ pub(crate) fn with_root<T: Scalar>(sketched: &Mat<T>, n: usize, root: T) -> Mat<
     out
 }
 
-/// `Ok` if every entry of a sketch is finite.
-pub(crate) fn check_sketch<T: Scalar>(sketched: MatRef<'_, T>) -> Result<(), LstsqError> {
+/// The first column of a sketch with an entry that is not finite.
+pub(crate) fn not_finite<T: Scalar>(sketched: MatRef<'_, T>) -> Option<usize> {
     let finite = |column: faer::ColRef<'_, T>| column.iter().all(|v| v.is_finite());
-    match sketched.col_iter().position(|column| !finite(column)) {
-        Some(col) => Err(LstsqError::NonFinite { col }),
-        None => Ok(()),
-    }
+    sketched.col_iter().position(|column| !finite(column))
 }

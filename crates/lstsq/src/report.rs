@@ -36,8 +36,8 @@ pub struct Report {
     /// sketch of an [`Operator`](crate::Operator) counts for one, though it takes as many products as the smaller dimension.
     pub passes: usize,
     /// One entry for each right-hand side; norms are of the system that is solved, without a preconditioner: with weights its rows
-    /// are scaled by their roots, with a ridge residuals contain the penalty. The operator's estimate is the Frobenius norm of
-    /// that system's sketch.
+    /// are scaled by their roots, with a ridge residuals contain the penalty. The operator's norm and condition are
+    /// those of that system's sketch.
     pub columns: Vec<LeastSquaresColumn>,
 }
 
@@ -45,6 +45,8 @@ impl Report {
     /// The largest [`LeastSquaresColumn::backward_error`] of any column.
     #[must_use]
     pub fn backward_error(&self) -> f64 {
-        self.columns.iter().map(LeastSquaresColumn::backward_error).fold(0.0, f64::max)
+        let errors = self.columns.iter().map(LeastSquaresColumn::backward_error);
+        // One that is not known is not small.
+        errors.fold(0.0, |most, error| if most.is_nan() || error <= most { most } else { error })
     }
 }

@@ -175,6 +175,9 @@ impl Lstsq {
             return Err(LstsqError::Weight { row, value: weights[row] });
         }
         let roots: Vec<T> = weights.iter().map(|w| of(w.sqrt())).collect();
+        if let Some(row) = roots.iter().position(|root| !root.is_finite()) {
+            return Err(LstsqError::Weight { row, value: weights[row] });
+        }
         self.one(a, b, Some(&roots))
     }
 
@@ -225,6 +228,10 @@ impl Lstsq {
         ridges: &[f64],
     ) -> Result<Vec<Fit<T>>, LstsqError> {
         self.check(a.nrows(), a.ncols(), b, ridges)?;
+        if let Some(&value) = ridges.iter().find(|ridge| !of::<T>(ridge.sqrt()).is_finite()) {
+            let expected = "one whose root its scalars can hold";
+            return Err(LstsqError::Setting { name: "ridge", value, expected });
+        }
         let problem = Problem { a, b, scales };
         if a.nrows() < a.ncols() {
             self.wide(&problem, ridges)

@@ -6,7 +6,7 @@ use nearlin_sketch::{Sketch, SparseSign};
 
 use crate::factor::{Inverse, factor, triangle};
 use crate::matrix::{Scalar, of};
-use crate::problem::{Problem, SIGNS, Told, check_sketch, fit, with_root};
+use crate::problem::{Problem, SIGNS, Told, fit, not_finite, with_root};
 use crate::refine::refine;
 use crate::report::Fit;
 use crate::ridged::Ridged;
@@ -29,7 +29,9 @@ impl Lstsq {
         let (m, n, k) = (problem.a.nrows(), problem.a.ncols(), problem.b.ncols());
         let rows = sketch_rows(self.oversampling, (m, n), problem.a.entries());
         let mut sketched = self.sketched(problem, rows)?;
-        check_sketch(sketched.as_ref().subcols(0, n))?;
+        if let Some(col) = not_finite(sketched.as_ref().subcols(0, n)) {
+            return Err(LstsqError::NonFinite { col });
+        }
         if ridges.len() > 1 && sketched.nrows() > n + k {
             sketched = triangle(sketched);
         }
@@ -44,7 +46,7 @@ impl Lstsq {
                 Some(blocks) => (Ridged { a: blocks, scales: None, root }, 1),
                 None => (problem.ridged(root), problem.reads()),
             };
-            let target = problem.target(if ridge > 0.0 { n } else { 0 });
+            let target = problem.target(if root > T::zero() { n } else { 0 });
             let b = target.as_ref().map_or(problem.b, Mat::as_ref);
             let last = fits.len() + 1 == ridges.len() && ridge == 0.0 && sketched.nrows() >= n;
             let stacked = if last {

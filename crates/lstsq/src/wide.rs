@@ -11,7 +11,7 @@ use nearlin_sketch::SparseSign;
 
 use crate::factor::{Transposed, factor, triangle};
 use crate::matrix::{Scalar, of, scale_rows};
-use crate::problem::{Problem, SIGNS, Told, check_sketch, fit, with_root};
+use crate::problem::{Problem, SIGNS, Told, fit, not_finite, with_root};
 use crate::report::Fit;
 use crate::rows::sketch_rows;
 use crate::run::multiply;
@@ -27,7 +27,9 @@ impl Lstsq {
         let (m, n, k) = (problem.a.nrows(), problem.a.ncols(), problem.b.ncols());
         let rows = sketch_rows(self.oversampling, (n, m), problem.a.entries());
         let mut sketched = self.sketched_adjoint(problem, rows)?;
-        check_sketch(sketched.as_ref())?;
+        if let Some(row) = not_finite(sketched.as_ref()) {
+            return Err(LstsqError::NonFiniteRow { row });
+        }
         if ridges.len() > 1 && sketched.nrows() > m {
             sketched = triangle(sketched);
         }
@@ -49,7 +51,7 @@ impl Lstsq {
             let report = self.iterate(&op, None, turned, &mut both, (2, 0.0), &mut told)?;
 
             let mut x = both.subrows(0, n).to_owned();
-            let below = problem.target(if ridge > 0.0 { n } else { 0 });
+            let below = problem.target(if root > T::zero() { n } else { 0 });
             let below = below.as_ref().map_or(problem.b, Mat::as_ref);
             let report = self.truth(problem, root, below, &mut x, &report, &mut told)?;
             let told = core::mem::take(&mut told);

@@ -231,3 +231,40 @@ fn bad_calls_are_named() {
         Err(LstsqError::Krylov(_) | LstsqError::NonFinite { .. })
     ));
 }
+
+/// Orthonormal columns in any units: condition 1.
+#[test]
+fn conditions_have_no_units() {
+    for scale in [1e-8, 1.0, 1e8] {
+        let a = with_values(1000, 16, &[scale; 16], 3);
+        let b = Mat::from_fn(1000, 1, |i, _| noise(2, i));
+        let report = Lstsq::default().with_oversampling(8.0).solve(&a, b.as_ref()).unwrap().report;
+        assert!((1.0..4.0).contains(&report.condition), "{scale}: {report:?}");
+        assert!((report.columns[0].condition - report.condition).abs() < 1e-12, "{report:?}");
+    }
+    // Entries whose squares `f32` cannot hold.
+    let a = with_values(500, 8, &[1.0; 8], 3);
+    let large = Mat::from_fn(500, 8, |i, j| 1e24 * a[(i, j)] as f32);
+    let b = Mat::from_fn(500, 1, |i, _| noise(2, i) as f32);
+    let report = Lstsq::default().with_oversampling(8.0).solve(&large, b.as_ref()).unwrap().report;
+    assert!((1.0..4.0).contains(&report.condition), "{report:?}");
+}
+
+#[test]
+fn what_the_scalars_cannot_hold_is_named() {
+    let a = Mat::from_fn(30, 3, |i, j| noise(1, 3 * i + j) as f32);
+    let b = Mat::from_fn(30, 1, |i, _| noise(2, i) as f32);
+    let mut weights = [1.0; 30];
+    weights[4] = 1e80;
+    let error = Lstsq::default().solve_weighted(&a, b.as_ref(), &weights).unwrap_err();
+    assert!(matches!(error, LstsqError::Weight { row: 4, .. }), "{error}");
+    let error = Lstsq::default().with_ridge(1e80).solve(&a, b.as_ref()).unwrap_err();
+    assert!(matches!(error, LstsqError::Setting { name: "ridge", .. }), "{error}");
+    // Nothing beside the matrix: as no ridge.
+    let least = Lstsq::default().with_ridge(1e-92).solve(&a, b.as_ref()).unwrap();
+    assert!((&least.x - &Lstsq::default().solve(&a, b.as_ref()).unwrap().x).norm_l2() < 1e-5);
+    let mut wide = Mat::from_fn(3, 30, |i, j| noise(1, 30 * i + j));
+    wide[(2, 17)] = f64::NAN;
+    let b = Mat::from_fn(3, 1, |i, _| noise(2, i));
+    assert_eq!(lstsq(&wide, b.as_ref()).unwrap_err(), LstsqError::NonFiniteRow { row: 2 });
+}

@@ -4,7 +4,7 @@ use core::f64::consts::FRAC_1_SQRT_2;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
-use nearlin_dense::for_each_col_chunk;
+use nearlin_dense::{fixed_par, for_each_col_chunk};
 
 use crate::error::check_shape;
 use crate::{Network, ReluError};
@@ -65,7 +65,7 @@ impl Network {
                 directions[(r % directions.nrows(), q)] + change[(r, q)]
             });
             let mut active = Mat::zeros(n, count);
-            matmul(active.as_mut(), Accum::Replace, x, &weights, 1.0, par);
+            matmul(active.as_mut(), Accum::Replace, x, &weights, 1.0, fixed_par(par));
             for_each_col_chunk(active.as_mut(), 16, par, |from, mut columns| {
                 for c in 0..columns.ncols() {
                     let spread = sigma * weights.col(from + c).norm_l2();
@@ -79,7 +79,7 @@ impl Network {
             let signed = Mat::from_fn(count, d * k, |c, at| {
                 alpha * self.signs()[(first + c) * k + at / d] * weights[(at % d, c)]
             });
-            matmul(gradients.as_mut(), Accum::Add, &active, &signed, 1.0, par);
+            matmul(gradients.as_mut(), Accum::Add, &active, &signed, 1.0, fixed_par(par));
         }
         Ok(gradients)
     }

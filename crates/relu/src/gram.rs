@@ -17,7 +17,8 @@ pub fn gram<T: Real>(x: MatRef<'_, T>, mask: &PackedMask, par: Par) -> Result<Ma
     let n = mask.nrows();
     crate::error::check_shape("input matrix", (x.nrows(), x.ncols()), (n, x.ncols()))?;
     let mut g = symmetric_product(x, par);
-    let scale = T::of(1.0 / mask.width() as f64);
+    // Of no neurons it is 0.
+    let scale = T::of(1.0 / mask.width().max(1) as f64);
     popcount_gram(g.as_mut(), mask, scale, par).map_err(ReluError::from_dense)?;
     Ok(g)
 }
@@ -29,5 +30,5 @@ pub fn gram<T: Real>(x: MatRef<'_, T>, mask: &PackedMask, par: Par) -> Result<Ma
 #[must_use]
 pub fn gram_entry<T: Real>(x: MatRef<'_, T>, mask: &PackedMask, i: usize, j: usize) -> T {
     let product = x.row(i) * x.row(j).transpose();
-    product * T::of(f64::from(mask.common(i, j)) / mask.width() as f64)
+    product * T::of(f64::from(mask.common(i, j)) / mask.width().max(1) as f64)
 }

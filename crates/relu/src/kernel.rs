@@ -64,7 +64,9 @@ pub fn arc_cosine_cross<T: Real>(x: MatRef<'_, T>, z: MatRef<'_, T>, par: Par) -
 pub fn arc_cosine_entry<T: Real>(x: &[T], y: &[T]) -> T {
     assert_eq!(x.len(), y.len(), "inputs of unlike length");
     let dot = |a: &[T], b: &[T]| a.iter().zip(b).fold(T::of(0.0), |sum, (&a, &b)| sum + a * b);
-    weigh(dot(x, y), (dot(x, x) * dot(y, y)).sqrt())
+    let (of_x, of_y) = (dot(x, x), dot(y, y));
+    // Equal inputs have cosine 1; the product of squares may be out of range where that of lengths is not.
+    weigh(dot(x, y), if of_x == of_y { of_x } else { of_x.sqrt() * of_y.sqrt() })
 }
 
 /// `p (pi - acos(p / lengths)) / 2 pi`, 0 where a length is.

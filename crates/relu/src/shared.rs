@@ -38,8 +38,11 @@ impl Shared {
     /// for `d` inputs and `K` outputs.
     fn of(mask: &PackedMask, copies: usize, inputs: usize, outputs: usize) -> Option<Self> {
         let (n, m) = (mask.nrows(), mask.width());
+        if copies < 2 || !m.is_multiple_of(copies) {
+            return None;
+        }
         let p = m / copies;
-        if copies < 2 || p < DIRECTIONS || !p.is_multiple_of(64) || n < DIRECTIONS {
+        if p < DIRECTIONS || !p.is_multiple_of(64) || n < DIRECTIONS {
             return None;
         }
         // In multiply-adds of a pass through tables, some six to one of a pass through tiles.

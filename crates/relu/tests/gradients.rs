@@ -91,3 +91,18 @@ fn other_inputs_have_no_gradients() {
         init.network(1.0).unwrap().input_gradients(Mat::zeros(2, 4).as_ref(), 0.1, Par::Seq);
     assert!(matches!(found, Err(ReluError::Shape { cols: 3, got_cols: 4, .. })), "{found:?}");
 }
+
+/// One input and one output, products with vectors: the same bits on any number of threads.
+#[test]
+fn threads_change_no_bits() {
+    let init = Init { inputs: 1, outputs: 1, width: 1024, seed: 5, signs: Signs::Random };
+    let network = init.network(1.0).unwrap();
+    let x = Mat::from_fn(300, 1, |i, _| noise(3, i));
+    let of = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let par = if threads == 1 { Par::Seq } else { Par::rayon(0) };
+        pool.install(|| network.input_gradients(x.as_ref(), 0.3, par)).unwrap()
+    };
+    assert_eq!(of(1), of(2));
+    assert_eq!(of(1), of(3));
+}

@@ -103,3 +103,25 @@ fn many_flips_share_nothing() {
     let jacobian = Jacobian::at(&case.active, case.x.as_ref(), case.signs()).unwrap();
     assert_eq!(jacobian.gram_scratch(), (0, 0));
 }
+
+/// Copies that are none of the mask's: as if no neurons shared a direction.
+#[test]
+fn copies_that_do_not_fit_share_nothing() {
+    let (n, d) = (128, 3);
+    let x = Mat::from_fn(n, d, |i, q| noise(1, i * d + q));
+    for (m, copies) in [(256, 0), (257, 2), (65 * 128 + 64, 65)] {
+        let mask =
+            PackedMask::from_fn(n, m, |i, r| r == 5 || r == 133 || noise(2, i * m + r) > 0.9);
+        let signs: Vec<f64> = (0..m).map(|r| if r % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let of = |copies| {
+            let active = Activations::new(mask.clone(), copies, d, 1);
+            assert!(!active.is_shared());
+            Case { x: x.clone(), signs: signs.clone(), mask: mask.clone(), active, outputs: 1 }
+        };
+        let products = |case: &Case| {
+            let jacobian = Jacobian::at(&case.active, case.x.as_ref(), case.signs()).unwrap();
+            case.products(&jacobian, Par::Seq)
+        };
+        assert_eq!(products(&of(copies)), products(&of(1)), "{m} neurons, {copies} copies");
+    }
+}

@@ -107,6 +107,17 @@ pub enum SketchError {
         /// Which of them.
         at: usize,
     },
+    /// A factor of a Kronecker product is longer than `2^32`, or the product than memory.
+    #[error(
+        "cannot sketch a Kronecker product of vectors of length {left} and {right}, expected at most 2^32 each, and less \
+         than 2^64 in all"
+    )]
+    Long {
+        /// Length of the left factor.
+        left: usize,
+        /// Length of the right one.
+        right: usize,
+    },
     /// The vectors to embed have no entries.
     #[error("cannot sketch vectors of length 0")]
     Empty,

@@ -9,7 +9,8 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use crate::random::{Purpose, stream};
-use crate::range::{Range, lengths, scaled, sketched, tolerance, wide};
+use crate::range::{Range, lengths, scaled, sketched, tolerance};
+use crate::scalar::wide;
 use crate::{Scalar, Sketch, SketchError};
 
 /// Rows of the matrix whose scores are told at a time, in each task.

@@ -31,6 +31,7 @@
 mod dense;
 mod distortion;
 mod error;
+mod fixed;
 mod fwht;
 mod gaussian;
 mod leverage;

@@ -5,12 +5,16 @@
 //! (2017, algorithm 3), as in Frangella, Tropp and Udell, *Randomized Nyström preconditioning* (2021, algorithms 2.1
 //! and E.2): the shift that keeps it stable, and a rank that doubles until what is left is small.
 
-use faer::linalg::matmul::matmul;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{
+    LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
+};
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
-use rand_distr::{Distribution, StandardNormal};
+use faer::{Mat, MatMut, MatRef, Par};
 
-use crate::random::{Purpose, stream};
+use crate::fixed::{fixed, multiply, orthonormal, thin_svd};
+use crate::random::{Purpose, normal_columns};
+use crate::scalar::wide;
 use crate::{Scalar, SketchError};
 
 /// Steps of the power method that estimate a norm.
@@ -101,13 +105,13 @@ impl Nystrom {
         let (mut test, mut image) = (Mat::<T>::zeros(n, 0), Mat::<T>::zeros(n, 0));
         let mut rank = self.rank;
         loop {
-            let more = self.more(&test, rank);
+            let more = self.more(&test, rank, par);
             let mut of_more = Mat::zeros(n, more.ncols());
             product(of_more.as_mut(), more.as_ref());
             append(&mut test, &more);
             append(&mut image, &of_more);
             let mut found = truncated(&test, &image, par)?;
-            found.norm_left = self.norm_left(&found, &mut product)?;
+            found.norm_left = self.norm_left(&found, &mut product, par)?;
             if found.norm_left <= self.tolerance || rank >= self.most.min(n) {
                 return Ok(found);
             }
@@ -116,20 +120,15 @@ impl Nystrom {
     }
 
     /// Orthonormal columns that make `test` one of `rank` columns, orthogonal to those that it has.
-    fn more<T: Scalar>(&self, test: &Mat<T>, rank: usize) -> Mat<T> {
-        let mut columns = Mat::<T>::zeros(test.nrows(), rank - test.ncols());
-        for j in 0..columns.ncols() {
-            let mut rng = stream(self.seed, Purpose::Range, (test.ncols() + j) as u64);
-            for entry in columns.col_mut(j).iter_mut() {
-                let normal: f64 = StandardNormal.sample(&mut rng);
-                *entry = T::of(normal);
-            }
-        }
+    fn more<T: Scalar>(&self, test: &Mat<T>, rank: usize, par: Par) -> Mat<T> {
+        let (n, old) = (test.nrows(), test.ncols());
+        let mut columns = normal_columns((n, rank - old), self.seed, Purpose::Range, old as u64);
         // Twice, as once leaves what rounding makes of what was taken away.
         for _ in 0..2 {
-            columns = &columns - test * (test.transpose() * &columns);
+            let along = multiply(test.transpose(), columns.as_ref(), par);
+            columns -= multiply(test.as_ref(), along.as_ref(), par);
         }
-        columns.qr().compute_thin_Q()
+        orthonormal(columns, par)
     }
 
     /// An estimate from below of the norm of `A - U diag(lambda) U^T`, by the power method.
@@ -137,13 +136,11 @@ impl Nystrom {
         &self,
         found: &Eigenpairs<T>,
         product: &mut impl FnMut(MatMut<'_, T>, MatRef<'_, T>),
+        par: Par,
     ) -> Result<f64, SketchError> {
         let n = found.vectors.nrows();
-        let mut rng = stream(self.seed, Purpose::Norm, found.rank() as u64);
-        let mut x = Mat::<T>::from_fn(n, 1, |_, _| {
-            let normal: f64 = StandardNormal.sample(&mut rng);
-            T::of(normal)
-        });
+        let rank = found.rank() as u64;
+        let mut x: Mat<T> = normal_columns((n, 1), self.seed, Purpose::Norm, rank);
         let mut norm = 0.0;
         for _ in 0..POWERS {
             let size = x.norm_l2();
@@ -153,9 +150,9 @@ impl Nystrom {
             x *= faer::Scale(T::one() / size);
             let mut y = Mat::zeros(n, 1);
             product(y.as_mut(), x.as_ref());
-            let seen = found.apply(x.as_ref());
+            let seen = found.apply(x.as_ref(), par);
             y -= seen;
-            norm = wide((x.transpose() * &y)[(0, 0)]);
+            norm = wide(multiply(x.transpose(), y.as_ref(), par)[(0, 0)]);
             x = y;
         }
         if norm.is_finite() { Ok(norm.max(0.0)) } else { Err(SketchError::Indefinite) }
@@ -189,14 +186,14 @@ impl<T: Scalar> Eigenpairs<T> {
     }
 
     /// `U diag(lambda) U^T x`.
-    fn apply(&self, x: MatRef<'_, T>) -> Mat<T> {
-        let mut seen = self.vectors.transpose() * x;
+    fn apply(&self, x: MatRef<'_, T>, par: Par) -> Mat<T> {
+        let mut seen = multiply(self.vectors.transpose(), x, par);
         for (i, &value) in self.values.iter().enumerate() {
             for entry in seen.row_mut(i).iter_mut() {
                 *entry *= value;
             }
         }
-        &self.vectors * seen
+        multiply(self.vectors.as_ref(), seen.as_ref(), par)
     }
 }
 
@@ -215,29 +212,33 @@ fn truncated<T: Scalar>(
     for power in 0..SHIFTS {
         let shift = T::of((least * 10f64.powi(power)).max(wide(T::min_positive_value())));
         let shifted = image + test * faer::Scale(shift);
-        let mut core = Mat::<T>::zeros(k, k);
-        matmul(core.as_mut(), Accum::Replace, test.transpose(), &shifted, T::one(), par);
-        let core = Mat::from_fn(k, k, |i, j| (core[(i, j)] + core[(j, i)]) * T::of(0.5));
-        let Ok(factor) = core.llt(Side::Lower) else { continue };
+        let core = multiply(test.transpose(), shifted.as_ref(), par);
+        let mut core = Mat::from_fn(k, k, |i, j| (core[(i, j)] + core[(j, i)]) * T::of(0.5));
+        if !factored(core.as_mut(), par) {
+            continue;
+        }
         let mut half = shifted;
-        solve_lower_triangular_in_place(factor.L(), half.as_mut().transpose_mut(), par);
-        let Ok(svd) = half.thin_svd() else { return Err(SketchError::Indefinite) };
-        let values = svd.S().column_vector().iter().map(|&s| (s * s - shift).max(T::zero()));
-        return Ok(Eigenpairs {
-            values: values.collect(),
-            vectors: svd.U().to_owned(),
-            norm_left: f64::INFINITY,
-        });
+        let turned = half.as_mut().transpose_mut();
+        solve_lower_triangular_in_place(core.as_ref(), turned, fixed(par));
+        let svd = thin_svd(half.as_ref(), par).ok_or(SketchError::Indefinite)?;
+        let (vectors, values, _) = svd;
+        let values = values.into_iter().map(|s| (s * s - shift).max(T::zero())).collect();
+        return Ok(Eigenpairs { values, vectors, norm_left: f64::INFINITY });
     }
     Err(SketchError::Indefinite)
+}
+
+/// Whether `a`, whose lower triangle becomes its Cholesky factor, is positive definite.
+fn factored<T: Scalar>(a: MatMut<'_, T>, par: Par) -> bool {
+    let par = fixed(par);
+    let (none, params) = (LltRegularization::default(), faer::prelude::default());
+    let scratch = cholesky_in_place_scratch::<T>(a.nrows(), par, params);
+    let mut scratch = MemBuffer::new(scratch);
+    cholesky_in_place(a, none, par, MemStack::new(&mut scratch), params).is_ok()
 }
 
 /// `[a, b]` in place of `a`.
 fn append<T: Scalar>(a: &mut Mat<T>, b: &Mat<T>) {
     let old = a.ncols();
     a.resize_with(a.nrows(), old + b.ncols(), |i, j| b[(i, j - old)]);
-}
-
-fn wide<T: Scalar>(x: T) -> f64 {
-    x.to_f64().unwrap_or(f64::NAN)
 }

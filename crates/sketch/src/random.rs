@@ -1,7 +1,9 @@
 //! Counter-based randomness: a seed, a purpose and a counter name a stream.
 
+use faer::Mat;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use crate::Scalar;
 
@@ -41,6 +43,24 @@ pub(crate) fn stream_part(seed: u64, purpose: Purpose, counter: u64, part: u64) 
     let mut rng = ChaCha8Rng::from_seed(key);
     rng.set_stream(counter);
     rng
+}
+
+/// Columns of independent normal numbers, column `j` from the stream `first + j`.
+pub(crate) fn normal_columns<T: Scalar>(
+    (rows, columns): (usize, usize),
+    seed: u64,
+    purpose: Purpose,
+    first: u64,
+) -> Mat<T> {
+    let mut normal = Mat::zeros(rows, columns);
+    for (j, column) in normal.col_iter_mut().enumerate() {
+        let mut rng = stream(seed, purpose, first + j as u64);
+        for entry in column.iter_mut() {
+            let drawn: f64 = StandardNormal.sample(&mut rng);
+            *entry = T::of(drawn);
+        }
+    }
+    normal
 }
 
 /// `len` independent random signs, `+1` or `-1`: the `index`-th of as many vectors as are asked for, each

@@ -9,10 +9,10 @@ use core::f64::consts::FRAC_2_PI;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
-use rand_distr::{Distribution, StandardNormal};
 
-use crate::random::{Purpose, stream};
-use crate::range::wide;
+use crate::fixed::{fixed, multiply, orthonormal, thin_svd};
+use crate::random::{Purpose, normal_columns};
+use crate::scalar::wide;
 use crate::{Scalar, SketchError};
 
 /// The factor of equation 4.3, and the inverse of the probability with which a single probe fails.
@@ -105,7 +105,7 @@ impl RandomizedSvd {
         par: Par,
     ) -> Result<SingularTriplets<T>, SketchError> {
         let product = |y: MatMut<'_, T>, a: MatRef<'_, T>, x: MatRef<'_, T>| {
-            matmul(y, Accum::Replace, a, x, T::one(), par);
+            matmul(y, Accum::Replace, a, x, T::one(), fixed(par));
         };
         let (apply, adjoint) = (
             |y: MatMut<'_, T>, x: MatRef<'_, T>| product(y, a, x),
@@ -147,10 +147,10 @@ impl RandomizedSvd {
         let mut rank = self.rank;
         loop {
             let columns = (rank + self.oversampling).min(most);
-            let mut range = orthonormal(&apply(&self.normal(n, columns, 0))?);
+            let mut range = orthonormal(apply(&self.normal(n, columns, 0))?, par);
             for _ in 0..self.powers {
-                let back = orthonormal(&adjoint(&range)?);
-                range = orthonormal(&apply(&back)?);
+                let back = orthonormal(adjoint(&range)?, par);
+                range = orthonormal(apply(&back)?, par);
             }
             let mut found = decomposed(&range, &adjoint(&range)?, rank, par)?;
             // Streams of their own for each rank: probes must not have been looked at before.
@@ -163,17 +163,9 @@ impl RandomizedSvd {
         }
     }
 
-    /// Columns of independent normal numbers, one stream each from `first` on.
+    /// Columns of independent normal numbers, from a stream each from `first` on.
     fn normal<T: Scalar>(&self, rows: usize, columns: usize, first: u64) -> Mat<T> {
-        let mut normal = Mat::zeros(rows, columns);
-        for j in 0..columns {
-            let mut rng = stream(self.seed, Purpose::Singular, first + j as u64);
-            for entry in normal.col_mut(j).iter_mut() {
-                let drawn: f64 = StandardNormal.sample(&mut rng);
-                *entry = T::of(drawn);
-            }
-        }
-        normal
+        normal_columns((rows, columns), self.seed, Purpose::Singular, first)
     }
 }
 
@@ -211,13 +203,12 @@ impl<T: Scalar> SingularTriplets<T> {
     }
 
     fn bound(&self, probes: &Mat<T>, images: &Mat<T>, par: Par) -> f64 {
-        let mut seen = Mat::<T>::zeros(self.rank(), probes.ncols());
-        matmul(seen.as_mut(), Accum::Replace, self.right.transpose(), probes, T::one(), par);
+        let mut seen = multiply(self.right.transpose(), probes.as_ref(), par);
         for (i, &value) in self.values.iter().enumerate() {
             seen.row_mut(i).iter_mut().for_each(|entry| *entry *= value);
         }
         let mut left = images.clone();
-        matmul(left.as_mut(), Accum::Add, &self.left, &seen, -T::one(), par);
+        left -= multiply(self.left.as_ref(), seen.as_ref(), par);
         let longest = left.col_iter().map(|left| wide(left.norm_l2())).fold(0.0, f64::max);
         SAFETY * FRAC_2_PI.sqrt() * longest
     }
@@ -235,11 +226,6 @@ fn product<T: Scalar>(
     bad.map_or(Ok(y), |at| Err(SketchError::NotFinite { at }))
 }
 
-/// As many orthonormal columns as `y` has, whose span holds that of `y`.
-fn orthonormal<T: Scalar>(y: &Mat<T>) -> Mat<T> {
-    y.qr().compute_thin_Q()
-}
-
 /// The decomposition from an orthonormal range `Q` and `A^T Q`, cut off after `rank`.
 fn decomposed<T: Scalar>(
     range: &Mat<T>,
@@ -248,13 +234,13 @@ fn decomposed<T: Scalar>(
     par: Par,
 ) -> Result<SingularTriplets<T>, SketchError> {
     // Finite entries of moderate size have singular values.
-    let Ok(svd) = back.thin_svd() else { return Err(SketchError::NotFinite { at: 0 }) };
-    let mut left = Mat::zeros(range.nrows(), rank);
-    matmul(left.as_mut(), Accum::Replace, range, svd.V().subcols(0, rank), T::one(), par);
+    let svd = thin_svd(back.as_ref(), par).ok_or(SketchError::NotFinite { at: 0 })?;
+    let (right, mut values, turned) = svd;
+    values.truncate(rank);
     Ok(SingularTriplets {
-        left,
-        values: svd.S().column_vector().iter().take(rank).copied().collect(),
-        right: svd.U().subcols(0, rank).to_owned(),
+        left: multiply(range.as_ref(), turned.as_ref().subcols(0, rank), par),
+        values,
+        right: right.as_ref().subcols(0, rank).to_owned(),
         error_bound: f64::INFINITY,
     })
 }

@@ -9,6 +9,7 @@ use faer::linalg::triangular_solve::{
 };
 use faer::{Mat, MatRef, Par};
 
+use crate::scalar::wide;
 use crate::{Scalar, Sketch, SketchError};
 
 /// `S A[:, columns] = Q R` with `R : rank x d` upper trapezoidal, columns of `S A` being scaled and permuted.
@@ -28,7 +29,8 @@ impl Range {
         let qr = b.col_piv_qr();
         let r = qr.thin_R().to_owned();
         let most = r.nrows().min(r.ncols());
-        let least = tolerance * r[(0, 0)].abs();
+        // A sketch of no rows has no range.
+        let least = if most == 0 { 0.0 } else { tolerance * r[(0, 0)].abs() };
         let rank = (0..most).take_while(|&i| r[(i, i)].abs() > least).count();
         Self { columns: qr.P().arrays().0.to_vec(), rank, r }
     }
@@ -88,8 +90,4 @@ pub(crate) fn scaled(b: MatRef<'_, f64>, lengths: &[f64]) -> Mat<f64> {
 /// root of the number of terms.
 pub(crate) fn tolerance<T: Scalar>(n: usize, d: usize) -> f64 {
     8.0 * ((n as f64).sqrt() + d as f64) * wide(<T as num_traits::Float>::epsilon())
-}
-
-pub(crate) fn wide<T: Scalar>(x: T) -> f64 {
-    num_traits::ToPrimitive::to_f64(&x).unwrap_or(f64::NAN)
 }

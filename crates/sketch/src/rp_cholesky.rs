@@ -12,6 +12,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use crate::random::{Purpose, stream};
+use crate::scalar::wide;
 use crate::{Scalar, SketchError};
 
 /// Pivots that are proposed at a time.
@@ -190,10 +191,6 @@ impl<T> LowRank<T> {
     pub fn trace_left(&self) -> f64 {
         self.trace_left
     }
-}
-
-fn wide<T: Scalar>(x: T) -> f64 {
-    x.to_f64().unwrap_or(f64::NAN)
 }
 
 /// So many indices, with replacement, with probabilities in proportion to `weights`, whose sum is `total`.

@@ -15,6 +15,11 @@ pub trait Scalar: crate::simd::Transform + RealField + Float + Send + Sync + 'st
     fn with_buffer<R>(len: usize, body: impl FnOnce(&mut [Self]) -> R) -> R;
 }
 
+/// `x` in double precision.
+pub(crate) fn wide<T: Scalar>(x: T) -> f64 {
+    num_traits::ToPrimitive::to_f64(&x).unwrap_or(f64::NAN)
+}
+
 macro_rules! scalar {
     ($t:ty) => {
         impl Scalar for $t {

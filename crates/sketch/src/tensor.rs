@@ -35,15 +35,17 @@ impl TensorSrht {
     /// The sketch `R^left (x) R^right -> R^dim` named by `seed`.
     ///
     /// # Errors
-    /// [`SketchError::Empty`] if a factor has length 0, [`SketchError::Dimension`] if `dim` is 0 or
-    /// a factor is longer than `2^32`.
+    /// [`SketchError::Empty`] if a factor has length 0, [`SketchError::Dimension`] if `dim` is 0,
+    /// [`SketchError::Long`] if a factor is longer than `2^32` or their product than memory.
     pub fn new(left: usize, right: usize, dim: usize, seed: u64) -> Result<Self, SketchError> {
         if left == 0 || right == 0 {
             return Err(SketchError::Empty);
         }
-        let most = padded_len(left).max(padded_len(right));
-        if dim == 0 || u32::try_from(most - 1).is_err() {
-            return Err(SketchError::Dimension { dim, input: left * right, most: usize::MAX });
+        let short = |factor: usize| u32::try_from(factor - 1).is_ok();
+        let input = left.checked_mul(right).filter(|_| short(left) && short(right));
+        let Some(input) = input else { return Err(SketchError::Long { left, right }) };
+        if dim == 0 {
+            return Err(SketchError::Dimension { dim, input, most: usize::MAX });
         }
         let mut left_rng = stream(seed, Purpose::Samples, 0);
         let mut right_rng = stream(seed, Purpose::RightSamples, 0);

@@ -115,3 +115,20 @@ fn what_cannot_be_approximated_is_said() {
     let found = Nystrom::new(2).approximate(3, zero, Par::Seq).unwrap();
     assert!(found.values().iter().all(|value| *value == 0.0) && found.norm_left() == 0.0);
 }
+
+/// Operands of more numbers than faer multiplies by a vector on one thread: the same bits on any number of threads.
+#[test]
+fn threads_change_no_bits() {
+    let n = 2000;
+    let of = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let product = |mut y: MatMut<'_, f64>, x: MatRef<'_, f64>| {
+            y.copy_from(Mat::from_fn(n, x.ncols(), |i, j| x[(i, j)] / (1.0 + i as f64)));
+        };
+        let par = if threads == 1 { Par::Seq } else { Par::rayon(0) };
+        let found = pool.install(|| Nystrom::new(40).approximate(n, product, par)).unwrap();
+        (found.norm_left().to_bits(), found.values().to_vec(), found.vectors().to_owned())
+    };
+    assert_eq!(of(1), of(2));
+    assert_eq!(of(1), of(3));
+}

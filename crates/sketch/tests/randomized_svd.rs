@@ -186,3 +186,19 @@ fn what_cannot_be_decomposed_is_said() {
     assert!(found.values() == [0.0, 0.0] && found.error_bound() == 0.0);
     assert!(off_orthonormal(found.left()) < 1e-14 && off_orthonormal(found.right()) < 1e-14);
 }
+
+/// A rank of 1 with one probe, whose products are with vectors: the same bits on any number of threads.
+#[test]
+fn threads_change_no_bits() {
+    let noise: Vec<f64> = nearlin_sketch::random_signs(300 * 400, 7, 0);
+    let a = Mat::from_fn(300, 400, |i, j| noise[j * 300 + i] + 0.1 * (i + j) as f64);
+    let of = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let how = RandomizedSvd::new(1).with_oversampling(0).with_probes(1);
+        let par = if threads == 1 { Par::Seq } else { Par::rayon(0) };
+        let found = pool.install(|| how.decompose(a.as_ref(), par)).unwrap();
+        (found.error_bound().to_bits(), found.left().to_owned(), found.right().to_owned())
+    };
+    assert_eq!(of(1), of(2));
+    assert_eq!(of(1), of(3));
+}

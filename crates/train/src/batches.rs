@@ -20,7 +20,7 @@ use nearlin_relu::{Activations, Forward, Init, Network, Signs};
 
 use crate::dual::Preconditioner;
 use crate::equations::mixed;
-use crate::observe::{Event, Observer, Phase};
+use crate::observe::{Event, Latch, Observer, Phase};
 use crate::options::{MAX_SCALE, Options, Scale};
 use crate::plan::{Rates, Shape, plan_batches_at};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
@@ -86,7 +86,7 @@ pub fn train_batches(
         return Err(TrainError::Empty { rows: n, inputs: d, outputs: k });
     }
     let rows = batches.rows.min(n);
-    let shape = Shape::of(rows, d, k, options.par.degree());
+    let shape = Shape::of(rows, d, k, 1);
     let planned = || plan_batches_at(n, &shape, options, batches, &Rates::default()).chosen;
     let kind = options.solver.unwrap_or_else(planned);
     let signs = options.signs.unwrap_or(Signs::Random);
@@ -101,7 +101,7 @@ pub fn train_batches(
         ),
         init,
     };
-    walk.run(observer)
+    walk.run(&mut Latch::new(observer))
 }
 
 /// What does not change during a run.
@@ -221,8 +221,10 @@ impl Walk<'_> {
         let first = self.read(&rows)?;
         let mut search = Vec::new();
         loop {
-            let tried = self.step(&mut fresh(scale)?, (&rows, &first), observer)?;
-            let eta_lin = tried.map_or(0.0, |report| report.eta_lin);
+            let Some(tried) = self.step(&mut fresh(scale)?, (&rows, &first), observer)? else {
+                return Ok((fresh(scale)?, scale, search));
+            };
+            let eta_lin = tried.eta_lin;
             let accepted = eta_lin < self.options.first_eta.min(NEAR) || scale >= MAX_SCALE;
             search.push(ScaleTrial { scale, eta_lin, worst_contraction: None, accepted });
             let stopped = observer.on_event(&Event::Scale(&search[search.len() - 1])).is_break();

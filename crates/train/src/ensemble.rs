@@ -6,7 +6,7 @@
 
 use nearlin_relu::Network;
 
-use crate::observe::{Event, Observer};
+use crate::observe::{Event, Latch, Observer};
 use crate::optimiser::{Members, chosen_solver};
 use crate::options::{Options, Scale};
 use crate::report::{Ending, Run};
@@ -66,6 +66,7 @@ pub fn train_ensemble(
         _ => SolverKind::ArcCosine,
     });
     let mut shared = Members::new(kind, options.precision);
+    let observer = &mut Latch::new(observer);
     let mut runs = Vec::<Run>::new();
     for member in 0..members {
         let told = Event::Member { member: member + 1, of: members };

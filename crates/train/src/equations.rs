@@ -4,6 +4,10 @@ use faer::MatRef;
 
 use crate::{Metric, TrainError};
 
+/// Sizes of the largest number whose square, and a sum of a hundred million of these, is a number like others.
+const SMALLEST: f64 = 1e-150;
+const LARGEST: f64 = 1e150;
+
 /// `n` equations in `K` outputs: inputs `x : n x d` and targets `y : n x K`, row-major.
 ///
 /// A row may stand for several: the network is positively homogeneous in its input, so an equation
@@ -23,7 +27,7 @@ impl Equations {
     /// Takes `x : n x d` and `y : n x K`, row-major, where `n` follows from `inputs = d`.
     ///
     /// # Errors
-    /// [`TrainError::Empty`], [`TrainError::Shape`] or [`TrainError::NonFinite`].
+    /// [`TrainError::Empty`], [`TrainError::Shape`], [`TrainError::NonFinite`] or [`TrainError::Size`].
     pub fn new(
         x: Vec<f64>,
         y: Vec<f64>,
@@ -36,6 +40,8 @@ impl Equations {
         }
         check("inputs", &x, rows, inputs)?;
         check("targets", &y, rows, outputs)?;
+        check_size("inputs", &x)?;
+        check_size("targets", &y)?;
         Ok(Self { rows, inputs, outputs, x, y, floor: 0.0 })
     }
 
@@ -134,6 +140,15 @@ impl Equations {
 pub(crate) fn mixed(digest: u64, word: u64) -> u64 {
     let digest = (digest ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     digest ^ digest >> 29
+}
+
+/// Numbers whose squares are neither infinite nor nothing, nor sums of them.
+fn check_size(what: &'static str, values: &[f64]) -> Result<(), TrainError> {
+    let largest = values.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+    if largest == 0.0 || (SMALLEST..LARGEST).contains(&largest) {
+        return Ok(());
+    }
+    Err(TrainError::Size { what, largest, least: SMALLEST, most: LARGEST })
 }
 
 fn check(what: &'static str, values: &[f64], rows: usize, cols: usize) -> Result<(), TrainError> {

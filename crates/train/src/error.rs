@@ -21,6 +21,20 @@ pub enum TrainError {
         /// Columns it should have.
         cols: usize,
     },
+    /// Numbers are so large, or all so small, that their squares are not numbers any more.
+    #[error(
+        "the largest of the {what} is {largest:e}; expected one between {least:e} and {most:e}"
+    )]
+    Size {
+        /// Inputs or targets.
+        what: &'static str,
+        /// The largest absolute value.
+        largest: f64,
+        /// What it should be at least, unless all are 0.
+        least: f64,
+        /// What it should be less than.
+        most: f64,
+    },
     /// There is nothing to train on.
     #[error(
         "training needs at least one row, one input and one output; found {rows} x {inputs} inputs and {outputs} outputs"

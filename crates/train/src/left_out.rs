@@ -98,8 +98,9 @@ pub fn left_out(
     let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
     if n <= LEVERAGES {
         let linear = Linear::new(equations, network, mask);
-        let (inverse, factor) = linear.inverse_diagonal(ridge, par)?;
-        let (g, converged) = linear.multipliers(&f, &factor, ridge, par)?;
+        let (inverse, factor, known) = linear.inverse_diagonal(ridge, par)?;
+        let (g, solved) = linear.multipliers(&f, &factor, ridge, par)?;
+        let converged = known && solved;
         let rows = f.chunks_exact_mut(k).zip(equations.y().chunks_exact(k)).zip(g.chunks_exact(k));
         for (((f, y), g), inverse) in rows.zip(&inverse) {
             f.iter_mut().zip(y).zip(g).for_each(|((f, y), g)| *f = y - g / inverse);
@@ -134,27 +135,29 @@ impl<'a> Linear<'a> {
         Ok(Jacobian::at(&self.active, self.equations.x(), signs)?)
     }
 
-    /// The diagonal of `(J J^T + mu I)^-1`, the mean over the outputs for each example, and the factor of one
-    /// output's block.
+    /// The diagonal of `(J J^T + mu I)^-1`, the mean over the outputs for each example, the factor of one output's block, and
+    /// whether the systems of several were solved.
     fn inverse_diagonal(
         &self,
         ridge: f64,
         par: Par,
-    ) -> Result<(Vec<f64>, Preconditioner<f64>), TrainError> {
+    ) -> Result<(Vec<f64>, Preconditioner<f64>, bool), TrainError> {
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
         let mut g = gram(self.equations.x(), self.active.mask(), par)?;
         (0..examples).for_each(|i| g[(i, i)] += ridge);
         let factor = Cholesky::factor(g, par)?;
         let mut inverse = factor.inverse_diagonal(par);
         let precond = Preconditioner { factor: Factor::Cholesky(factor), examples, outputs };
+        let mut known = true;
         if outputs > 1 {
-            let trace = self.inverse_trace(&precond, ridge, par)?.0;
+            let (trace, solved) = self.inverse_trace(&precond, ridge, par)?;
+            known = solved;
             let scale = trace / (outputs as f64 * inverse.iter().sum::<f64>());
             for inverse in &mut inverse {
                 *inverse *= scale;
             }
         }
-        Ok((inverse, precond))
+        Ok((inverse, precond, known))
     }
 
     /// The trace of `(J J^T + mu I)^-1` with a preconditioner of low rank, all in `f32`, and whether its systems were

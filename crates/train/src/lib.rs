@@ -84,4 +84,4 @@ pub use standard::{Standard, to_sphere};
 pub use vector::Element;
 pub use width::{WidthChoice, choose_width};
 
-pub use nearlin_relu::{Network, Signs};
+pub use nearlin_relu::{Network, Signs, hadamard_order};

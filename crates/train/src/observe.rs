@@ -86,12 +86,31 @@ pub enum Event<'a> {
 
 /// Watches a run, and may stop it. Any `FnMut(&Event) -> ControlFlow<()>` is one.
 pub trait Observer {
-    /// Called for each event; `Break` stops the run after the last kept step.
+    /// Called for each event; `Break` stops the run after the last kept step, and no more events are told.
     fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
 }
 
 impl<F: FnMut(&Event<'_>) -> ControlFlow<()>> Observer for F {
     fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         self(event)
+    }
+}
+
+/// Remembers that an observer asked to stop, and asks it no more: whatever is asked next is told so again.
+pub(crate) struct Latch<'a> {
+    observer: &'a mut dyn Observer,
+    pub(crate) stopped: bool,
+}
+
+impl<'a> Latch<'a> {
+    pub(crate) fn new(observer: &'a mut dyn Observer) -> Self {
+        Self { observer, stopped: false }
+    }
+}
+
+impl Observer for Latch<'_> {
+    fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self.stopped = self.stopped || self.observer.on_event(event).is_break();
+        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -28,7 +28,7 @@ use nearlin_relu::{Activations, Forward, Init, Network, PackedMask, Signs};
 
 use crate::checkpoint::Checkpoint;
 use crate::dual::Preconditioner;
-use crate::observe::Observer;
+use crate::observe::{Latch, Observer};
 use crate::options::{Fallback, Options, Precision};
 use crate::plan::{self, Candidate, Shape, plan};
 use crate::report::{Ending, Run, StepReport};
@@ -74,7 +74,7 @@ pub fn train(
 ) -> Result<Run, TrainError> {
     options.check()?;
     let Some(solver) = options.solver else {
-        let plan = plan(&Shape::new(equations, options), options);
+        let plan = plan(&shape(equations, options), options);
         return start(equations, &options.fallback(plan.fallback), plan.chosen, None, observer);
     };
     start(equations, options, solver, None, observer)
@@ -98,6 +98,11 @@ pub fn resume(
     start(equations, &options, checkpoint.solver, Some(checkpoint), observer)
 }
 
+/// What a run is planned for: one thread, so that it is the same run on any number of them.
+fn shape(equations: &Equations, options: &Options) -> Shape {
+    Shape { threads: 1, ..Shape::new(equations, options) }
+}
+
 /// Runs with a solver, in the precision that is asked for.
 fn start(
     equations: &Equations,
@@ -106,6 +111,7 @@ fn start(
     from: Option<&Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Run, TrainError> {
+    let observer = &mut Latch::new(observer);
     match options.precision {
         Precision::F64 => Optimiser::<f64>::of(equations, options, kind)?.run(from, observer),
         Precision::F32 => Optimiser::<f32>::of(equations, options, kind)?.run(from, observer),
@@ -365,5 +371,5 @@ fn worth(equations: &Equations, options: &Options, kind: SolverKind) -> Worth {
 /// The solver that a run would use, for messages before it starts.
 #[must_use]
 pub fn chosen_solver(equations: &Equations, options: &Options) -> SolverKind {
-    options.solver.unwrap_or_else(|| plan(&Shape::new(equations, options), options).chosen)
+    options.solver.unwrap_or_else(|| plan(&shape(equations, options), options).chosen)
 }

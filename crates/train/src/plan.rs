@@ -14,7 +14,7 @@ pub use decay::Decay;
 pub use rates::{Line, Rates, Speeds};
 
 use crate::batches::LOOSE;
-use crate::options::{Fallback, InnerTolerance, Options};
+use crate::options::{Fallback, InnerTolerance, Options, Precision};
 use crate::solver::SolverKind;
 use crate::{Batches, Equations, Loss};
 
@@ -201,7 +201,7 @@ pub fn plan_batches_at(
     rates: &Rates,
 ) -> Plan {
     // Rows have length 1, which a diagonal of a half is of.
-    let damped = options.ridge(options.ridge + 0.5 * batches.damping);
+    let damped = options.ridge(options.ridge + 0.5 * batches.damping).precision(Precision::F64);
     let one = damped.max_steps(1).inner_tolerance(InnerTolerance::Fixed(LOOSE));
     let mut candidates = plan_at(shape, &one, rates).candidates;
     let steps = rows.div_ceil(shape.rows.max(1)).saturating_mul(batches.passes);

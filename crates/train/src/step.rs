@@ -77,6 +77,23 @@ pub(crate) struct Direction {
     pub(crate) broken: bool,
 }
 
+impl Direction {
+    /// None, of so many weights and outputs, as the observer asked to stop.
+    pub(crate) fn stopped(weights: usize, outputs: usize) -> Self {
+        Self {
+            step: vec![0.0; weights],
+            image: None,
+            multipliers: vec![0.0; outputs],
+            eta_inner: 1.0,
+            reduction: 1.0,
+            iterations: 0,
+            condition: 1.0,
+            stopped: true,
+            broken: false,
+        }
+    }
+}
+
 /// The system `(J J^T + (mu + lambda) I) g = b` of one step, the minimiser of
 /// `|r + J D|^2 + mu |U + D|^2 + lambda |D|^2`.
 ///

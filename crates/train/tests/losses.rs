@@ -233,6 +233,22 @@ fn the_squared_loss_is_least_squares() {
     assert!(common::norm(&off) <= 1e-6 * common::norm(&one), "{:e}", common::norm(&off));
 }
 
+/// Without a least gain a run ends by its gradient, or says that it does not: not by what a step gained in rounding.
+#[test]
+fn no_gain_is_asked_for() {
+    let equations = equations(60, 1);
+    for loss in [Loss::Logistic, Loss::Huber { delta: 0.1 }] {
+        let options = Options::default().width(128).ridge(1e-3).tolerance(1e-15).max_steps(60);
+        let run = train_loss(&equations, loss, None, &options, &mut silent()).unwrap();
+        assert!(!run.reason.contains("lowered the objective by"), "{}", run.reason);
+        assert!(
+            run.ending != Ending::Converged || run.reason.contains("gradient"),
+            "{}",
+            run.reason
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_fitted_is_said() {
     let of = |loss, weights: Option<&[f64]>, ridge| -> TrainError {

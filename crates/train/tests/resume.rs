@@ -48,7 +48,7 @@ proptest! {
     /// that serve several masks, damped steps, kinks that hold an iterate and scales that are still looked for included.
     #[test]
     fn a_resumed_run_is_the_run(
-        n in 20usize..70, d in 2usize..6, k in 1usize..3, seed: u64, which in 0usize..6,
+        n in 20usize..70, d in 2usize..6, k in 1usize..3, seed: u64, which in 0..SolverKind::ALL.len(),
         ridge in prop::sample::select(vec![0.0, 1e-3, 0.1]), half: bool, by_gain: bool,
         scale in prop::sample::select(vec![Scale::Auto, Scale::Fixed(0.5), Scale::Fixed(8.0)]),
     ) {
@@ -148,6 +148,20 @@ fn a_budget_may_grow() {
     let (short, taken) = watched(&equations, &options.max_steps(2));
     assert_eq!(short.ending, Ending::MaxSteps);
     assert_same(&resumed(&equations, &options, taken.last().unwrap()).unwrap(), &whole);
+}
+
+/// With a ridge, where a smaller scale is looked at after a larger one has ended: the larger budget is used.
+#[test]
+fn a_larger_budget_is_used_at_any_scale() {
+    for seed in 0..12 {
+        let equations = problem(60, 4, 1, seed);
+        let options = Options::default().width(256).ridge(1e-5).solver(Some(SolverKind::Cholesky));
+        let (_, taken) = watched(&equations, &options.max_steps(2));
+        for from in &taken {
+            let run = resumed(&equations, &options.max_steps(50), from).unwrap();
+            assert!(run.ending != Ending::MaxSteps || run.steps.len() == 50, "{}", run.reason);
+        }
+    }
 }
 
 #[test]

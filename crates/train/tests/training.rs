@@ -319,6 +319,18 @@ fn orthogonal_signs_need_one_iteration() {
     assert!(first(Signs::Random) > 1);
 }
 
+/// Squares of these are no numbers: they are refused before a norm is taken for nothing.
+#[test]
+fn sizes_beyond_squares_are_named() {
+    let of = |x: f64, y: f64| Equations::new(vec![x, 0.0, 0.5 * x, x], vec![y, -y], 2, 1);
+    let error = of(1.0, 1e200).unwrap_err();
+    let words = "the largest of the targets is 1e200; expected one between 1e-150 and 1e150";
+    assert_eq!(error.to_string(), words);
+    assert!(matches!(of(1.0, 1e-200), Err(TrainError::Size { what: "targets", .. })));
+    assert!(matches!(of(1e160, 1.0), Err(TrainError::Size { what: "inputs", .. })));
+    assert!(of(1.0, 0.0).is_ok() && of(1e100, 1e-100).is_ok());
+}
+
 #[test]
 fn wrong_options_are_named() {
     let equations = problem(10, 3, 1, 1);

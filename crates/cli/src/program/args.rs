@@ -207,7 +207,8 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = bytes)]
     pub(super) memory: Option<u64>,
 
-    /// Threads to use, at least 1; no result depends on them [default: all cores].
+    /// Threads to use, at least 1; no result of a solver depends on them, but the automatic choice of one may [default: all
+    /// cores].
     #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = at_least_one)]
     pub(super) threads: Option<usize>,
 

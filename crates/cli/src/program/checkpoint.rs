@@ -175,11 +175,11 @@ impl Store {
         match (setup.loss, run, loss_run) {
             (None, Some(run), _) => {
                 going_on(run.steps().len(), &mut keeper);
-                Ok(resume(equations, &options, &run, &mut keeper)?)
+                Ok(resume(equations, &setup.options, &run, &mut keeper)?)
             }
             (Some(loss), _, Some(run)) => {
                 going_on(run.steps().len(), &mut keeper);
-                Ok(resume_loss(equations, loss, weights, &options, &run, &mut keeper)?)
+                Ok(resume_loss(equations, loss, weights, &setup.options, &run, &mut keeper)?)
             }
             (None, None, _) => {
                 keeper.write();

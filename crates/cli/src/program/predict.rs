@@ -1,5 +1,6 @@
 //! `nearlin predict`.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use faer::{MatRef, Par};
@@ -11,7 +12,7 @@ use super::{evaluate, say, to_stdout};
 use crate::calibration::Calibration;
 use crate::model::{Model, ModelError};
 use crate::output;
-use crate::table::{Sureness, Table, Task, write_predictions};
+use crate::table::{Feature, Sureness, Table, Task, write_predictions};
 
 /// Writes one prediction for each row of a table.
 ///
@@ -29,7 +30,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         reason: Box::new(reason),
     })?;
 
-    let table = Table::read_where(&args.data, |name| name != model.target.column)?;
+    let needed: HashSet<&str> = model.encoder.features().iter().map(Feature::column).collect();
+    let table = Table::read_where(&args.data, |name| needed.contains(name))?;
     let rows: Vec<usize> = (0..table.rows()).collect();
     let mut encoded = model.encoder.encode(&table, &rows)?;
     if let Some(metric) = &model.metric {

@@ -19,7 +19,7 @@ use super::files::Files;
 use super::{loss, memory, rates, say, words};
 use crate::table::{Part, Problem, Table, TableError, Task, Truth};
 
-use self::limits::{budget, check_weights, too_large};
+use self::limits::{budget, check_network, too_large};
 use self::planned::planned;
 use self::warnings::sentences;
 
@@ -119,7 +119,7 @@ impl Setup {
         let (inputs, outputs, floor) = (merged.inputs, merged.outputs, merged.floor);
         let (x, y) = (std::mem::take(&mut merged.x), std::mem::take(&mut merged.y));
         let equations = Equations::new(x, y, inputs, outputs)?;
-        check_weights(options.width, inputs, outputs)?;
+        check_network(&options, inputs, outputs)?;
         let digest = equations.digest();
         let held = store.map(|store| store.held(args, &equations)).transpose()?.flatten();
         // Metrics, and where the search for a ridge begins, are judged by squared errors whatever the loss.
@@ -150,7 +150,7 @@ impl Setup {
             None => automatic.then(|| choose_width(&equations, &options)).transpose()?,
         };
         let options = width.map_or(options, |choice| options.width(choice.width));
-        check_weights(options.width, inputs, outputs)?;
+        check_network(&options, inputs, outputs)?;
 
         let held_bytes = memory::peak_bytes().unwrap_or(0);
         let (rates, calibrated) = rates::rates();

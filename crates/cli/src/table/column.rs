@@ -354,8 +354,19 @@ impl Column {
 
 /// The shortest text that reads as `number`: `3`, `0.1`, `1e300`.
 pub(super) fn text(number: f64) -> String {
+    // Of both zeros the one without a sign.
+    let number = number + 0.0;
     match number.abs() {
         0.0 | 1e-5..1e16 => number.to_string(),
         _ => format!("{number:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn zeros_read_alike() {
+        assert_eq!((super::text(0.0), super::text(-0.0)), ("0".into(), "0".into()));
+        assert_eq!(super::text(-1e300), "-1e300");
     }
 }

@@ -216,6 +216,37 @@ pub enum TableError {
         /// The cell.
         text: String,
     },
+    /// A target of numbers but for a few cells, of which nobody has said that it holds classes.
+    #[error(
+        "line {line}: target column `{column}` holds `{}`, though {numbers} of its {rows} cells are numbers; correct it, or \
+         say --task classification if these are classes",
+        excerpt(text)
+    )]
+    MostlyNumericTarget {
+        /// Name of the target.
+        column: String,
+        /// The first cell that is no number.
+        text: String,
+        /// Line of the row.
+        line: u64,
+        /// Cells that are numbers.
+        numbers: usize,
+        /// All cells.
+        rows: usize,
+    },
+    /// A target whose text differs from row to row, of which nobody has said that it holds classes.
+    #[error(
+        "target column `{column}` holds {levels} different texts in {rows} rows; say --task classification if these are \
+         classes"
+    )]
+    NoClasses {
+        /// Name of the target.
+        column: String,
+        /// Different cells.
+        levels: usize,
+        /// Rows.
+        rows: usize,
+    },
     /// A row without a target where one is due.
     #[error("line {line}, column `{column}`: the target has no value")]
     TargetMissing {

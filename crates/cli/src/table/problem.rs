@@ -3,13 +3,16 @@
 use super::column::{Column, Table};
 use super::encode::Encoder;
 use super::error::TableError;
-use super::feature::doubts;
+use super::feature::{doubts, mostly_numeric};
 use super::means::Lesson;
 use super::split::{Holdout, split};
 use super::target::{Target, Task, Truth};
 use super::warning::Warning;
 use super::weights::weights;
 use nearlin::{Contradiction, Merged, merge, merge_weighted};
+
+/// So many different texts of a target may be classes, however few rows there are.
+const FEW_CLASSES: usize = 20;
 
 /// What is asked of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +101,21 @@ pub struct Part {
     pub truth: Truth,
 }
 
+/// Refuses a target that nobody has called a class and that looks like none: numbers but for a few cells, or a text that
+/// differs from row to row, which would make an output for each.
+fn classes_or_numbers(table: &Table, column: &Column) -> Result<(), TableError> {
+    if let Some(Warning::MostlyNumeric { column, text, line, numbers, rows }) =
+        mostly_numeric(table, column)
+    {
+        return Err(TableError::MostlyNumericTarget { column, text, line, numbers, rows });
+    }
+    let (levels, rows) = (column.categories().levels.len(), table.rows());
+    if levels > FEW_CLASSES && 2 * levels > rows {
+        return Err(TableError::NoClasses { column: column.name().to_owned(), levels, rows });
+    }
+    Ok(())
+}
+
 /// How often a class occurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassCount {
@@ -122,6 +140,9 @@ impl Problem {
     pub fn prepare(table: &Table, options: &Options) -> Result<Self, TableError> {
         let column = table.find(&options.target)?;
         let task = options.task.unwrap_or_else(|| Task::auto(column));
+        if options.task.is_none() && task == Task::Classification {
+            classes_or_numbers(table, column)?;
+        }
         let (present, without) = present(table, column)?;
         let codes = match task {
             Task::Regression => None,

@@ -197,6 +197,33 @@ fn predictions_that_cannot_be_made() {
     says("m.safetensors", &["DATA"]);
 }
 
+/// A target that is no number and no class: a cell among numbers, or a text for each row, unless they are called classes.
+#[test]
+fn targets_that_are_neither() {
+    let rows = |cell: &dyn Fn(usize) -> String| -> String {
+        (0..60).fold("a,y\n".to_owned(), |table, i| table + &format!("{},{}\n", i % 7, cell(i)))
+    };
+    let stray = rows(&|i| if i == 9 { "-".into() } else { i.to_string() });
+    let says = ["line 11", "`y`", "`-`", "59 of its 60 cells", "--task classification"];
+    refused_table(&stray, "", &says);
+    let texts = rows(&|i| format!("t{i}"));
+    refused_table(&texts, "", &["`y`", "60 different texts in 60 rows", "--task classification"]);
+    for table in [stray, texts] {
+        let folder = Folder::with(table);
+        folder.fit("--width 16 --task classification --ridge 0.1").succeeded();
+    }
+}
+
+/// Before anything is learned or written.
+#[test]
+fn orthogonal_signs_have_patterns() {
+    // Nine classes, of which sixteen pairs of patterns come.
+    let row = |i: usize| format!("{},{},c{}\n", i * 37 % 101, i * 53 % 97, i % 9);
+    let table = "a,b,y\n".to_owned() + &(0..90).map(row).collect::<String>();
+    let words = ["width is 16", "orthogonal signs"];
+    refused_table(table, "--signs orthogonal --ridge 0.1 --checkpoint c", &words);
+}
+
 /// `plan` refuses what `fit` refuses.
 #[test]
 fn plans_that_cannot_be_made() {

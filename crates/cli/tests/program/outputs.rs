@@ -137,3 +137,29 @@ fn failed_writes() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("standard output"), "{}", ran.stderr);
 }
+
+/// A file that the shell has opened is written to its end, not replaced.
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_output_by_name_is_appended_to() {
+    let folder = Folder::with(smooth(30));
+    folder.fit("--width 16 --model m.safetensors").succeeded();
+    let whole = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded().stdout;
+    folder.write("all.csv", "before\n");
+    for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        folder.write("all.csv", "before\n");
+        let all = std::fs::OpenOptions::new().append(true).open(folder.path("all.csv")).unwrap();
+        let mut command = nearlin(folder.0.path());
+        command.args(["predict", "m.safetensors", "data.csv", "-o", name]).stdout(all);
+        assert!(command.status().unwrap().success());
+        let text = String::from_utf8(folder.bytes("all.csv")).unwrap();
+        assert_eq!(text, format!("before\n{whole}"), "{name}");
+    }
+}
+
+/// Nothing is left to any width where the training rows have one target.
+#[test]
+fn no_percentage_of_nothing() {
+    let ran = Folder::with("y\n1\n2\n").fit("").succeeded();
+    assert!(!(ran.stdout + &ran.stderr).contains("NaN"));
+}

@@ -236,3 +236,18 @@ fn models_say_how_sure_they_are() {
         assert!(ran.stderr.contains(says), "{}", ran.stderr);
     }
 }
+
+/// Columns that the model does not know may hold anything.
+#[test]
+fn other_columns_are_not_read() {
+    let folder = Folder::with(smooth(30));
+    folder.fit("--width 16 --model m.safetensors").succeeded();
+    let plain = folder.run(["predict", "m.safetensors", "data.csv"]).succeeded().stdout;
+    let text = String::from_utf8(folder.bytes("data.csv")).unwrap();
+    let with = |line: (usize, &str)| {
+        format!("{},{}\n", line.1, if line.0 == 0 { "other" } else { "1e999" })
+    };
+    folder.write("wide.csv", text.lines().enumerate().map(with).collect::<String>());
+    let wide = folder.run(["predict", "m.safetensors", "wide.csv"]).succeeded().stdout;
+    assert_eq!(wide, plain);
+}

@@ -81,6 +81,20 @@ fn killed_runs_end_the_same() {
     }
 }
 
+/// A larger budget of steps and other threads are no other run, though the planner might take another solver for them.
+#[test]
+fn more_steps_go_on() {
+    let table: String = (0..400).fold("a,b,y\n".to_owned(), |table, i| {
+        let (a, b) = (f64::from(i * 37 % 101) / 101.0, f64::from(i * 53 % 97) / 97.0);
+        table + &format!("{a},{b},{}\n", (5.0 * a).sin() + b * b)
+    });
+    let folder = Folder::with(table);
+    let options = "--width 4096 --ridge 1 --checkpoint c";
+    folder.fit(&format!("{options} --max-steps 1 --threads 1")).succeeded();
+    let ran = folder.fit(&format!("{options} --max-steps 50 --resume")).succeeded();
+    assert!(ran.stderr.contains("going on"), "{}", ran.stderr);
+}
+
 #[test]
 fn what_cannot_go_on_is_refused_and_left_alone() {
     let folder = Folder::with(smooth(60));

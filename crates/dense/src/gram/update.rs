@@ -27,7 +27,7 @@ const REBUILD: usize = 4;
 /// neurons it takes `n^2 f` bit operations instead of `n^2 m / 2`, one pass over the masks and one
 /// over the matrices, and `n f / 4` bytes for the flipped columns, old and new. The matrix is rebuilt
 /// where more than one neuron in four flipped, or where `T` does not hold counts up to `m` with bits
-/// to spare (`f32` from `m = 2^21` on).
+/// to spare (`f32` above `m = 2^21`).
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.

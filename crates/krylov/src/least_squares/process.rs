@@ -79,6 +79,8 @@ impl LeastSquares {
         let least = a.nrows().min(a.ncols());
         for (j, state) in states.iter_mut().enumerate() {
             let alpha: f64 = process.alphas[j].into();
+            // What is known before the first step: of the norm of `A` that it is no less.
+            (state.estimates.operator, state.estimates.gradient) = (alpha, alpha);
             state.recurrence = match self.method {
                 Method::Lsqr => Recurrence::Lsqr(Lsqr::new(alpha, 1.0, least)),
                 Method::Lsmr => Recurrence::Lsmr(Lsmr::new(alpha, 1.0, least)),

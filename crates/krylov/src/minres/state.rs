@@ -88,7 +88,9 @@ impl Minres {
         (state.largest, state.smallest) = (state.largest.max(gamma), state.smallest.min(gamma));
         blocks.follow(at, (epsilon_old, delta, gamma), phi);
         state.rel = state.phi_bar / state.beta_1;
-        state.size = 1.0 + operator * norm(blocks.x.as_ref().col(at)) / state.beta_1;
+        // Where the preconditioner is a number, `|x|` in the norm of its inverse is over the root of that, as `|b|` is times it.
+        let solution = norm(blocks.x.as_ref().col(at)) / state.beta_1;
+        state.size = 1.0 + operator * solution / state.beta_1;
         if state.rel <= self.rtol * state.size {
             Some(Ending::Converged)
         } else if state.rel <= eps * state.size

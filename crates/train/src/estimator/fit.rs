@@ -1,12 +1,11 @@
 //! What both tasks have in common: from numbers to a trained network, and its outputs.
 
-use core::ops::ControlFlow;
-
 use faer::{MatRef, Par};
 
 use super::encoder::Encoder;
 use super::{Ridge, Settings};
 use crate::matrix::{entries, room};
+use crate::observe::Latch;
 use crate::{
     Contradiction, Ending, Equations, Event, Judge, LeftOut, Matrix, Metric, MetricChoice,
     Observer, Options, Phase, Posterior, RidgePath, Run, TrainError, WidthChoice, choose_width,
@@ -123,7 +122,7 @@ impl Fitted {
         options.check()?;
         let (inputs, outputs) = (encoder.inputs(), y.len() / rows);
         check_weights(options.width, inputs + outputs)?;
-        let mut observer = Latch { observer, stopped: false };
+        let mut observer = Latch::new(observer);
 
         let mut merged = merge(x, y, inputs, outputs);
         let (x, y) = (core::mem::take(&mut merged.x), core::mem::take(&mut merged.y));
@@ -234,18 +233,5 @@ fn check_weights(width: usize, cols: usize) -> Result<(), TrainError> {
     match bytes {
         Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
         _ => Err(TrainError::TooLarge { what: "weights", rows: width, cols }),
-    }
-}
-
-/// Remembers that an observer asked to stop, and asks it no more.
-struct Latch<'a> {
-    observer: &'a mut dyn Observer,
-    stopped: bool,
-}
-
-impl Observer for Latch<'_> {
-    fn on_event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
-        self.stopped = self.stopped || self.observer.on_event(event).is_break();
-        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -13,8 +13,8 @@ use nearlin_relu::{Activations, Forward, Init, Network, Signs};
 
 use super::Loss;
 use super::saved::LossSnapshot;
-use crate::observe::{Event, Observer, Phase};
-use crate::options::{MAX_SCALE, Options, Scale};
+use crate::observe::{Event, Latch, Observer, Phase};
+use crate::options::{MAX_SCALE, Options, Precision, Scale};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
@@ -70,7 +70,7 @@ pub fn train_loss(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Run, TrainError> {
-    Trainer::new(equations, loss, weights, options, None)?.run(observer)
+    Trainer::new(equations, loss, weights, options, None)?.run(&mut Latch::new(observer))
 }
 
 /// Whether weights are n positive numbers.
@@ -160,10 +160,11 @@ impl<'a> Trainer<'a> {
         }
         let (n, d) = (equations.rows(), equations.inputs());
         let parameters = options.width * d;
-        let kind = options
-            .solver
-            .or(chosen)
-            .unwrap_or_else(|| plan(&Shape::new(equations, options).under(loss), options).chosen);
+        let planned = || {
+            let shape = Shape { threads: 1, ..Shape::new(equations, options).under(loss) };
+            plan(&shape, &options.precision(Precision::F64)).chosen
+        };
+        let kind = options.solver.or(chosen).unwrap_or_else(planned);
         let sketch = sketch_size(kind, options.sketch_rows, n, parameters);
         let signs = options.signs.unwrap_or(Signs::Random);
         let outputs = equations.outputs();
@@ -195,6 +196,11 @@ impl<'a> Trainer<'a> {
         loop {
             let may_grow = automatic && scale < MAX_SCALE;
             self.steps(&mut attempt, (scale, &search), may_grow, observer)?;
+            let nothing = attempt.steps.is_empty() && attempt.failure.is_none();
+            if nothing && attempt.ending.is_none() {
+                // It was stopped before it tried anything.
+                return Ok(self.report(attempt, scale, search));
+            }
             if automatic {
                 search.push(attempt.trial(scale));
                 if observer.on_event(&Event::Scale(&search[search.len() - 1])).is_break() {
@@ -330,7 +336,7 @@ impl<'a> Trainer<'a> {
             let words = format!("relative gradient {relative:.1e} met {tolerance:e}");
             return Some((Ending::Converged, words));
         }
-        if attempt.gain < self.options.least_gain {
+        if self.options.least_gain > 0.0 && attempt.gain < self.options.least_gain {
             let (gain, least) = (attempt.gain, self.options.least_gain);
             let words = format!(
                 "the last step lowered the objective by {gain:.1e} of it, less than {least:e}"

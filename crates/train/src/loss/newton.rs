@@ -123,12 +123,11 @@ impl Problem<'_> {
         };
         let image = self.product(start);
         let off: f64 = (0..image.len())
-            .map(|at| (self.base[at] + image[at] - self.targets[at]).abs())
-            .sum::<f64>()
-            / image.len() as f64;
+            .map(|at| (self.base[at] + image[at] - self.targets[at]).abs() / image.len() as f64)
+            .sum();
         let (mut a, mut wide, mut spent) = (start.to_vec(), off, (0, 0));
         let mut condition = 1.0f64;
-        while wide > 4.0 * width {
+        while wide > 4.0 * width && wide.is_finite() {
             let loss = Loss::Pinball { level, width: wide };
             let loose = Problem { loss, ..*self };
             let found = loose.newton(&a, (10.0 * tolerance).max(1e-3 * wide), observer)?;

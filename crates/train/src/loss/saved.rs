@@ -6,7 +6,7 @@ use super::Loss;
 use super::network::{Attempt, Trainer};
 use crate::checkpoint::{decisive, same_fields};
 use crate::equations::mixed;
-use crate::observe::Observer;
+use crate::observe::{Latch, Observer};
 use crate::options::Options;
 use crate::report::{Run, ScaleTrial, StepReport};
 use crate::solver::SolverKind;
@@ -154,7 +154,7 @@ pub fn resume_loss(
     let LossCheckpoint { start, gain, scale, .. } = *from;
     let steps = from.steps.clone();
     let attempt = Attempt { state, start, gain, steps, failure: None, ending: None };
-    trainer.go_on(attempt, scale, from.trials.clone(), observer)
+    trainer.go_on(attempt, scale, from.trials.clone(), &mut Latch::new(observer))
 }
 
 fn told(of: &Trainer<'_>) -> String {

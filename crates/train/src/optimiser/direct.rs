@@ -1,5 +1,7 @@
 //! The direction of a step: a preconditioner where there is none that serves, and the inner solve.
 
+use core::ops::ControlFlow;
+
 use nearlin_relu::PackedMask;
 
 use super::{Built, Optimiser, State, instance, worth};
@@ -41,8 +43,9 @@ impl<T: Element> Optimiser<'_, T> {
         care: Care,
         observer: &mut dyn Observer,
     ) -> Result<(Direction, f64), TrainError> {
-        if self.patience() == 0 {
-            self.fall_back(observer);
+        let none = || Direction::stopped(state.network.change().len(), state.residual.len());
+        if self.patience() == 0 && self.fall_back(observer).is_break() {
+            return Ok((none(), 0.0));
         }
         let patience = self.patience();
         let options = self.options;
@@ -54,7 +57,9 @@ impl<T: Element> Optimiser<'_, T> {
         let mut dual = damping > 0.0 || !singular;
         if dual && !self.built.as_ref().is_some_and(|built| self.serves(built, state.mask(), ridge))
         {
-            let _ = observer.on_event(&Event::Phase(Phase::Build));
+            if observer.on_event(&Event::Phase(Phase::Build)).is_break() {
+                return Ok((none(), 0.0));
+            }
             // Freed before the next one is built: they are the largest things in memory.
             self.built = None;
             match self.build(&state.active, ridge) {
@@ -148,13 +153,15 @@ impl<T: Element> Optimiser<'_, T> {
     }
 
     /// Goes on with the other solver, of whose turn there is no return.
-    fn fall_back(&mut self, observer: &mut dyn Observer) {
-        let Some(Fallback { solver, .. }) = self.fallback.take() else { return };
+    fn fall_back(&mut self, observer: &mut dyn Observer) -> ControlFlow<()> {
+        let Some(Fallback { solver, .. }) = self.fallback.take() else {
+            return ControlFlow::Continue(());
+        };
         let (from, iterations) = (self.solver.kind(), self.spent);
         self.solver = instance(self.equations, self.options, solver);
         self.worth = worth(self.equations, self.options, solver);
         self.built = None;
-        let _ = observer.on_event(&Event::Fallback { from, to: solver, iterations });
+        observer.on_event(&Event::Fallback { from, to: solver, iterations })
     }
 
     /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further

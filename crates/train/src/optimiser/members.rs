@@ -57,7 +57,8 @@ impl<T: Element> Optimiser<'_, T> {
             self.built = built.take();
         }
         let run = self.run(None, observer)?;
-        if self.solver.kind() == self.planned {
+        // One that follows the masks serves no other network, and is large.
+        if self.solver.kind() == self.planned && !self.solver.follows_masks() {
             *built = self.built;
         }
         Ok(run)

@@ -87,7 +87,7 @@ impl<T: Element> Optimiser<'_, T> {
             (search, scale) = (restored, attempt.scale);
             under_way = Some(attempt);
         }
-        let attempt = loop {
+        let mut attempt = loop {
             let attempt = match under_way.take() {
                 Some(attempt) => attempt,
                 None => Attempt::new(scale, self.initial(scale, observer)?),
@@ -102,7 +102,10 @@ impl<T: Element> Optimiser<'_, T> {
                 // A smaller scale than a certified one: the search is over.
                 search.certified.is_none().then(|| (scale * self.growth(&attempt)).min(MAX_SCALE))
             } else {
-                search.certified = Some(attempt);
+                // A run that was stopped tells less than one that has ended.
+                if !(stopped && search.certified.is_some()) {
+                    search.certified = Some(attempt);
+                }
                 // A jump may have passed a smaller scale that certifies.
                 let passed = scale > GROWTH * search.rejected.max(1.0 / GROWTH);
                 (automatic && !stopped && passed).then_some(scale / GROWTH)
@@ -118,7 +121,14 @@ impl<T: Element> Optimiser<'_, T> {
                 _ => break search.certified.take().map_or_else(|| self.stopped(scale), Ok)?,
             }
         };
-        if automatic {
+        // One that ended by a smaller budget, of the run that goes on here.
+        let more = attempt.steps.len() < self.options.max_steps;
+        if attempt.ending == Some(Ending::MaxSteps) && more {
+            attempt.ending = None;
+            attempt = self.attempt(attempt, false, &search, observer)?;
+        }
+        // Nothing was tried where it was stopped before a step.
+        if automatic && !(attempt.ending == Some(Ending::Stopped) && attempt.steps.is_empty()) {
             search.trials.push(attempt.trial());
         }
         let rel_residual = self.relative(norm(&attempt.state.residual));

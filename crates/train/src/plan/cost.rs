@@ -1,9 +1,9 @@
 //! What one solver would cost: operation counts at a machine's rates.
 
-use super::guess::{Guess, NEWTON, guess, size};
+use super::guess::{Guess, NEWTON, guess, most, size};
 use super::{Candidate, Rates, Shape};
 use crate::options::{Options, Precision, Scale};
-use crate::solver::{SolverKind, sketch_size};
+use crate::solver::SolverKind;
 
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
 const OVERHEAD: f64 = 2.5e6;
@@ -56,15 +56,13 @@ pub(super) fn candidate(
     let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
     let m = options.width as f64;
     let parameters = options.width * shape.inputs;
-    let most = sketch_size(kind, options.sketch_rows, shape.rows, parameters) as f64;
+    let most = most(kind, shape, options) as f64;
     let rank = size(kind, shape, options) as f64;
     let (size, rounding, speeds) = match options.precision {
         Precision::F64 => (8.0, f64::EPSILON / 2.0, &rates.double),
         Precision::F32 => (4.0, f64::from(f32::EPSILON) / 2.0, &rates.single),
     };
-    // The largest eigenvalue is some quarter of the rows.
-    let singular = options.ridge + shape.least_eigenvalue < rounding * n / 4.0;
-    let shifts = if singular { SHIFTED } else { 1.0 };
+    let shifts = shifts(shape, options, rounding);
     let cholesky = |n: f64| n * n * speeds.cholesky.at(n);
     let products = n * n * d / speeds.product;
     let qr = (2.0 * n * n * (rank - n / 3.0).max(0.0)
@@ -167,4 +165,11 @@ pub(super) fn candidate(
         iterations,
         iteration_seconds: pass + factor_read,
     }
+}
+
+/// How often a matrix is factored until a factor is found.
+fn shifts(shape: &Shape, options: &Options, rounding: f64) -> f64 {
+    // The largest eigenvalue is some quarter of the rows.
+    let largest = shape.rows as f64 / 4.0;
+    if options.ridge + shape.least_eigenvalue < rounding * largest { SHIFTED } else { 1.0 }
 }

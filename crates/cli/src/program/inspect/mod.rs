@@ -116,9 +116,11 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Whether a file with this beginning is gzip, a zip archive or an NPY array, whose own errors tell what is wrong.
+/// Whether a file with this beginning is gzip, a zip archive, an NPY array or Parquet, whose own errors tell what is wrong.
 fn is_packed(head: &[u8]) -> bool {
-    [&b"\x1f\x8b"[..], b"PK", b"\x93NUMPY"].into_iter().any(|magic| head.starts_with(magic))
+    [&b"\x1f\x8b"[..], b"PK", b"\x93NUMPY", b"PAR1"]
+        .into_iter()
+        .any(|magic| head.starts_with(magic))
 }
 
 /// Whether a file with this beginning is meant to be a safetensors file: the length of a header, and JSON.

@@ -1,7 +1,25 @@
 //! What a machine can hold.
 
+use nearlin::{Options, Signs, TrainError, hadamard_order};
+
 use crate::program::error::ProgramError;
 use crate::program::{memory, words};
+
+/// Refuses a width that orthogonal signs have no pattern for, and weights as [`check_weights`].
+pub(super) fn check_network(
+    options: &Options,
+    inputs: usize,
+    outputs: usize,
+) -> Result<(), ProgramError> {
+    let patterns = 2 * hadamard_order(outputs);
+    if options.signs == Some(Signs::Orthogonal) && !options.width.is_multiple_of(patterns) {
+        let expected = "a multiple of twice the outputs, rounded up to the order of a Hadamard \
+                        matrix, for orthogonal signs";
+        let value = options.width as f64;
+        return Err(TrainError::Option { name: "width", value, expected }.into());
+    }
+    check_weights(options.width, inputs, outputs)
+}
 
 /// Refuses weights whose number of bytes is no number of this machine.
 pub(super) fn check_weights(

@@ -17,10 +17,17 @@ pub(super) fn planned(
         return beyond.plan(trained, shape, options, rates).within(budget);
     }
     let mut plan = plan_at(shape, options, rates).within(budget);
-    let shared = matches!(plan.chosen, SolverKind::Cg | SolverKind::RpCholesky);
-    if ensemble > 1 && options.solver.is_none() && !shared {
-        plan.chosen = SolverKind::ArcCosine;
-        plan.reason = "arc-cosine is factored once for all networks of the ensemble".into();
+    let shared = |kind| matches!(kind, SolverKind::Cg | SolverKind::RpCholesky);
+    if ensemble > 1 && options.solver.is_none() && !shared(plan.chosen) {
+        let fits = |kind: &dyn Fn(SolverKind) -> bool| {
+            let mut fitting = plan.candidates.iter().filter(|c| c.predicted_bytes <= budget);
+            fitting.find(|candidate| kind(candidate.solver)).map(|candidate| candidate.solver)
+        };
+        let arc_cosine = SolverKind::ArcCosine;
+        let found = fits(&|kind| kind == arc_cosine).or_else(|| fits(&shared));
+        plan.chosen = found.unwrap_or(arc_cosine);
+        let of = if shared(plan.chosen) { "serves" } else { "is factored once for" };
+        plan.reason = format!("{} {of} all networks of the ensemble", plan.chosen);
     }
     plan
 }
