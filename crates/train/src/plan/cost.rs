@@ -1,9 +1,9 @@
 //! What one solver would cost: operation counts at a machine's rates.
 
-use super::guess::{Guess, NEWTON, guess, most, size};
+use super::guess::{Guess, NEWTON, guess, size};
 use super::{Candidate, Rates, Shape};
 use crate::options::{Options, Precision, Scale};
-use crate::solver::SolverKind;
+use crate::solver::{SolverKind, sketch_size};
 
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
 const OVERHEAD: f64 = 2.5e6;
@@ -56,7 +56,7 @@ pub(super) fn candidate(
     let (n, d, k) = (shape.rows as f64, shape.inputs as f64, shape.outputs as f64);
     let m = options.width as f64;
     let parameters = options.width * shape.inputs;
-    let most = most(kind, shape, options) as f64;
+    let most = sketch_size(kind, options.sketch_rows, shape.rows, parameters) as f64;
     let rank = size(kind, shape, options) as f64;
     let (size, rounding, speeds) = match options.precision {
         Precision::F64 => (8.0, f64::EPSILON / 2.0, &rates.double),

@@ -41,21 +41,15 @@ pub(super) struct Guess {
     pub(super) retried: f64,
 }
 
-/// The highest rank of a low-rank factor, or the rows of a sketch.
-pub(super) fn most(kind: SolverKind, shape: &Shape, options: &Options) -> usize {
-    let parameters = options.width * shape.inputs;
-    let size = sketch_size(kind, options.sketch_rows, shape.rows, parameters);
-    match kind {
-        // No more pivots than the matrix has dimensions: pairs of neurons share their mask.
-        SolverKind::RpGram => size.min(parameters.div_ceil(2)),
-        _ => size,
-    }
-}
-
 /// The rank of a low-rank factor or the rows of a sketch, where factors of low rank end early: with the diagonal that is
 /// left, a tenth of the ridge.
 pub(super) fn size(kind: SolverKind, shape: &Shape, options: &Options) -> usize {
-    let most = most(kind, shape, options);
+    let parameters = options.width * shape.inputs;
+    let most = match sketch_size(kind, options.sketch_rows, shape.rows, parameters) {
+        // Pairs of neurons share their mask, as long as few have flipped.
+        most if kind == SolverKind::RpGram => most.min(parameters.div_ceil(2)),
+        most => most,
+    };
     let low = matches!(kind, SolverKind::RpCholesky | SolverKind::RpGram);
     match &shape.decay {
         Some(decay) if low => std::iter::successors(Some(1), |rank| Some(2 * rank))

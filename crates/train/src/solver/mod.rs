@@ -174,8 +174,10 @@ pub(crate) fn sketch_size(
     parameters: usize,
 ) -> usize {
     match kind {
-        SolverKind::RpCholesky | SolverKind::RpGram => {
-            asked.unwrap_or_else(|| default_rank(rows)).min(rows)
+        SolverKind::RpCholesky => asked.unwrap_or_else(|| default_rank(rows)).min(rows),
+        // The exact matrix has no higher rank than there are parameters.
+        SolverKind::RpGram => {
+            asked.unwrap_or_else(|| default_rank(rows)).min(rows).min(parameters.max(1))
         }
         _ => asked.unwrap_or_else(|| default_sketch_rows(rows, parameters)).min(parameters),
     }
