@@ -44,6 +44,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The solver that the run began with.
+    #[must_use]
+    pub fn planned(&self) -> SolverKind {
+        self.planned
+    }
+
     /// The steps so far at the present scale, at least one.
     #[must_use]
     pub fn steps(&self) -> &[StepReport] {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flate2::Crc;
 use nearlin::{
     Checkpoint, Equations, Event, LossCheckpoint, MetricChoice, Observer, RidgePath, Run,
-    WidthChoice, resume, resume_loss, train,
+    SolverKind, WidthChoice, resume, resume_loss, train,
 };
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,13 @@ impl Store {
         Ok(Some(Self { path, held }))
     }
 
+    /// The solver that a run which goes on began with: another one may be planned for more steps or on another machine.
+    pub(super) fn planned(&self) -> Option<SolverKind> {
+        let held = self.held.as_ref()?;
+        let squared = held.run.as_ref().map(Checkpoint::planned);
+        squared.or_else(|| held.loss_run.as_ref().map(LossCheckpoint::planned))
+    }
+
     /// What was held, if it is of these equations and options.
     ///
     /// # Errors
@@ -175,11 +182,11 @@ impl Store {
         match (setup.loss, run, loss_run) {
             (None, Some(run), _) => {
                 going_on(run.steps().len(), &mut keeper);
-                Ok(resume(equations, &setup.options, &run, &mut keeper)?)
+                Ok(resume(equations, &options, &run, &mut keeper)?)
             }
             (Some(loss), _, Some(run)) => {
                 going_on(run.steps().len(), &mut keeper);
-                Ok(resume_loss(equations, loss, weights, &setup.options, &run, &mut keeper)?)
+                Ok(resume_loss(equations, loss, weights, &options, &run, &mut keeper)?)
             }
             (None, None, _) => {
                 keeper.write();

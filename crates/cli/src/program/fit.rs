@@ -12,7 +12,7 @@ use super::error::ProgramError;
 use super::evaluate::{Scores, scores};
 use super::progress::Watch;
 use super::report::{Cost, Report};
-use super::setup::{Setup, within};
+use super::setup::{Setup, goes_on, within};
 use super::summary::{self, Summary};
 use super::{batches, ensemble, loss, memory, say, show};
 use crate::model::Model;
@@ -29,6 +29,9 @@ pub(super) fn run(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
 fn fit(args: &FitArgs, start: Instant) -> Result<(), ProgramError> {
     let store = Store::open(args)?;
     let mut setup = Setup::new(args, store.as_ref())?;
+    if let Some(solver) = store.as_ref().and_then(Store::planned) {
+        goes_on(&mut setup.plan, &setup.options, solver);
+    }
     setup.fits_in_memory()?;
     if !args.quiet {
         say(&summary::beginning(args, &setup).trim_end());

@@ -20,6 +20,7 @@ use super::{loss, memory, rates, say, words};
 use crate::table::{Part, Problem, Table, TableError, Task, Truth};
 
 use self::limits::{budget, check_network, too_large};
+pub(super) use self::planned::goes_on;
 use self::planned::planned;
 use self::warnings::sentences;
 

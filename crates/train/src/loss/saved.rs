@@ -38,6 +38,12 @@ pub struct LossCheckpoint {
 }
 
 impl LossCheckpoint {
+    /// The solver of the run.
+    #[must_use]
+    pub fn planned(&self) -> SolverKind {
+        self.solver
+    }
+
     /// The steps so far at the present scale, at least one.
     #[must_use]
     pub fn steps(&self) -> &[StepReport] {

@@ -31,3 +31,11 @@ pub(super) fn planned(
     }
     plan
 }
+
+/// The plan of a run that goes on with the solver that it began with, unless another one is asked for.
+pub(in crate::program) fn goes_on(plan: &mut Plan, options: &Options, solver: SolverKind) {
+    if options.solver.is_none() && plan.chosen != solver {
+        plan.reason = format!("the run began with {solver}; {} would be planned now", plan.chosen);
+        plan.chosen = solver;
+    }
+}
