@@ -31,6 +31,7 @@ use crate::dual::Preconditioner;
 use crate::observe::{Latch, Observer};
 use crate::options::{Fallback, Options, Precision};
 use crate::plan::{self, Candidate, Shape, plan};
+use crate::primal::is_overdetermined;
 use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
 use crate::step::{Direction, Features, gradient};
@@ -238,7 +239,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
             features: Features::new(equations, network.signs(), options.width),
             signs: network.signs().to_vec(),
             y_norm: norm(equations.y()),
-            overdetermined: options.width / 2 * d < n * k,
+            overdetermined: is_overdetermined(n, (options.width, d), k),
             deficient: false,
             built: None,
             start: None,
@@ -330,9 +331,8 @@ impl<'a, T: Element> Optimiser<'a, T> {
         if steps.len() >= self.options.max_steps {
             return Some((Ending::MaxSteps, format!("{} steps were taken", steps.len())));
         }
-        // Short steps need not lower the gradient while they lower the objective.
-        let gains = |s: &&StepReport| s.damping > 0.0 && s.gain > LITTLE;
-        let idles = |s: &&StepReport| s.contraction > 1.0 - LITTLE && !gains(s);
+        // Steps need not lower the gradient while they lower the objective.
+        let idles = |s: &&StepReport| s.contraction > 1.0 - LITTLE && s.gain <= LITTLE;
         let idle = steps.iter().rev().take_while(idles).count();
         if idle >= PATIENCE && !self.by_gain() {
             let rel_gradient = if start > 0.0 { state.measure / start } else { 0.0 };

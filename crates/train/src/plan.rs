@@ -9,6 +9,7 @@ mod decay;
 mod guess;
 mod pairs;
 mod rates;
+mod weights;
 
 pub use decay::Decay;
 pub use rates::{Line, Rates, Speeds};
@@ -51,6 +52,8 @@ pub struct Shape {
     /// Whether rows have curvatures that differ from step to step and vanish, as under a loss with corners: only
     /// solvers that can scale the rows of what they factor are for that.
     pub corners: bool,
+    /// Whether the loss is the sum of squares.
+    pub squared: bool,
 }
 
 impl Shape {
@@ -69,14 +72,14 @@ impl Shape {
     /// A shape from its numbers: `n` equations, `d` inputs, `K` outputs.
     #[must_use]
     pub fn of(rows: usize, inputs: usize, outputs: usize, threads: usize) -> Self {
-        let least_eigenvalue = f64::INFINITY;
-        Self { rows, inputs, outputs, threads, decay: None, least_eigenvalue, corners: false }
+        let (least_eigenvalue, corners, squared) = (f64::INFINITY, false, true);
+        Self { rows, inputs, outputs, threads, decay: None, least_eigenvalue, corners, squared }
     }
 
     /// This shape under a loss.
     #[must_use]
     pub fn under(self, loss: Loss) -> Self {
-        Self { corners: loss.has_corners(), ..self }
+        Self { corners: loss.has_corners(), squared: loss == Loss::Squared, ..self }
     }
 }
 
@@ -167,7 +170,14 @@ pub fn plan_at(shape: &Shape, options: &Options, rates: &Rates) -> Plan {
         .filter(|kind| able(kind))
         .map(|&kind| cost::candidate(kind, shape, options, steps, &rates))
         .collect();
-    decided(candidates, options, steps)
+    let plan = decided(candidates, options, steps);
+    if !weights::applies(shape, options) {
+        return plan;
+    }
+    // The choice is what a damped step would be solved by; it makes no difference to others.
+    let only = weights::candidate(plan.chosen, shape, options, &rates);
+    let (reason, steps) = (weights::explain(&only), options.max_steps);
+    Plan { reason, steps, candidates: vec![only], free: false, ..plan }
 }
 
 /// The plan with these candidates.

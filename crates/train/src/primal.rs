@@ -18,12 +18,19 @@ use nearlin_krylov::{Cg, Ending as InnerEnding, Identity, LinOp, Precond};
 use nearlin_relu::{Activations, Jacobian};
 
 use self::normal::normal_factor;
+pub(crate) use self::normal::{normal_factor_after, normal_factor_columns};
 use crate::TrainError;
 use crate::dual::{unstack, unstack_mut};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
 use crate::step::{Direction, Features};
 use crate::vector::{norm, ratio, rows, rows_mut};
+
+/// Whether there are fewer free parameters than equations, of `rows` rows, a `layer : m x d` and `outputs` of a row: pairs
+/// of neurons start as one.
+pub(crate) fn is_overdetermined(rows: usize, layer: (usize, usize), outputs: usize) -> bool {
+    layer.0 / 2 * layer.1 < rows * outputs
+}
 
 /// `v -> J^T J v` on `R^(md)`, row-major: `4 n m (d + K)` flops and scratch for `n x K` numbers.
 struct Primal<'a>(Jacobian<'a, f64>);
@@ -89,8 +96,7 @@ pub(crate) fn least_squares(
 
     let identity = Identity { dim: m * d };
     let _ = observer.on_event(&Event::Phase(Phase::Solve));
-    // As much work as the factor is: a product is some `4 n m d` flops.
-    let patience = if m * d <= normal::MOST { m * d / 4 + 1 } else { usize::MAX };
+    let patience = normal_factor_after(m * d).unwrap_or(usize::MAX);
     let mut solve = |precond: &dyn Precond<f64>,
                      (b, rtol): (&Mat<f64>, f64),
                      most: usize,

@@ -15,13 +15,16 @@ use nearlin::{
 struct Counter {
     at: usize,
     told: usize,
+    /// At the last scale.
     steps: usize,
     fell: bool,
+    /// A scale was accepted.
+    accepted: bool,
 }
 
 impl Counter {
     fn new(at: usize) -> Self {
-        Self { at, told: 0, steps: 0, fell: false }
+        Self { at, told: 0, steps: 0, fell: false, accepted: false }
     }
 
     fn see(&mut self, event: &Event<'_>) -> ControlFlow<()> {
@@ -29,6 +32,8 @@ impl Counter {
         match event {
             Event::Step(_) => self.steps += 1,
             Event::Fallback { .. } => self.fell = true,
+            Event::Scale(trial) => self.accepted |= trial.accepted,
+            Event::Restart { .. } if self.told < self.at => self.steps = 0,
             _ => {}
         }
         if self.told == self.at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -52,10 +57,11 @@ fn any_event_stops_the_run() {
         let (_, all) = stopped_at(usize::MAX);
         assert!(all.fell && all.told > 40, "{} events", all.told);
         for at in 1..=all.told {
-            let (run, Counter { told, steps, .. }) = stopped_at(at);
+            let (run, Counter { told, steps, accepted, .. }) = stopped_at(at);
             assert_eq!(told, at, "asked after it had stopped");
             assert!(run.rel_residual.is_finite() && run.rel_residual <= 1.0 + 1e-12);
-            if scale != Scale::Auto {
+            // The run at an accepted scale stands.
+            if !accepted {
                 assert_eq!(run.ending, Ending::Stopped, "event {at}");
                 assert!((steps..=steps + 1).contains(&run.steps.len()), "{steps} steps seen");
             }

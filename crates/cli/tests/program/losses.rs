@@ -107,6 +107,35 @@ fn weights_are_repetitions() {
     }
 }
 
+/// Balanced classes are rows whose weights are as much in all for each class, to the last bit, and what is rare is
+/// predicted more often than without them.
+#[test]
+fn balanced_classes_are_weights() {
+    let (mut plain, mut weighed) = (String::from("a,b,y\n"), String::from("a,b,y,w\n"));
+    for i in 0..120 {
+        let rare = i % 6 == 0;
+        let (a, b) = (noise(2 * i) + if rare { 0.4 } else { 0.0 }, noise(2 * i + 1));
+        let (y, w) = if rare { ("no", 60.0 / 20.0) } else { ("yes", 60.0 / 100.0) };
+        plain += &format!("{a},{b},{y}\n");
+        weighed += &format!("{a},{b},{y},{w}\n");
+    }
+    for loss in ["squared", "cross-entropy"] {
+        let scores = |table: &str, more: &str| {
+            let folder = Folder::with(table);
+            let fixed =
+                "--width 256 --ridge 1 --metric none --test-fraction 0 --model m.safetensors";
+            folder.fit(&format!("--loss {loss} {fixed} {more}")).succeeded();
+            folder.write("plain.csv", &plain);
+            folder.predict("plain.csv").scores
+        };
+        let balanced = scores(&plain, "--class-weights balanced");
+        assert_eq!(balanced, scores(&weighed, "--weights w"), "{loss}");
+        let rare = |scores: &[Vec<f64>]| scores.iter().filter(|s| s[0] > s[1]).count();
+        let (without, with) = (rare(&scores(&plain, "")), rare(&balanced));
+        assert!(without < 20 && with > 2 * without.max(10), "{loss}: {without} and {with} of 120");
+    }
+}
+
 #[test]
 fn what_does_not_go_together_is_told() {
     let mut table = classes(60);

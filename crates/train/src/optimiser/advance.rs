@@ -29,6 +29,7 @@ const FEW_FLIPS: f64 = 1.0 / 256.0;
 /// Where a step leads.
 struct Trial {
     next: State,
+    eta_inner: f64,
     eta_lin: f64,
     contraction: f64,
     /// The objective does not rise, beyond rounding.
@@ -121,7 +122,8 @@ impl<T: Element> Optimiser<'_, T> {
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction: None, flips }));
                 }
                 // Where the residual cannot vanish, no scale makes it contract.
-                if !(trial.certified() || self.overdetermined || by_gain) {
+                let stays = self.overdetermined || self.deficient || by_gain;
+                if !(trial.certified() || stays) {
                     let contraction = Some(contraction);
                     return Ok(Verdict::Grow(Failure { eta_lin, contraction, flips }));
                 }
@@ -169,14 +171,14 @@ impl<T: Element> Optimiser<'_, T> {
         trial: Trial,
         (step, shift, step_length, damping): (usize, f64, f64, Damping),
     ) -> (State, StepReport) {
-        let Trial { mut next, eta_lin, contraction, iterations, .. } = trial;
+        let Trial { mut next, eta_inner, eta_lin, contraction, iterations, .. } = trial;
         next.gain = ratio(state.objective - next.objective, next.objective);
         next.damping = damping;
         let report = StepReport {
             step,
             solver: self.solver.kind(),
             rel_residual: self.relative(norm(&next.residual)),
-            eta_inner: direction.eta_inner,
+            eta_inner,
             eta_lin,
             contraction,
             gain: next.gain,
@@ -259,7 +261,10 @@ impl<T: Element> Optimiser<'_, T> {
             image
         };
         let linear = along(&image, length);
+        // What a part of a step leaves is more than what the whole one would.
+        let part = length != 1.0 && self.options.ridge == 0.0;
         let trial = Trial {
+            eta_inner: if part { ratio(norm(&linear), r) } else { direction.eta_inner },
             eta_lin: ratio(distance(&next.residual, &linear), r),
             contraction: ratio(next.measure, state.measure),
             lower: next.objective <= state.objective * (1.0 + self.rounding()),

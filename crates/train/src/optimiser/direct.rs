@@ -64,7 +64,9 @@ impl<T: Element> Optimiser<'_, T> {
             self.built = None;
             match self.build(&state.active, ridge) {
                 // Nothing to factor, as when no neuron is active: a fact about the data.
-                Err(TrainError::Factor(_)) => (self.deficient, dual) = (true, false),
+                Err(TrainError::Factor(_)) if ridge == 0.0 => {
+                    (self.deficient, dual) = (true, false);
+                }
                 built => built?,
             }
         }
@@ -120,14 +122,16 @@ impl<T: Element> Optimiser<'_, T> {
             return Ok((other, shift));
         }
         let stuck = found.step.iter().all(|&s| s == 0.0);
-        let unsolved = ridge == 0.0 && found.reduction > UNSOLVED;
-        if found.stopped || damping > 0.0 || !(stuck || unsolved) {
+        let unsolved = found.reduction > UNSOLVED;
+        if found.stopped || ridge > 0.0 || !(stuck || unsolved) {
             return Ok((found, shift));
         }
         // Linearly dependent columns can leave J without full rank although it has enough columns.
-        let other = in_weight_space(observer)?;
+        let mut other = in_weight_space(observer)?;
+        other.iterations += found.iterations;
         if stuck || other.eta_inner < found.eta_inner {
-            self.deficient = true;
+            // Unless more iterations might have solved it.
+            self.deficient = stuck || found.iterations < limited.max_inner;
             return Ok((other, 0.0));
         }
         Ok((found, shift))

@@ -1,7 +1,5 @@
 //! The search for the smallest scale whose steps certify.
 
-use core::ops::ControlFlow;
-
 use super::saved::Search;
 use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
@@ -64,8 +62,13 @@ impl Attempt {
             scale: self.scale,
             eta_lin: first.or(failed.map(|f| f.eta_lin)).unwrap_or(0.0),
             worst_contraction: all.reduce(f64::max),
-            accepted: self.ending.is_some(),
+            accepted: self.ending.is_some() && self.failure.is_none(),
         }
+    }
+
+    /// Whether it ended where it should.
+    fn reached(&self) -> bool {
+        matches!(self.ending, Some(Ending::Converged | Ending::Floor))
     }
 }
 
@@ -96,29 +99,40 @@ impl<T: Element> Optimiser<'_, T> {
             let attempt = self.attempt(attempt, may_grow, &search, observer)?;
             let trial = attempt.trial();
             let stopped = attempt.ending == Some(Ending::Stopped);
-            let next = if attempt.ending.is_none() {
+            let (next, last) = if attempt.ending.is_none() {
                 search.rejected = scale.max(search.rejected);
                 search.trials.push(trial);
                 // A smaller scale than a certified one: the search is over.
-                search.certified.is_none().then(|| (scale * self.growth(&attempt)).min(MAX_SCALE))
+                let larger = (scale * self.growth(&attempt)).min(MAX_SCALE);
+                (search.certified.is_none().then_some(larger), Some(attempt))
             } else {
-                // A run that was stopped tells less than one that has ended.
-                if !(stopped && search.certified.is_some()) {
-                    search.certified = Some(attempt);
+                // A run that was stopped, or missed what the one at a larger scale reached, tells less than that.
+                let told_more = |held: &Attempt| stopped || held.reached() && !attempt.reached();
+                let worse = search.certified.as_ref().is_some_and(told_more);
+                let passed_over =
+                    if worse { Some(attempt) } else { search.certified.replace(attempt) };
+                if automatic {
+                    search.trials.extend(passed_over.map(|passed_over| passed_over.trial()));
                 }
                 // A jump may have passed a smaller scale that certifies.
                 let passed = scale > GROWTH * search.rejected.max(1.0 / GROWTH);
-                (automatic && !stopped && passed).then_some(scale / GROWTH)
+                ((automatic && !stopped && !worse && passed).then_some(scale / GROWTH), None)
             };
             let told = automatic && observer.on_event(&Event::Scale(&trial)).is_break();
-            match next {
-                Some(next) if !told => {
-                    scale = next;
-                    if observer.on_event(&Event::Restart { scale }).is_break() {
-                        break search.certified.take().map_or_else(|| self.stopped(scale), Ok)?;
-                    }
+            let next = next.filter(|_| !told);
+            let goes_on = next
+                .is_some_and(|scale| observer.on_event(&Event::Restart { scale }).is_continue());
+            match (next, search.certified.take(), last) {
+                (Some(next), certified, _) if goes_on => {
+                    (scale, search.certified) = (next, certified);
                 }
-                _ => break search.certified.take().map_or_else(|| self.stopped(scale), Ok)?,
+                (_, Some(certified), _) => break certified,
+                // Stopped before any scale was found: what was kept at the last one stands.
+                (_, None, Some(mut last)) => {
+                    last.end((Ending::Stopped, STOPPED.into()));
+                    break last;
+                }
+                (_, None, None) => unreachable!("an attempt that ended is held"),
             }
         };
         // One that ended by a smaller budget, of the run that goes on here.
@@ -127,8 +141,9 @@ impl<T: Element> Optimiser<'_, T> {
             attempt.ending = None;
             attempt = self.attempt(attempt, false, &search, observer)?;
         }
-        // Nothing was tried where it was stopped before a step.
-        if automatic && !(attempt.ending == Some(Ending::Stopped) && attempt.steps.is_empty()) {
+        // Nothing was tried where it was stopped before a step, and what was rejected has been told.
+        let untried = attempt.ending == Some(Ending::Stopped) && attempt.steps.is_empty();
+        if automatic && !untried && attempt.failure.is_none() {
             search.trials.push(attempt.trial());
         }
         let rel_residual = self.relative(norm(&attempt.state.residual));
@@ -216,16 +231,6 @@ impl<T: Element> Optimiser<'_, T> {
     /// Entries of the activation mask.
     pub(super) fn entries(&self) -> f64 {
         (self.equations.rows() * self.options.width) as f64
-    }
-
-    /// The attempt of a run that was stopped between two scales.
-    fn stopped(&mut self, scale: f64) -> Result<Attempt, TrainError> {
-        let mut attempt = Attempt::new(
-            scale,
-            self.initial(scale, &mut |_: &Event<'_>| ControlFlow::Continue(()))?,
-        );
-        attempt.end((Ending::Stopped, STOPPED.into()));
-        Ok(attempt)
     }
 
     /// The state at the initial weights. Masks and residual are the same at every scale: one forward pass

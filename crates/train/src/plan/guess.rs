@@ -138,7 +138,8 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
             (at_most(taken * crossed), 0)
         }
         SolverKind::Cholesky => (exact, steps),
-        SolverKind::Srht | SolverKind::TensorSrht if rank >= parameters => (exact, steps),
+        // Of as many rows as parameters the one takes them all, the other with replacement.
+        SolverKind::Srht if rank >= parameters => (exact, steps),
         SolverKind::Srht | SolverKind::TensorSrht => {
             let root = (n / rank as f64).sqrt().min(0.99);
             (taken((1.0 + root) / (1.0 - root)) + exact - 1.0, steps)

@@ -6,7 +6,7 @@
 //! subspace embeddings*, 2013). What that does to `Phi^T Phi`, within `1 - e` and `1 + e`, it does to the product with
 //! `A A^T`, as products of positive semidefinite matrices entry by entry are so (Schur).
 
-use faer::Par;
+use faer::{Mat, Par};
 use nearlin_dense::{Cholesky, for_each_row_chunk, symmetric_product};
 use nearlin_relu::Activations;
 
@@ -15,7 +15,7 @@ use crate::equations::mixed;
 use crate::step::Features;
 
 /// Most parameters: a factor of 72 MiB, in a fraction of a second.
-pub(super) const MOST: usize = 3000;
+const MOST: usize = 3000;
 
 /// Examples for each parameter from which on they are embedded, and in how many for each.
 const MANY: usize = 8;
@@ -31,6 +31,23 @@ const LEAST: f64 = 1e-10;
 /// Neurons that a thread takes at a time.
 const NEURONS: usize = 64;
 
+/// Examples that are multiplied together, where they are not embedded.
+const EXAMPLES: usize = 2048;
+
+/// Iterations of plain conjugate gradients, some `4 n md` flops each, after which the factor of so many parameters has
+/// cost no more; `None` where there is none.
+pub(crate) fn normal_factor_after(parameters: usize) -> Option<usize> {
+    (parameters <= MOST).then_some(parameters / 4 + 1)
+}
+
+/// Columns of a factor's `Phi^T`, of `n` examples and so many parameters: in all, and in memory at a time.
+pub(crate) fn normal_factor_columns(n: usize, parameters: usize) -> (usize, usize) {
+    if n > MANY * parameters {
+        return (EMBEDDED * parameters, EMBEDDED * parameters);
+    }
+    (n, n.min(EXAMPLES))
+}
+
 /// The Cholesky factor of something like `J^T J + delta I`, md x md: `n (md)^2` flops, or where `n > 8 md` some
 /// `4 n md + 4 (md)^3`.
 pub(super) fn normal_factor(
@@ -44,41 +61,47 @@ pub(super) fn normal_factor(
         (jacobian.examples(), jacobian.inputs(), jacobian.width(), jacobian.outputs());
     let (x, mask) = (jacobian.x(), jacobian.mask());
     let (parameters, scale) = (m * d, (m as f64).sqrt().recip());
+    let (summed, held) = normal_factor_columns(n, parameters);
     let embed = n > MANY * parameters;
-    let count = if embed { EMBEDDED * parameters } else { n };
     let weight = if embed { scale / (NONZEROS as f64).sqrt() } else { scale };
     // Examples as columns, so that what is added lies in one piece.
-    let mut phi = faer::Mat::<f64>::zeros(parameters, count);
-    for_each_row_chunk(phi.as_mut(), NEURONS * d, par, |first, mut rows| {
-        let neurons = first / d..(first + rows.nrows()) / d;
-        let mut example = vec![0.0; rows.nrows()];
-        for i in 0..n {
-            for (r, values) in neurons.clone().zip(example.chunks_exact_mut(d)) {
-                let on = if mask.get(i, r) { weight } else { 0.0 };
-                for (q, value) in values.iter_mut().enumerate() {
-                    *value = on * x[(i, q)];
+    let mut phi = Mat::<f64>::zeros(parameters, held);
+    let mut normal = Mat::<f64>::zeros(0, 0);
+    for begin in (0..summed).step_by(held) {
+        // All examples, where they go anywhere.
+        let examples = if embed { 0..n } else { begin..summed.min(begin + held) };
+        let filled = if embed { held } else { examples.len() };
+        for_each_row_chunk(phi.as_mut(), NEURONS * d, par, |first, mut rows| {
+            let neurons = first / d..(first + rows.nrows()) / d;
+            let mut example = vec![0.0; rows.nrows()];
+            for i in examples.clone() {
+                for (r, values) in neurons.clone().zip(example.chunks_exact_mut(d)) {
+                    let on = if mask.get(i, r) { weight } else { 0.0 };
+                    for (q, value) in values.iter_mut().enumerate() {
+                        *value = on * x[(i, q)];
+                    }
+                }
+                if !embed {
+                    let column = rows.as_mut().col_mut(i - begin);
+                    column.iter_mut().zip(&example).for_each(|(to, value)| *to = *value);
+                    continue;
+                }
+                // One of each quarter of the columns, with a random sign.
+                let quarter = held / NONZEROS;
+                for part in 0..NONZEROS {
+                    let word = mixed(mixed(seed, i as u64), part as u64);
+                    let word = mixed(word, i as u64);
+                    let sign = if word & 1 == 0 { 1.0 } else { -1.0 };
+                    let column = part * quarter + (word >> 1) as usize % quarter;
+                    for (sum, value) in rows.as_mut().col_mut(column).iter_mut().zip(&example) {
+                        *sum += sign * value;
+                    }
                 }
             }
-            let mut add = |column: usize, sign: f64| {
-                for (sum, value) in rows.as_mut().col_mut(column).iter_mut().zip(&example) {
-                    *sum += sign * value;
-                }
-            };
-            if !embed {
-                add(i, 1.0);
-                continue;
-            }
-            // One of each quarter of the columns, with a random sign.
-            let quarter = count / NONZEROS;
-            for part in 0..NONZEROS {
-                let word = mixed(mixed(seed, i as u64), part as u64);
-                let word = mixed(word, i as u64);
-                let sign = if word & 1 == 0 { 1.0 } else { -1.0 };
-                add(part * quarter + (word >> 1) as usize % quarter, sign);
-            }
-        }
-    });
-    let mut normal = symmetric_product(phi.as_ref(), par);
+        });
+        let product = symmetric_product(phi.as_ref().subcols(0, filled), par);
+        normal = if begin == 0 { product } else { normal + product };
+    }
     drop(phi);
     let signs = |r: usize| &exact.signs()[r * k..(r + 1) * k];
     for s in 0..m {
@@ -99,7 +122,7 @@ pub(super) fn normal_factor(
 
 #[cfg(test)]
 mod tests {
-    use faer::{Mat, MatRef};
+    use faer::MatRef;
     use nearlin_relu::{Init, Signs};
     use proptest::prelude::*;
 
@@ -169,6 +192,13 @@ mod tests {
                 prop_assert!(size <= 1.01 * bound + 1e-9 * jv, "{size} {bound}");
             }
         }
+    }
+
+    /// Examples that are multiplied in parts: each counts once.
+    #[test]
+    fn factors_of_many_examples_are_added_up() {
+        let (size, jv, bound) = errors((3, 100, EXAMPLES + 52, 1), 5);
+        assert!(size <= 1.01 * bound + 1e-9 * jv, "{size} {bound}");
     }
 
     /// Embedded factors are usually off by a fraction, and never exact: a wrong scale is seen.
