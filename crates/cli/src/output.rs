@@ -1,8 +1,12 @@
 //! Files that appear whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// Links that are followed, one after the other.
+const LINKS: usize = 40;
 
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +20,7 @@ pub enum OutputError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder has that name.
+    /// A folder has that name, or the name can only be a folder's.
     #[error("cannot write `{path}`: it is a folder")]
     IsFolder {
         /// The file.
@@ -32,49 +36,47 @@ pub enum OutputError {
     },
 }
 
-/// Checks that a file could be written at `path`, and touches nothing.
-///
-/// # Errors
-/// [`OutputError`] if the folder is absent, or `path` is itself a folder.
-pub fn check(path: &Path) -> Result<(), OutputError> {
-    let folder = folder_of(path);
-    if !folder.is_dir() {
-        return Err(OutputError::NoFolder { path: path.to_owned(), folder: folder.to_owned() });
-    }
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(OutputError::IsFolder { path: path.to_owned() });
-    }
-    Ok(())
+/// Where an output goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A pipe, a device, or what else this process has open: written to as it is.
+    Open(PathBuf),
+    /// A file, there or not, in a canonical folder: replaced as a whole.
+    File(PathBuf),
 }
 
-/// Writes `path` with `fill`: to a temporary file in the same folder, renamed when complete.
-///
-/// If anything fails, an older file stays as it was and no other is left. What is not a regular
-/// file (`/dev/stdout`, a pipe) is written directly. A link is followed, not replaced.
+/// Where an output to `path` goes; links are followed, whether their targets are there or not.
 ///
 /// # Errors
-/// [`OutputError`] as [`check`], or with what `fill` or the system said.
-pub fn write(
-    path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), OutputError> {
-    check(path)?;
+/// [`OutputError`] if the folder is absent, `path` is itself a folder, or the system does not tell.
+pub(crate) fn place(path: &Path) -> Result<Place, OutputError> {
     let failed = |source| OutputError::Write { path: path.to_owned(), source };
-    if is_open(path) || fs::metadata(path).is_ok_and(|data| !data.is_file()) {
-        // To the end of a file that the shell has opened.
-        let file = fs::OpenOptions::new().append(true).open(path).map_err(failed)?;
-        return fill_and_flush(file, fill).map(drop).map_err(failed);
+    let is_folder = || OutputError::IsFolder { path: path.to_owned() };
+    let mut next = path.to_owned();
+    for _ in 0..=LINKS {
+        let name = file_name(&next).ok_or_else(is_folder)?;
+        let folder = canonical(folder_of(&next), path)?;
+        let place = folder.join(name);
+        match fs::symlink_metadata(&place) {
+            Ok(_) if is_descriptors(&folder) => return Ok(Place::Open(place)),
+            Ok(data) if data.is_symlink() => {
+                next = folder.join(fs::read_link(&place).map_err(failed)?);
+            }
+            Ok(data) if data.is_dir() => return Err(is_folder()),
+            Ok(data) if !data.is_file() => return Ok(Place::Open(place)),
+            Ok(_) => return Ok(Place::File(place)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Place::File(place)),
+            Err(error) => return Err(failed(error)),
+        }
     }
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let temporary = temporary(folder_of(&place)).map_err(failed)?;
-    fill_and_flush(temporary.as_file(), fill).map_err(failed)?.sync_all().map_err(failed)?;
-    temporary.persist(&place).map(drop).map_err(|error| failed(error.error))
+    Err(failed(io::Error::other("too many links")))
 }
 
-/// Whether `path` names what this process has open already, whatever that is.
-fn is_open(path: &Path) -> bool {
-    ["/dev/stdout", "/dev/stderr"].into_iter().any(|name| path == Path::new(name))
-        || ["/dev/fd", "/proc/self/fd"].into_iter().any(|folder| path.starts_with(folder))
+/// The name of the file that `path` can be of; `None` for what can only be a folder, as with a separator at its end.
+fn file_name(path: &Path) -> Option<&OsStr> {
+    let ends =
+        |name: &&OsStr| path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes());
+    path.file_name().filter(ends)
 }
 
 /// The folder that `path` names a file in.
@@ -85,6 +87,65 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// A folder without links, for the file `path`.
+fn canonical(folder: &Path, path: &Path) -> Result<PathBuf, OutputError> {
+    match fs::canonicalize(folder) {
+        Ok(found) if found.is_dir() => Ok(found),
+        Err(source) if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(OutputError::Write { path: path.to_owned(), source })
+        }
+        _ => Err(OutputError::NoFolder { path: path.to_owned(), folder: folder.to_owned() }),
+    }
+}
+
+/// Whether `folder` has what this process has open already.
+fn is_descriptors(folder: &Path) -> bool {
+    let own = |path| fs::canonicalize(path).is_ok_and(|own| own == folder);
+    ["/dev/fd", "/proc/self/fd"].into_iter().any(own)
+}
+
+/// Checks that a file could be written at `path`, and leaves nothing there.
+///
+/// # Errors
+/// [`OutputError`] if the folder is absent or takes no file, or `path` is itself a folder.
+pub fn check(path: &Path) -> Result<(), OutputError> {
+    let Place::File(place) = place(path)? else { return Ok(()) };
+    let made = tempfile::tempfile_in(folder_of(&place));
+    made.map(drop).map_err(|source| OutputError::Write { path: path.to_owned(), source })
+}
+
+/// Writes `path` with `fill`: to a temporary file in the same folder, renamed when complete.
+///
+/// If anything fails, an older file stays as it was and no other is left. What is not a regular file
+/// (`/dev/stdout`, a pipe) is written directly. A link is
+/// followed, not replaced.
+///
+/// # Errors
+/// [`OutputError`] as [`check`], or with what `fill` or the system said.
+pub fn write(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), OutputError> {
+    let failed = |source| OutputError::Write { path: path.to_owned(), source };
+    let filled = match place(path)? {
+        Place::Open(place) => {
+            // To the end of a file that the shell has opened.
+            let file = fs::OpenOptions::new().append(true).open(place);
+            file.and_then(|file| fill_and_flush(file, fill).map(drop))
+        }
+        Place::File(place) => replace(&place, fill),
+    };
+    filled.map_err(failed)
+}
+
+/// Puts what `fill` writes in the place of the file `place`, if there is one.
+fn replace(place: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let temporary = temporary(folder_of(place))?;
+    fill_and_flush(temporary.as_file(), fill)?.sync_all()?;
+    temporary.persist(place).map(drop).map_err(|error| error.error)
+}
+
+/// A file of the permissions that a new one gets.
 fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".nearlin-");
@@ -170,5 +231,60 @@ mod tests {
         assert_eq!(mode(&file), mode(&plain));
         write(Path::new("/dev/null"), |out| out.write_all(b"gone")).unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_nothing_are_followed() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("sub")).unwrap();
+        symlink("sub/file", path("link")).unwrap();
+        symlink(path("link"), path("second")).unwrap();
+        let target = fs::canonicalize(path("sub")).unwrap().join("file");
+        for _ in 0..2 {
+            assert_eq!(place(&path("second")).unwrap(), Place::File(target.clone()));
+            check(&path("second")).unwrap();
+            write(&path("second"), |out| out.write_all(b"new")).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"new");
+        }
+        for link in ["link", "second"] {
+            assert!(fs::symlink_metadata(path(link)).unwrap().is_symlink(), "{link}");
+        }
+        symlink("circle", path("circle")).unwrap();
+        assert!(matches!(check(&path("circle")), Err(OutputError::Write { .. })));
+        symlink("no/file", path("astray")).unwrap();
+        assert!(matches!(check(&path("astray")), Err(OutputError::NoFolder { .. })));
+    }
+
+    /// Before anything is done, and without a trace.
+    #[test]
+    fn names_that_no_file_can_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["new/", "new/."] {
+            assert!(matches!(check(&path(name)), Err(OutputError::IsFolder { .. })), "{name}");
+        }
+        assert!(matches!(check(&path(&"x".repeat(300))), Err(OutputError::Write { .. })));
+        check(&path("new")).unwrap();
+        assert!(names(folder.path()).is_empty());
+        if cfg!(target_os = "linux") {
+            // Nobody can make a file there.
+            assert!(matches!(check(Path::new("/proc/new")), Err(OutputError::Write { .. })));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn open_files_have_names() {
+        for name in ["/dev/null", "/dev/./null", "/dev/../dev/null"] {
+            assert_eq!(place(Path::new(name)).unwrap(), Place::Open("/dev/null".into()), "{name}");
+        }
+        let (_reader, writer) = io::pipe().unwrap();
+        let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        assert!(matches!(place(Path::new(&name)), Ok(Place::Open(_))));
+        assert!(check(Path::new("/dev/fd/987654")).is_err());
     }
 }

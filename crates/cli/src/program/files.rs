@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{PathFault, ProgramError};
+use crate::output::{self, Place};
+use crate::plot;
 use crate::table::STDIN;
-use crate::{output, plot};
 
 /// The files that a call reads and writes, as far as they have been checked.
 #[derive(Debug, Default)]
@@ -59,17 +60,13 @@ impl Files {
     }
 }
 
-/// The file that `path` stands for, links followed; `None` for what is no ordinary file, such as
-/// `/dev/stdout`, which may be written to twice.
+/// The file that `path` stands for, links followed, be it there or not; `None` for what is no ordinary
+/// file, such as a pipe, which may be written to twice.
 fn identity(path: &Path) -> Option<PathBuf> {
-    match fs::metadata(path) {
-        Ok(data) if !data.is_file() => None,
-        Ok(_) => fs::canonicalize(path).ok(),
-        Err(_) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
-            Some(folder.join(path.file_name()?))
-        }
+    match output::place(path).ok()? {
+        Place::File(path) => Some(path),
+        // What the shell has opened may be one.
+        _ => fs::canonicalize(path).ok().filter(|path| path.is_file()),
     }
 }
 
@@ -101,6 +98,12 @@ mod tests {
         if cfg!(unix) {
             let null = Some(Path::new("/dev/null"));
             files().writes("--model", null).unwrap().writes("--report", null).unwrap();
+        }
+        #[cfg(unix)]
+        for (link, other) in [("link", "the target"), ("data link", "data.csv")] {
+            std::os::unix::fs::symlink(path(other), path(link)).unwrap();
+            let one = Files::default().writes("--model", Some(&path(other))).unwrap();
+            says(one.writes("--report", Some(&path(link))), "is also --model");
         }
     }
 }

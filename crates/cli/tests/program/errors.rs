@@ -156,6 +156,12 @@ fn outputs_that_cannot_be_written() {
     says("--plot p.pdf", &["--plot", "p.pdf", ".svg or .png"]);
     says("--plot p", &["--plot", ".svg or .png"]);
     says("--model .", &["--model", "is a folder"]);
+    says("--model new/", &["--model", "new/", "is a folder"]);
+    says(&format!("--report {}", "x".repeat(300)), &["--report", "cannot write"]);
+    if cfg!(target_os = "linux") {
+        // Nobody can make a file there.
+        says("--model /proc/m.safetensors", &["--model", "/proc/m.safetensors", "cannot write"]);
+    }
     says("--model data.csv", &["--model", "also the table"]);
     says("--model out --report ./out", &["--report", "also --model"]);
     // One good path does not help.
