@@ -116,8 +116,8 @@ pub fn check(path: &Path) -> Result<(), OutputError> {
 
 /// Writes `path` with `fill`: to a temporary file in the same folder, renamed when complete.
 ///
-/// If anything fails, an older file stays as it was and no other is left. What is not a regular file
-/// (`/dev/stdout`, a pipe) is written directly. A link is
+/// If anything fails, an older file stays as it was and no other is left; if not, the new one has its
+/// permissions. What is not a regular file (`/dev/stdout`, a pipe) is written directly. A link is
 /// followed, not replaced.
 ///
 /// # Errors
@@ -141,6 +141,13 @@ pub fn write(
 /// Puts what `fill` writes in the place of the file `place`, if there is one.
 fn replace(place: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary(folder_of(place))?;
+    if let Ok(older) = fs::metadata(place) {
+        let (file, permissions) = (temporary.as_file(), older.permissions());
+        // Some file systems have one for all, and refuse to set it.
+        if file.metadata()?.permissions() != permissions {
+            file.set_permissions(permissions)?;
+        }
+    }
     fill_and_flush(temporary.as_file(), fill)?.sync_all()?;
     temporary.persist(place).map(drop).map_err(|error| error.error)
 }
@@ -257,6 +264,21 @@ mod tests {
         assert!(matches!(check(&path("circle")), Err(OutputError::Write { .. })));
         symlink("no/file", path("astray")).unwrap();
         assert!(matches!(check(&path("astray")), Err(OutputError::NoFolder { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        for mode in [0o600, 0o664, 0o444] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            write(&path, |out| out.write_all(b"new")).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
     }
 
     /// Before anything is done, and without a trace.
