@@ -39,6 +39,10 @@ pub enum OutputError {
 /// Where an output goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// The standard output of this process.
+    Stdout,
+    /// Its standard error.
+    Stderr,
     /// A pipe, a device, or what else this process has open: written to as it is.
     Open(PathBuf),
     /// A file, there or not, in a canonical folder: replaced as a whole.
@@ -57,8 +61,11 @@ pub(crate) fn place(path: &Path) -> Result<Place, OutputError> {
         let name = file_name(&next).ok_or_else(is_folder)?;
         let folder = canonical(folder_of(&next), path)?;
         let place = folder.join(name);
+        let open = descriptor(&folder, name);
         match fs::symlink_metadata(&place) {
-            Ok(_) if is_descriptors(&folder) => return Ok(Place::Open(place)),
+            _ if open == Some(1) => return Ok(Place::Stdout),
+            _ if open == Some(2) => return Ok(Place::Stderr),
+            Ok(_) if open.is_some() => return Ok(Place::Open(place)),
             Ok(data) if data.is_symlink() => {
                 next = folder.join(fs::read_link(&place).map_err(failed)?);
             }
@@ -98,10 +105,11 @@ fn canonical(folder: &Path, path: &Path) -> Result<PathBuf, OutputError> {
     }
 }
 
-/// Whether `folder` has what this process has open already.
-fn is_descriptors(folder: &Path) -> bool {
+/// The number of the open file that `name` in `folder` stands for.
+fn descriptor(folder: &Path, name: &OsStr) -> Option<u32> {
     let own = |path| fs::canonicalize(path).is_ok_and(|own| own == folder);
-    ["/dev/fd", "/proc/self/fd"].into_iter().any(own)
+    let number = name.to_str()?.parse().ok()?;
+    ["/dev/fd", "/proc/self/fd"].into_iter().any(own).then_some(number)
 }
 
 /// Checks that a file could be written at `path`, and leaves nothing there.
@@ -117,17 +125,20 @@ pub fn check(path: &Path) -> Result<(), OutputError> {
 /// Writes `path` with `fill`: to a temporary file in the same folder, renamed when complete.
 ///
 /// If anything fails, an older file stays as it was and no other is left; if not, the new one has its
-/// permissions. What is not a regular file (`/dev/stdout`, a pipe) is written directly. A link is
-/// followed, not replaced.
+/// permissions. What is not a regular file (a pipe, `/dev/null`) is written directly, and
+/// `/dev/stdout` where the process's own output stands. A link is followed, not replaced.
 ///
 /// # Errors
-/// [`OutputError`] as [`check`], or with what `fill` or the system said.
+/// [`OutputError`] as [`check`], or with what `fill` or the system said. That nobody reads the
+/// standard output any more is no error.
 pub fn write(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), OutputError> {
     let failed = |source| OutputError::Write { path: path.to_owned(), source };
     let filled = match place(path)? {
+        Place::Stdout => fill_and_flush(WhileRead(io::stdout().lock()), fill).map(drop),
+        Place::Stderr => fill_and_flush(WhileRead(io::stderr().lock()), fill).map(drop),
         Place::Open(place) => {
             // To the end of a file that the shell has opened.
             let file = fs::OpenOptions::new().append(true).open(place);
@@ -168,7 +179,26 @@ fn fill_and_flush<W: Write>(
 ) -> io::Result<W> {
     let mut out = BufWriter::with_capacity(1 << 16, file);
     fill(&mut out)?;
+    out.flush()?;
     out.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
+/// A pipe to a reader; what is written after the reader is gone goes nowhere, without an error.
+#[derive(Debug)]
+pub(crate) struct WhileRead<W>(pub(crate) W);
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).or_else(|error| unless_broken(error, bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().or_else(|error| unless_broken(error, ()))
+    }
+}
+
+fn unless_broken<T>(error: io::Error, value: T) -> io::Result<T> {
+    if error.kind() == ErrorKind::BrokenPipe { Ok(value) } else { Err(error) }
 }
 
 #[cfg(test)]
@@ -301,12 +331,25 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn open_files_have_names() {
-        for name in ["/dev/null", "/dev/./null", "/dev/../dev/null"] {
-            assert_eq!(place(Path::new(name)).unwrap(), Place::Open("/dev/null".into()), "{name}");
+        for (names, expected) in [
+            (["/dev/stdout", "/dev/fd/1", "/proc/self/../self/fd/1"], Place::Stdout),
+            (["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"], Place::Stderr),
+            (["/dev/null", "/dev/./null", "/dev/../dev/null"], Place::Open("/dev/null".into())),
+        ] {
+            for name in names {
+                assert_eq!(place(Path::new(name)).unwrap(), expected, "{name}");
+            }
         }
         let (_reader, writer) = io::pipe().unwrap();
         let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
         assert!(matches!(place(Path::new(&name)), Ok(Place::Open(_))));
         assert!(check(Path::new("/dev/fd/987654")).is_err());
+    }
+
+    #[test]
+    fn readers_may_go_away() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        fill_and_flush(WhileRead(writer), |out| out.write_all(&vec![0; 1 << 18])).unwrap();
     }
 }

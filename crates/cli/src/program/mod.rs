@@ -26,7 +26,7 @@ mod summary;
 mod words;
 
 use std::fmt;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -35,6 +35,8 @@ use clap::Parser;
 
 use args::{Args, Command};
 use error::ProgramError;
+
+use crate::output::WhileRead;
 
 /// Does what the command line says; `start` is when the program began.
 ///
@@ -84,22 +86,4 @@ fn show(text: &str) -> Result<(), ProgramError> {
 fn to_stdout(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ProgramError> {
     let mut out = BufWriter::new(WhileRead(io::stdout().lock()));
     fill(&mut out).and_then(|()| out.flush()).map_err(ProgramError::Stdout)
-}
-
-/// A pipe to a reader; what is written after the reader is gone goes nowhere, without an error.
-#[derive(Debug)]
-struct WhileRead<W>(W);
-
-impl<W: Write> Write for WhileRead<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).or_else(|error| unless_broken(error, bytes.len()))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().or_else(|error| unless_broken(error, ()))
-    }
-}
-
-fn unless_broken<T>(error: io::Error, value: T) -> io::Result<T> {
-    if error.kind() == ErrorKind::BrokenPipe { Ok(value) } else { Err(error) }
 }

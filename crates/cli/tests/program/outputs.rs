@@ -1,6 +1,9 @@
 //! What is printed, and what is written when something goes wrong at the end.
 
+use std::io::Write;
 use std::process::Stdio;
+
+use serde_json::Value;
 
 use super::{Folder, Ran, classes, nearlin, smooth};
 
@@ -155,6 +158,46 @@ fn standard_output_by_name_is_appended_to() {
         let text = String::from_utf8(folder.bytes("all.csv")).unwrap();
         assert_eq!(text, format!("before\n{whole}"), "{name}");
     }
+}
+
+/// What is printed comes after what was written there by name, and overwrites nothing.
+#[test]
+#[cfg(unix)]
+fn outputs_and_summary_share_standard_output() {
+    let folder = Folder::with(smooth(30));
+    std::os::unix::fs::symlink("/dev/stdout", folder.path("link")).unwrap();
+    for name in ["/dev/stdout", "/dev/fd/1", "link"] {
+        let mut all = std::fs::File::create(folder.path("all")).unwrap();
+        all.write_all(b"before\n").unwrap();
+        let mut command = nearlin(folder.0.path());
+        command.args(["fit", "data.csv", "--target", "y", "--width", "16", "--report", name]);
+        assert!(command.stdout(all).status().unwrap().success());
+        let text = String::from_utf8(folder.bytes("all")).unwrap();
+        let report = text.strip_prefix("before\n").unwrap_or_else(|| panic!("{text}"));
+        let mut values = serde_json::Deserializer::from_str(report).into_iter::<Value>();
+        assert!(values.next().unwrap().unwrap()["result"].is_object(), "{text}");
+        let summary = &report[values.byte_offset()..];
+        assert!(summary.contains("RMSE") && summary.contains(name), "{name}: {summary}");
+    }
+    let link = std::fs::symlink_metadata(folder.path("link")).unwrap();
+    assert!(link.is_symlink());
+}
+
+/// Nor is a reader that goes away before an output that it would have read.
+#[test]
+#[cfg(unix)]
+fn closed_pipes_by_name_do_not_matter() {
+    let folder = Folder::with(smooth(30));
+    let fit = ["fit", "data.csv", "--target", "y", "--width", "16", "--quiet"];
+    let mut child = nearlin(folder.0.path())
+        .args(fit)
+        .args(["--model", "/dev/stdout", "--report", "/dev/stderr"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// Nothing is left to any width where the training rows have one target.
