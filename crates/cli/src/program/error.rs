@@ -133,6 +133,11 @@ pub(super) enum PathFault {
     /// The ending names no picture format.
     #[error(transparent)]
     Ending(#[from] PlotError),
+    /// What stands for standard input where a table is read.
+    #[error(
+        "`-` is not standard output here: that is `/dev/stdout`, and `./-` is a file of that name"
+    )]
+    Dash,
     /// It would overwrite something that this call reads or writes.
     #[error("`{path}` is also {other}")]
     Twice {

@@ -33,6 +33,9 @@ impl Files {
     ) -> Result<Self, ProgramError> {
         let Some(path) = path else { return Ok(self) };
         let wrong = |reason| ProgramError::Path { option, reason };
+        if path == Path::new(STDIN) {
+            return Err(wrong(PathFault::Dash));
+        }
         output::check(path).map_err(|error| wrong(error.into()))?;
         if let Some(identity) = identity(path) {
             if let Some((_, other)) = self.seen.iter().find(|(seen, _)| *seen == identity) {
@@ -94,7 +97,7 @@ mod tests {
         let two = files().writes("--model", Some(&path("a"))).unwrap();
         two.writes("--report", Some(&path("b"))).unwrap().draws("--plot", None).unwrap();
         let stdin = Files::default().reads(Path::new(STDIN), "the table");
-        stdin.writes("--model", Some(Path::new(STDIN))).unwrap();
+        says(stdin.writes("--model", Some(Path::new(STDIN))), "`./-` is a file of that name");
         if cfg!(unix) {
             let null = Some(Path::new("/dev/null"));
             files().writes("--model", null).unwrap().writes("--report", null).unwrap();

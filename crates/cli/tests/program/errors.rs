@@ -162,6 +162,10 @@ fn outputs_that_cannot_be_written() {
         // Nobody can make a file there.
         says("--model /proc/m.safetensors", &["--model", "/proc/m.safetensors", "cannot write"]);
     }
+    for option in ["--model", "--report", "--checkpoint"] {
+        says(&format!("{option} -"), &[option, "`./-`", "`/dev/stdout`"]);
+    }
+    says("--plot -", &["--plot", "`-`", ".svg or .png"]);
     says("--model data.csv", &["--model", "also the table"]);
     says("--model out --report ./out", &["--report", "also --model"]);
     // One good path does not help.
@@ -200,6 +204,7 @@ fn predictions_that_cannot_be_made() {
     says("m.safetensors data.csv -o no/out.csv", &["--output", "no/out.csv", "no folder"]);
     says("m.safetensors data.csv -o data.csv", &["--output", "also the table"]);
     says("m.safetensors data.csv -o m.safetensors", &["--output", "also the model"]);
+    says("m.safetensors data.csv -o -", &["--output", "`./-`", "`/dev/stdout`"]);
     says("m.safetensors", &["DATA"]);
 }
 

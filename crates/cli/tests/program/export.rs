@@ -39,6 +39,7 @@ fn wrong_calls_write_nothing() {
         (&["export", "m.safetensors"][..], "--output <OUT.onnx>"),
         (&["export", "m.safetensors", "-o", "m.safetensors"], "is also the model"),
         (&["export", "m.safetensors", "-o", "no/m.onnx"], "there is no folder `no`"),
+        (&["export", "m.safetensors", "-o", "-"], "`/dev/stdout`"),
         (&["export", "data.csv", "-o", "old.onnx"], "`data.csv` is not a usable model"),
         (&["export", "none", "-o", "old.onnx"], "cannot read `none`"),
     ] {
