@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::output::OutputError;
+
 /// Why a chart was not written. The file at its path is as it was before the call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,11 +44,6 @@ pub enum PlotError {
         detail: String,
     },
     /// The file could not be written.
-    #[error("chart file `{}` could not be written: {source}", path.display())]
-    Io {
-        /// The file as given.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] OutputError),
 }

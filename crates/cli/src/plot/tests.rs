@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::*;
+use crate::output::OutputError;
 
 fn chart(scale: Scale, points: Vec<Vec<(f64, f64)>>) -> Chart {
     let styles = [Style::LineMarkers, Style::Line, Style::Dashed, Style::Markers];
@@ -180,7 +181,34 @@ fn wrong_endings_and_empty_charts_leave_the_old_file() {
         PlotError::Empty { points: 0, .. }
     ));
     let absent = good.write(&folder.path().join("absent/a.png")).unwrap_err();
-    assert!(matches!(absent, PlotError::Io { .. }), "{absent}");
+    assert!(matches!(absent, PlotError::Write(OutputError::NoFolder { .. })), "{absent}");
+}
+
+/// Charts are outputs like others: links are followed, modes kept, and what fails is named.
+#[cfg(unix)]
+#[test]
+fn charts_are_written_as_other_outputs() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let chart = chart(Scale::Linear, vec![vec![(1.0, 1.0)]]);
+    for ending in ["svg", "png"] {
+        let [file, link, full] =
+            ["file", "link", "full"].map(|name| path(&format!("{name}.{ending}")));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&file, &link).unwrap();
+        chart.write(&link).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::read(&file).unwrap().len() > 1000);
+        if cfg!(target_os = "linux") {
+            symlink("/dev/full", &full).unwrap();
+            let error = chart.write(&full).unwrap_err().to_string();
+            assert!(error.contains(&format!("full.{ending}`")), "{error}");
+        }
+    }
 }
 
 #[test]

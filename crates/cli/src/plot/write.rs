@@ -1,16 +1,16 @@
-//! From a chart to a file: formats, and writing that leaves either the old file or the new one.
+//! From a chart to a file, in either format.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::path::Path;
 
-use plotters::prelude::{BitMapBackend, DrawingBackend, IntoDrawingArea, SVGBackend};
-use tempfile::{Builder, NamedTempFile};
+use plotters::prelude::{BitMapBackend, IntoDrawingArea, SVGBackend};
+use png::{AdaptiveFilterType, BitDepth, ColorType, Compression, Encoder, EncodingError};
 
 use super::draw::Layout;
 use super::glyphs::Face;
 use super::pen::{self, FINE, Pen};
 use super::{Chart, PlotError};
+use crate::output;
 
 /// Pixels of a PNG to one layout unit; divides [`FINE`].
 const SHARP: u32 = 2;
@@ -61,31 +61,21 @@ pub fn format_of(path: &Path) -> Result<Format, PlotError> {
 impl Chart {
     /// Writes the chart to a file, as SVG or PNG by the file's ending.
     ///
-    /// The picture is written to a temporary file in the same folder, then renamed: whoever reads
-    /// `path` finds the old file or the new one, never a part. The same chart gives the same
-    /// bytes.
+    /// The picture is drawn in memory and written as [`output::write`] writes: whoever reads `path`
+    /// finds the old file or the new one, never a part. The same chart gives the same bytes.
     ///
     /// # Errors
     /// [`PlotError::Ending`] for an ending that names no format, [`PlotError::Empty`] if the axes
-    /// can show no point at all, [`PlotError::Io`] if the folder cannot be written to.
+    /// can show no point at all, [`PlotError::Write`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), PlotError> {
         let format = format_of(path)?;
         pen::register_font()?;
         let layout = Layout::of(self)?;
-        let io = |source| PlotError::Io { path: path.to_owned(), source };
-        match format {
-            Format::Svg => {
-                let text = svg(&layout)?;
-                let mut file = temporary(path, ".svg").map_err(io)?;
-                file.write_all(text.as_bytes()).map_err(io)?;
-                put_in_place(file, path).map_err(io)
-            }
-            Format::Png => {
-                let file = temporary(path, ".png").map_err(io)?;
-                save_png(&layout, file.path())?;
-                put_in_place(file, path).map_err(io)
-            }
-        }
+        let picture = match format {
+            Format::Svg => svg(&layout)?.into_bytes(),
+            Format::Png => png(&layout)?,
+        };
+        Ok(output::write(path, |out| out.write_all(&picture))?)
     }
 }
 
@@ -105,7 +95,7 @@ fn svg(layout: &Layout<'_>) -> Result<String, PlotError> {
 }
 
 /// Draws on the fine grid, averages down to [`SHARP`] pixels a unit and encodes.
-fn save_png(layout: &Layout<'_>, path: &Path) -> Result<(), PlotError> {
+fn png(layout: &Layout<'_>) -> Result<Vec<u8>, PlotError> {
     let (width, height) = layout.size();
     let fine_size = (width * FINE, height * FINE);
     let mut fine = vec![0u8; 3 * fine_size.0 as usize * fine_size.1 as usize];
@@ -114,11 +104,22 @@ fn save_png(layout: &Layout<'_>, path: &Path) -> Result<(), PlotError> {
         layout.draw(&Pen::new(&area, Some(Face::compiled_in()?)))?;
         area.present().map_err(pen::draw_error)?;
     }
-    let size = (width * SHARP, height * SHARP);
     let pixels = averaged(&fine, fine_size.0 as usize, (FINE / SHARP) as usize);
-    let mut file = BitMapBackend::new(path, size);
-    file.blit_bitmap((0, 0), size, &pixels).map_err(pen::draw_error)?;
-    file.present().map_err(pen::draw_error)
+    encoded(&pixels, (width * SHARP, height * SHARP)).map_err(pen::draw_error)
+}
+
+/// An RGB picture as PNG.
+fn encoded(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, width, height);
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    encoder.set_adaptive_filter(AdaptiveFilterType::Adaptive);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
 }
 
 /// Means over `block x block` pixels of an RGB picture whose sides `block` divides.
@@ -136,26 +137,6 @@ fn averaged(fine: &[u8], fine_width: usize, block: usize) -> Vec<u8> {
         }
     }
     pixels
-}
-
-/// A temporary file beside `path`, with the permissions that a new file gets.
-fn temporary(path: &Path, suffix: &str) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = Builder::new();
-    builder.prefix(".nearlin-chart-").suffix(suffix);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
-}
-
-fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]
