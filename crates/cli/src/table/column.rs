@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::date;
-use super::error::{TableError, nearest};
+use super::error::{TableError, excerpt, nearest};
 use super::missing::is_missing;
 use super::source;
 
@@ -36,13 +36,14 @@ impl Table {
     /// that the header has outside quotes.
     /// White space (ASCII) around a cell or a name is not part of it, quoted or not; a byte-order
     /// mark is dropped; blank lines are skipped; lines end with LF or CR LF; a quoted field may
-    /// span lines. A cell that is empty or one of [`MISSING`](super::MISSING), capitals or not, has
-    /// no value. Memory: the text and four bytes a cell.
+    /// span lines. A cell that is empty or one of [`MISSING`](super::MISSING), capitals or not, or
+    /// `nan` with a sign, has no value. Memory: the text and four bytes a cell.
     ///
     /// # Errors
     /// [`TableError`] for a file that cannot be read, decompressed or decoded, that has no rows,
-    /// a ragged row, an empty or repeated column name, or a cell that reads as an infinite number
-    /// (`inf`, `1e999`); for arrays of other types, of more dimensions, or of different lengths.
+    /// a ragged row, an empty or repeated column name, or among numbers alone a cell that reads as an
+    /// infinite one (`inf`, `1e999`; in a column of texts it is a text); for arrays of other types, of
+    /// more dimensions, or of different lengths.
     pub fn read(path: &Path) -> Result<Self, TableError> {
         source::read(path, &|_| true)
     }
@@ -114,6 +115,8 @@ pub struct Column {
     name: String,
     cells: Cells,
     numbers: usize,
+    /// Cells of text that read as infinite numbers.
+    infinite: usize,
     dates: usize,
     missing: usize,
     first_text: Option<usize>,
@@ -159,7 +162,7 @@ impl Column {
     /// A column for cells of text.
     pub(super) fn new(name: String) -> Self {
         let cells = Cells::Text { text: String::new(), ends: Vec::new() };
-        Self { name, cells, numbers: 0, dates: 0, missing: 0, first_text: None }
+        Self { name, cells, numbers: 0, infinite: 0, dates: 0, missing: 0, first_text: None }
     }
 
     /// A column for numbers.
@@ -167,13 +170,18 @@ impl Column {
         Self { cells: Cells::Numbers(Vec::new()), ..Self::new(name) }
     }
 
-    /// Appends a cell that is trimmed already.
+    /// Appends a cell that is trimmed already; whether infinite numbers are texts is for
+    /// [`finite`](Self::finite), once all cells are there.
     pub(super) fn push(&mut self, cell: &str) -> Result<(), CellFault> {
-        let missing = is_missing(cell);
-        match cell.parse::<f64>() {
+        let number = cell.parse::<f64>();
+        let missing = is_missing(cell) || number.as_ref().is_ok_and(|number| number.is_nan());
+        match number {
             _ if missing => self.missing += 1,
             Ok(number) if number.is_finite() => self.numbers += 1,
-            Ok(_) => return Err(CellFault::Infinite),
+            Ok(_) => {
+                self.infinite += 1;
+                self.first_text.get_or_insert(self.rows());
+            }
             Err(_) => {
                 // One text that is no date is enough to look no further.
                 let so_far = self.numbers == 0 && self.dates == self.rows() - self.missing;
@@ -193,14 +201,28 @@ impl Column {
 
     /// Appends a number to a column for numbers; NaN is no value.
     pub(super) fn push_number(&mut self, number: f64) -> Result<(), CellFault> {
-        let Cells::Numbers(numbers) = &mut self.cells else { return self.push(&text(number)) };
         if number.is_infinite() {
             return Err(CellFault::Infinite);
         }
+        let Cells::Numbers(numbers) = &mut self.cells else { return self.push(&text(number)) };
         numbers.push(number);
         let count = if number.is_nan() { &mut self.missing } else { &mut self.numbers };
         *count += 1;
         Ok(())
+    }
+
+    /// Refuses infinite numbers unless they are texts: some other cell has a value that is no number.
+    ///
+    /// # Errors
+    /// [`TableError::NonFinite`] with the first of them; `lines` are those of the rows.
+    pub(super) fn finite(&self, lines: &[u64]) -> Result<(), TableError> {
+        match self.first_text {
+            Some(row) if self.numbers + self.infinite + self.missing == self.rows() => {
+                let (line, column) = (lines[row], self.name.clone());
+                Err(TableError::NonFinite { line, column, text: excerpt(&self.cell(row)) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The column of these rows.
@@ -258,14 +280,14 @@ impl Column {
         }
     }
 
-    /// Row `row` as a number, if it is one.
+    /// Row `row` as a number, if it is a finite one.
     ///
     /// # Panics
     /// If there is no such row.
     #[must_use]
     pub fn number(&self, row: usize) -> Option<f64> {
         match &self.cells {
-            Cells::Text { .. } => self.cell(row).parse().ok(),
+            Cells::Text { .. } => self.cell(row).parse().ok().filter(|x: &f64| x.is_finite()),
             Cells::Numbers(numbers) => Some(numbers[row]).filter(|number| !number.is_nan()),
         }
     }
@@ -304,7 +326,7 @@ impl Column {
         self.dates > 0 && self.dates == self.rows() - self.missing
     }
 
-    /// How many cells are numbers.
+    /// How many cells are finite numbers.
     #[must_use]
     pub fn numbers(&self) -> usize {
         self.numbers
@@ -316,7 +338,7 @@ impl Column {
         self.missing
     }
 
-    /// The first row whose cell has a value that is not a number.
+    /// The first row whose cell has a value that is not a finite number.
     #[must_use]
     pub fn first_text(&self) -> Option<usize> {
         self.first_text

@@ -127,7 +127,7 @@ pub enum TableError {
         /// Position of the second.
         second: usize,
     },
-    /// A cell that reads as a number but as no finite one.
+    /// A cell among numbers that reads as a number but as no finite one.
     #[error("line {line}, column `{column}`: `{text}` is not a finite number")]
     NonFinite {
         /// Line of the row.

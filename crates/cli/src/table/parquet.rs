@@ -50,7 +50,7 @@ pub(super) fn read<R: ChunkReader + 'static>(
         }
         opened.as_many(&columns, opened.rows, path)?;
         columns.iter_mut().for_each(Column::shrink);
-        Ok(npy::table(columns, opened.rows))
+        finite(npy::table(columns, opened.rows))
     })
 }
 
@@ -121,7 +121,7 @@ impl GroupRows {
             }
             self.opened.as_many(&columns, rows.len(), path)?;
             let lines = rows.iter().map(|&row| row as u64 + 1).collect();
-            Ok(Table { columns, lines, weights: None })
+            finite(Table { columns, lines, weights: None })
         })
     }
 
@@ -149,7 +149,7 @@ impl GroupRows {
                 }
                 opened.as_many(&columns, block.len(), path)?;
                 let lines = block.map(|row| row as u64 + 1).collect();
-                Ok(Table { columns, lines, weights: None })
+                finite(Table { columns, lines, weights: None })
             })?;
             each(first, table)?;
         }
@@ -294,13 +294,16 @@ fn push(column: &mut Column, cell: &Field, kind: Kind, line: u64) -> Result<(), 
         (_, Field::Str(text)) => text.trim_ascii().to_owned(),
         (_, other) => other.to_string(),
     };
-    column.push(&shown).map_err(|fault| {
+    column.push(&shown).map_err(|_: CellFault| {
         let column = column.name().to_owned();
-        match fault {
-            CellFault::TooLong => TableError::ColumnTooLong { line, column },
-            CellFault::Infinite => TableError::NonFinite { line, column, text: excerpt(&shown) },
-        }
+        TableError::ColumnTooLong { line, column }
     })
+}
+
+/// The table, unless texts that are all numbers have an infinite one among them.
+fn finite(table: Table) -> Result<Table, TableError> {
+    table.columns.iter().try_for_each(|column| column.finite(&table.lines))?;
+    Ok(table)
 }
 
 /// NaN for no value.

@@ -14,7 +14,7 @@ use csv::{ByteRecord, ReaderBuilder, Terminator};
 
 use super::column::{CellFault, Column, Table};
 use super::delimiter::{self, Delimiter};
-use super::error::{TableError, excerpt};
+use super::error::TableError;
 
 const END: &[u8] = b"\n\0end of table\0\n";
 
@@ -67,7 +67,9 @@ pub(super) fn parse(
         return Err(TableError::HeaderOnly { path: path.to_owned() });
     }
     lines.shrink_to_fit();
-    Ok(Table { columns: header.into_columns(), lines, weights: None })
+    let columns = header.into_columns();
+    columns.iter().try_for_each(|column| column.finite(&lines))?;
+    Ok(Table { columns, lines, weights: None })
 }
 
 /// The header's columns, `None` where a column is not kept.
@@ -107,14 +109,9 @@ impl Header {
         for (i, (field, column)) in record.iter().zip(&mut self.columns).enumerate() {
             let cell = text(field, line, i)?;
             let Some(column) = column else { continue };
-            column.push(cell).map_err(|fault| {
+            column.push(cell).map_err(|_: CellFault| {
                 let column = column.name().to_owned();
-                match fault {
-                    CellFault::TooLong => TableError::ColumnTooLong { line, column },
-                    CellFault::Infinite => {
-                        TableError::NonFinite { line, column, text: excerpt(cell) }
-                    }
-                }
+                TableError::ColumnTooLong { line, column }
             })?;
         }
         Ok(())

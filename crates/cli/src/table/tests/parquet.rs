@@ -3,9 +3,14 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
+
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 
 use super::super::source;
-use crate::table::{Table, TableError, Values};
+use crate::table::{Table, TableError, TableRows, Values};
 
 const BYTES: &[u8] = include_bytes!("parquet.parquet");
 
@@ -69,6 +74,32 @@ fn broken_files_are_refused() {
     for end in (4..BYTES.len()).step_by(97) {
         let error = from(&BYTES[..end], fits).unwrap_err().to_string();
         assert!(error.contains("t.parquet") && error.contains("Parquet"), "{error}");
+    }
+}
+
+/// Texts that read as infinite numbers are refused among numbers alone.
+#[test]
+fn infinite_texts() {
+    for (cells, refused) in [(["1", "12e84729", "2"], true), (["1", "12e84729", "2b"], false)] {
+        let schema = parse_message_type("message m { required binary a (UTF8); }").unwrap();
+        let mut bytes = Vec::new();
+        let mut file =
+            SerializedFileWriter::new(&mut bytes, Arc::new(schema), Arc::default()).unwrap();
+        let mut group = file.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let cells = cells.map(ByteArray::from);
+        column.typed::<ByteArrayType>().write_batch(&cells, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        file.close().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("texts");
+        fs::write(&path, bytes).unwrap();
+        let some = TableRows::open(&path).unwrap().read(&[0, 1, 2]);
+        for found in [Table::read(&path), some] {
+            assert_eq!(matches!(found, Err(TableError::NonFinite { line: 2, .. })), refused);
+            assert_eq!(found.is_ok(), !refused);
+        }
     }
 }
 

@@ -188,9 +188,8 @@ fn names_of_columns() {
 /// Each way to say that there is no value reads as none, in numbers and in texts.
 #[test]
 fn cells_without_a_value() {
-    let markers =
-        ["", "  ", "\"\"", "\" \"", "NA", "n/a", "N/A", "nan", "NaN", "null", "NULL", "None", "?"];
-    for cell in markers {
+    let markers = ["", "  ", "\"\"", "\" \"", "NA", "n/a", "N/A", "null", "NULL", "None", "?"];
+    for cell in markers.into_iter().chain(["nan", "NaN", "-nan", "+NaN"]) {
         let table = table(&format!("a,b\n1,x\n{cell},{cell}\n"));
         assert_eq!(cells(&table), [["1", "x"], ["", ""]], "{cell:?}");
         let (a, b) = (&table.columns()[0], &table.columns()[1]);
@@ -204,7 +203,7 @@ fn cells_without_a_value() {
         assert_eq!(b.values(), Values::Categorical(Categories { levels, codes: vec![1, 0] }));
         assert_eq!((b.missing(), b.first_text()), (1, Some(0)));
     }
-    for cell in ["-", "nil", "#N/A", "none of them", "N", "??"] {
+    for cell in ["-", "nil", "#N/A", "none of them", "N", "??", "--nan", "-na"] {
         let table = table(&format!("a,b\n1,{cell}\n"));
         assert_eq!((table.columns()[1].missing(), &*cells(&table)[0][1]), (0, cell));
     }
@@ -218,11 +217,23 @@ fn cells_without_a_value() {
 
 #[test]
 fn numbers_that_are_not_finite() {
-    for cell in ["inf", "-Infinity", "+inf", "1e999", "-1e400", "-nan"] {
-        let message = format!("line 2, column `b`: `{cell}` is not a finite number");
-        says(parse(format!("a,b\n1,{cell}\n").as_bytes()), &message);
-        // In a column of texts as well.
-        says(parse(format!("a,b\n1,{cell}\n1,text\n").as_bytes()), &message);
+    for cell in ["inf", "-Infinity", "+inf", "1e999", "-1e400", "12e84729"] {
+        let message = format!("line 3, column `b`: `{cell}` is not a finite number");
+        for others in [["1", "2"], ["", "2.5"], ["NA", ""], ["1", "-inf"]] {
+            let [before, after] = others;
+            let text = format!("a,b\n1,{before}\n1,{cell}\n1,{after}\n");
+            says(parse(text.as_bytes()), &message);
+        }
+        // In a column of texts it is one.
+        for others in [["text", "1"], ["1", "12ab4729"], ["2024-02-29", ""]] {
+            let [before, after] = others;
+            let table = table(&format!("a,b\n1,{before}\n1,{cell}\n1,{after}\n"));
+            let b = table.column("b").unwrap();
+            assert_eq!((&*b.cell(1), b.number(1), b.is_missing(1)), (cell, None, false));
+            assert!(!b.is_numeric() && !b.is_date());
+            let Values::Categorical(categories) = b.values() else { panic!("{others:?}") };
+            assert!(categories.levels.iter().any(|level| level == cell));
+        }
     }
     let table = table("a\n1e308\n-0\n1e-999\n.5\n5.\n+1E+2\n");
     let values = vec![1e308, -0.0, 0.0, 0.5, 5.0, 100.0];
