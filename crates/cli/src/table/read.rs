@@ -3,7 +3,8 @@
 //! The header tells the [`Delimiter`]; the csv crate splits records. Its own line numbers point
 //! before any blank lines and, with CR LF, at the line before; therefore only LF ends a record here
 //! (the CR goes with the white space), and a row's line is the reader's line after it, less the line
-//! feeds inside it.
+//! feeds inside it. A blank line is no row, though a record of one empty field in quotes is: how many bytes it took
+//! tells them apart.
 //! An end mark is appended to the input: it ends the last line, and a quote that is never closed
 //! swallows it.
 
@@ -36,12 +37,14 @@ pub(super) fn parse(
     let mut record = ByteRecord::new();
     let mut next = |record: &mut ByteRecord| {
         let more = reader.read_byte_record(record).map_err(|error| failed(error.into()))?;
-        Ok::<_, TableError>(more.then(|| reader.position().line()))
+        let place = reader.position();
+        Ok::<_, TableError>(more.then(|| (place.line(), place.byte())))
     };
 
     let mut header: Option<Header> = None;
     let mut lines = Vec::new();
-    while let Some(after) = next(&mut record)? {
+    let mut before = (1, 0);
+    while let Some((after, end)) = next(&mut record)? {
         let bytes = record.as_slice();
         let inside = bytes.split(|&byte| byte == b'\n').count() as u64 - 1;
         if bytes.ends_with(END) {
@@ -49,7 +52,11 @@ pub(super) fn parse(
         }
         let line = after - inside - 1;
         let is_end = &END[1..END.len() - 1] == bytes;
-        if is_end || (record.len() == 1 && bytes.trim_ascii().is_empty()) {
+        // Of one field, what is neither text nor a line feed is a quote.
+        let plain = after - before.0 + bytes.len() as u64 - inside;
+        let quoted = end - before.1 > plain && header.is_some();
+        before = (after, end);
+        if is_end || (record.len() == 1 && bytes.trim_ascii().is_empty() && !quoted) {
             continue;
         }
         match &mut header {

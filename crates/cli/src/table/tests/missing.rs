@@ -49,11 +49,11 @@ fn a_missing_number_is_the_mean_and_says_so() {
 fn numbers_that_only_new_rows_lack() {
     let (encoder, _) = fitted("a,y\n1,0\n3,0\n5,0\n");
     let (z, warnings) = coordinates(&encoder, "a\n3\n\"\"\nNA\n");
-    assert_eq!(z.concat(), [0.0; 2]);
-    assert_eq!(warnings, [Warning::NewlyMissing { column: "a".into(), line: 4, rows: 1 }]);
+    assert_eq!(z.concat(), [0.0; 3]);
+    assert_eq!(warnings, [Warning::NewlyMissing { column: "a".into(), line: 3, rows: 2 }]);
     assert_eq!(
         warnings[0].to_string(),
-        "column `a`, line 4: no value, and all training rows had one; such cells, here 1, are \
+        "column `a`, line 3: no value, and all training rows had one; such cells, here 2, are \
          taken as the mean"
     );
 }

@@ -69,6 +69,23 @@ fn lines_count_blank_lines_quoted_line_feeds_and_both_endings() {
     }
 }
 
+/// A row of a table of one column may have no value; a blank line is no row.
+#[test]
+fn quotes_tell_an_empty_cell_from_a_blank_line() {
+    let text = "\n\"\"\nx\n1\n\"\"\n\n  \n\" \"\n\n\n\"\n\"\n3\n\"\"";
+    for ending in ["\n", "\r\n"] {
+        let table = table(&text.replace('\n', ending));
+        assert_eq!(cells(&table), [["1"], [""], [""], [""], ["3"], [""]], "{ending:?}");
+        assert_eq!(lines(&table), [4, 5, 8, 11, 13, 14]);
+        assert_eq!(table.columns()[0].missing(), 4);
+    }
+    assert_eq!(table("x\n1\n\"\"\n3\n").rows(), 3);
+    says(
+        parse(&b"a,b\n1,2\n\"\"\n"[..]),
+        "line 3 has 1 field, expected 2 as in the header; commas divide fields here",
+    );
+}
+
 #[test]
 fn byte_order_mark_is_dropped_however_the_bytes_arrive() {
     /// Gives one byte at a time.
