@@ -62,14 +62,13 @@ impl TableRows {
             return Ok(None);
         }
         let mut input = BufReader::new(file);
-        let head = input.fill_buf().map_err(failed)?.to_vec();
-        let mut file = input.into_inner();
-        file.rewind().map_err(failed)?;
-        if head.starts_with(npy::MAGIC) {
-            return Ok(ArrayRows::open(file, path, keep)?.map(Held::Array));
+        if input.fill_buf().map_err(failed)?.starts_with(npy::MAGIC) {
+            input.rewind().map_err(failed)?;
+            return Ok(ArrayRows::open(input.into_inner(), path, keep)?.map(Held::Array));
         }
         #[cfg(feature = "parquet")]
-        if head.starts_with(super::source::PARQUET_MAGIC) {
+        if super::source::is_parquet_file(&mut input).map_err(failed)? {
+            let file = input.into_inner();
             return Ok(Some(Held::Groups(GroupRows::open(file, path, keep)?)));
         }
         Ok(None)

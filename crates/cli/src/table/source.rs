@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+#[cfg(feature = "parquet")]
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -14,7 +16,7 @@ use super::{npy, npz, read};
 pub const STDIN: &str = "-";
 
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
-pub(super) const PARQUET_MAGIC: &[u8] = b"PAR1";
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 /// First bytes that are looked at.
 const HEAD: usize = 8;
 const BUFFER: usize = 1 << 16;
@@ -32,7 +34,7 @@ pub(super) fn read(path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Table, Ta
         return npz::read(input, path, keep);
     }
     #[cfg(feature = "parquet")]
-    if seekable && input.fill_buf().map_err(failed)?.starts_with(PARQUET_MAGIC) {
+    if seekable && is_parquet_file(&mut input).map_err(failed)? {
         return super::parquet::read(input.into_inner(), path, keep);
     }
     from(input, path, keep)
@@ -73,31 +75,24 @@ fn plain(
         return npz::read(Cursor::new(bytes), path, keep);
     }
     if head.starts_with(PARQUET_MAGIC) {
-        return parquet(input, path, keep, failed);
+        // So does that of a Parquet file, and a text may begin like one.
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map_err(failed)?;
+        if is_parquet(head, &bytes) {
+            return parquet(bytes, path, keep);
+        }
+        return read::parse(Cursor::new(bytes), path, keep, failed);
     }
     read::parse(input, path, keep, failed)
 }
 
-/// Reads a Parquet file as a whole: its directory stands at its end.
 #[cfg(feature = "parquet")]
-fn parquet(
-    mut input: impl BufRead,
-    path: &Path,
-    keep: &dyn Fn(&str) -> bool,
-    failed: &dyn Fn(io::Error) -> TableError,
-) -> Result<Table, TableError> {
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes).map_err(failed)?;
+fn parquet(bytes: Vec<u8>, path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Table, TableError> {
     super::parquet::read(prost::bytes::Bytes::from(bytes), path, keep)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(
-    _: impl BufRead,
-    path: &Path,
-    _: &dyn Fn(&str) -> bool,
-    _: &dyn Fn(io::Error) -> TableError,
-) -> Result<Table, TableError> {
+fn parquet(_: Vec<u8>, path: &Path, _: &dyn Fn(&str) -> bool) -> Result<Table, TableError> {
     let reason = "this program was built without its feature `parquet`".to_owned();
     Err(TableError::Parquet { path: path.to_owned(), reason })
 }
@@ -105,6 +100,27 @@ fn parquet(
 /// Whether a file begins like a zip archive, be it an empty one.
 fn is_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
+}
+
+/// Whether what begins with `head` and ends with `end` is a Parquet file, or was one before it was cut off, and no text
+/// whose first column is called so.
+fn is_parquet(head: &[u8], end: &[u8]) -> bool {
+    let is_no_text = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    head.strip_prefix(PARQUET_MAGIC)
+        .is_some_and(|rest| end.ends_with(PARQUET_MAGIC) || rest.first().is_some_and(is_no_text))
+}
+
+/// [`is_parquet`] for a file, which is left at its beginning.
+#[cfg(feature = "parquet")]
+pub(super) fn is_parquet_file(input: &mut (impl BufRead + Seek)) -> io::Result<bool> {
+    let head = input.fill_buf()?.to_vec();
+    let mut end = Vec::new();
+    if head.starts_with(PARQUET_MAGIC) {
+        input.seek(SeekFrom::End(-4))?;
+        input.read_to_end(&mut end)?;
+        input.rewind()?;
+    }
+    Ok(is_parquet(&head, &end))
 }
 
 /// The first bytes of `input`, as many as there are up to [`HEAD`], and all of it. (A pipe may give

@@ -75,6 +75,12 @@ fn broken_files_are_refused() {
         let error = from(&BYTES[..end], fits).unwrap_err().to_string();
         assert!(error.contains("t.parquet") && error.contains("Parquet"), "{error}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut");
+    fs::write(&path, &BYTES[..BYTES.len() / 2]).unwrap();
+    for error in [Table::read(&path).map(drop), TableRows::open(&path).map(drop)] {
+        assert!(matches!(error, Err(TableError::Parquet { .. })), "{error:?}");
+    }
 }
 
 /// Texts that read as infinite numbers are refused among numbers alone.

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::{parse, says, table};
-use crate::table::{Categories, Table, TableError, Values};
+use crate::table::{Categories, Table, TableError, TableRows, Values};
 
 fn lines(table: &Table) -> Vec<u64> {
     (0..table.rows()).map(|row| table.line(row)).collect()
@@ -112,6 +112,19 @@ fn gzip_is_known_by_its_content() {
         let table = Table::read(&path).unwrap();
         assert_eq!(cells(&table), [["1", "x"], ["2", "y"]]);
         assert_eq!(table.columns()[0].name(), "a");
+    }
+}
+
+/// A text whose header begins as a Parquet file does.
+#[test]
+fn a_name_is_no_magic() {
+    for text in ["PAR1,y\n1,2\n3,4\n", "PAR1\n1\n2", "PAR1 and more;y\r\n1;2\r\n3;4\r\n"] {
+        for bytes in [text.as_bytes().to_vec(), gzip(text.as_bytes())] {
+            let (_folder, path) = file(&bytes);
+            let table = Table::read(&path).unwrap();
+            assert!(table.columns()[0].name().starts_with("PAR1"), "{text:?}");
+            assert_eq!((table.rows(), TableRows::open(&path).unwrap().rows()), (2, 2), "{text:?}");
+        }
     }
 }
 
