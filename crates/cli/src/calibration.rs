@@ -43,6 +43,15 @@ impl Calibration {
         sureness::half_width(sizes, level)
     }
 
+    /// How many residuals are known, where these are too few for intervals of this level; `None` where they are
+    /// enough, and for classification.
+    #[must_use]
+    pub fn too_few(&self, level: f64) -> Option<usize> {
+        let Self::Residuals(sizes) = self else { return None };
+        let n = sizes.len();
+        ((level * (n + 1) as f64).ceil() > n as f64).then_some(n)
+    }
+
     /// Probabilities of the classes, from a row of scores, in place; `false` for regression.
     pub fn to_probabilities(&self, scores: &mut [f64]) -> bool {
         let Self::Sharpness(sharpness) = *self else { return false };
@@ -127,6 +136,8 @@ mod tests {
             let below = residuals.iter().filter(|r| r.abs() < width).count() as f64;
             prop_assert!(within >= (level * (n + 1.0)).min(n));
             prop_assert!(below < level * (n + 1.0));
+            let told = Calibration::of_residuals(residuals.iter().copied()).too_few(level).is_none();
+            prop_assert_eq!(told, within >= level * (n + 1.0));
         }
     }
 

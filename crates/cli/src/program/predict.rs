@@ -8,7 +8,7 @@ use faer::{MatRef, Par};
 use super::args::PredictArgs;
 use super::error::ProgramError;
 use super::files::Files;
-use super::{evaluate, say, to_stdout};
+use super::{evaluate, say, to_stdout, words};
 use crate::calibration::Calibration;
 use crate::model::{Model, ModelError};
 use crate::output;
@@ -38,6 +38,15 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         metric.apply(&mut encoded.x);
     }
     drop(table);
+    let few = args.interval.and_then(|level| Some((level, calibration.as_ref()?.too_few(level)?)));
+    if let Some((level, n)) = few {
+        say(&format_args!(
+            "nearlin: warning: `--interval` is {level}: of {} at most the part {n}/{} can be told, and intervals \
+             are as wide as the largest says",
+            words::counted(n, "residual"),
+            n + 1
+        ));
+    }
     for warning in &encoded.warnings {
         say(&format_args!("nearlin: warning: {warning}"));
     }

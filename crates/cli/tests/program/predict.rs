@@ -237,6 +237,23 @@ fn models_say_how_sure_they_are() {
     }
 }
 
+/// An interval that the residuals cannot tell is as wide as the largest, and said to be.
+#[test]
+fn residuals_tell_no_more_than_they_are() {
+    let folder = Folder::with(smooth(50));
+    folder.fit("--ridge 0.01 --width 64 --quiet --model m.safetensors").succeeded();
+    let predict = |level| {
+        folder.run(["predict", "m.safetensors", "data.csv", "--interval", level]).succeeded()
+    };
+    // Of forty training rows.
+    let (told, beyond) = (predict("0.975"), predict("0.98"));
+    assert_eq!(told.stderr, "");
+    let warning =
+        "warning: `--interval` is 0.98: of 40 residuals at most the part 40/41 can be told";
+    assert_eq!(beyond.stderr.matches(warning).count(), 1, "{}", beyond.stderr);
+    assert_eq!((beyond.stderr.lines().count(), &beyond.stdout), (1, &told.stdout));
+}
+
 /// Columns that the model does not know may hold anything.
 #[test]
 fn other_columns_are_not_read() {

@@ -24,7 +24,8 @@ pub(in crate::program) struct PredictArgs {
     pub(in crate::program) data: PathBuf,
 
     /// Add columns `lower` and `upper`: an interval that holds this part of new targets, from the residuals of
-    /// training rows that were left out, or of test rows after a fit on batches; regression only.
+    /// training rows that were left out, or of test rows after a fit on batches; regression only. N residuals tell no
+    /// larger part than N/(N+1).
     #[arg(
         long,
         value_name = "LEVEL",
