@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use nearlin::TrainError;
+use nearlin::{SolverKind, TrainError};
 
 use super::checkpoint::CheckpointError;
 use crate::model::ModelError;
@@ -60,6 +60,15 @@ pub(super) enum ProgramError {
          add `--metric auto`, or leave `--ridge` or `--metric none` out"
     )]
     NoMetric,
+    /// Rows of a sketch for a solver without one.
+    #[error(
+        "`--sketch-rows` is for solvers with a sketch or a rank (srht, tensor-srht, rp-cholesky, rp-gram), and \
+         `--solver` is {solver}"
+    )]
+    NoSketch {
+        /// The solver.
+        solver: SolverKind,
+    },
     /// A model that cannot say how sure it is.
     #[error(
         "`{option}` is for {expected}, and the model is {}",
@@ -159,6 +168,7 @@ impl ProgramError {
             | Self::Path { .. }
             | Self::TooLarge { .. }
             | Self::NoMetric
+            | Self::NoSketch { .. }
             | Self::NoCache
             | Self::Checkpoint(_)
             | Self::Loss { .. }

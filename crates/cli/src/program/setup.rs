@@ -2,6 +2,7 @@
 
 mod limits;
 mod planned;
+mod together;
 mod warnings;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::table::{Part, Problem, Table, TableError, Task, Truth};
 use self::limits::{budget, check_network, too_large};
 pub(super) use self::planned::goes_on;
 use self::planned::planned;
+use self::together::check_options;
 use self::warnings::sentences;
 
 /// A run that needs more than this many times the machine's memory is refused.
@@ -95,9 +97,7 @@ impl Setup {
     /// [`ProgramError`] for anything wrong with the table, the options or their combination.
     pub(super) fn new(args: &FitArgs, store: Option<&Store>) -> Result<Self, ProgramError> {
         let options = args.options();
-        if args.importance_plot.is_some() && args.metric_forms().is_none() {
-            return Err(ProgramError::NoMetric);
-        }
+        check_options(args)?;
         let (mut table, beyond) = match Beyond::open(args)? {
             Some((sample, beyond)) => (sample, Some(beyond)),
             None => (Table::read(Path::new(&args.data))?, None),

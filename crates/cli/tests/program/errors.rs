@@ -226,6 +226,23 @@ fn targets_that_are_neither() {
     }
 }
 
+/// A solver that is asked for may have neither rows of a sketch nor a rank.
+#[test]
+fn sketches_are_for_solvers_that_have_one() {
+    let folder = Folder::with(smooth(30));
+    for solver in ["cholesky", "arc-cosine", "cg"] {
+        let words = ["`--sketch-rows`", &format!("`--solver` is {solver}")];
+        refused(&folder, &format!("--sketch-rows 8 --solver {solver}"), &words);
+        let call = ["plan", "data.csv", "--target", "y", "--sketch-rows", "8", "--solver", solver];
+        let ran = folder.run(call);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{solver}");
+        assert!(ran.stderr.contains(words[0]) && ran.stderr.contains(words[1]), "{}", ran.stderr);
+    }
+    for solver in ["auto", "srht", "tensor-srht", "rp-cholesky", "rp-gram"] {
+        folder.fit(&format!("--width 16 --sketch-rows 8 --solver {solver}")).succeeded();
+    }
+}
+
 /// Before anything is learned or written.
 #[test]
 fn orthogonal_signs_have_patterns() {
