@@ -115,6 +115,6 @@ pub struct Run {
     pub rel_residual: f64,
     /// Kept steps since the last restart.
     pub steps: Vec<StepReport>,
-    /// Scales tried, the accepted one last; empty for a fixed scale.
+    /// Scales tried, that of the run last; empty for a fixed scale.
     pub scale_search: Vec<ScaleTrial>,
 }

@@ -60,6 +60,8 @@ fn any_event_stops_the_run() {
             let (run, Counter { told, steps, accepted, .. }) = stopped_at(at);
             assert_eq!(told, at, "asked after it had stopped");
             assert!(run.rel_residual.is_finite() && run.rel_residual <= 1.0 + 1e-12);
+            // A scale that was not judged is none that was accepted.
+            assert!(run.scale_search.iter().all(|trial| !trial.accepted || trial.eta_lin > 0.0));
             // The run at an accepted scale stands.
             if !accepted {
                 assert_eq!(run.ending, Ending::Stopped, "event {at}");

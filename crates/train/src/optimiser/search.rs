@@ -111,7 +111,8 @@ impl<T: Element> Optimiser<'_, T> {
                 let worse = search.certified.as_ref().is_some_and(told_more);
                 let passed_over =
                     if worse { Some(attempt) } else { search.certified.replace(attempt) };
-                if automatic {
+                // One that was stopped was not judged.
+                if automatic && !stopped {
                     search.trials.extend(passed_over.map(|passed_over| passed_over.trial()));
                 }
                 // A jump may have passed a smaller scale that certifies.
