@@ -23,7 +23,9 @@ fn main() -> Result<(), TrainError> {
         println!("R2 of rows that were left out: {:.4}", left_out.r2[0]);
         assert!(left_out.r2[0] > 0.95);
     }
-    println!("90% of new targets lie within {:.4?}", model.half_widths(0.9)?);
-    println!("columns matter by {:.2?}", model.report().importances);
+    println!("90% of new targets lie within {:.4} of the prediction", model.half_widths(0.9)?[0]);
+    if let Some(importances) = &model.report().importances {
+        println!("parts of the squared gradient along each input: {importances:.2?}");
+    }
     Ok(())
 }
