@@ -109,9 +109,25 @@ impl<T: Real> Cholesky<T> {
     /// for another n x n matrix.
     #[must_use]
     pub fn inverse_diagonal(&self, par: Par) -> Vec<T> {
-        let mut inverse = Mat::zeros(self.dim(), self.dim());
-        invert_lower_triangular(inverse.as_mut(), self.lower(), fixed_par(par));
-        inverse.col_iter().map(|column| column.squared_norm_l2()).collect()
+        self.inverse_diagonal_in(Mat::zeros(self.dim(), self.dim()).as_mut(), par)
+    }
+
+    /// [`inverse_diagonal`](Self::inverse_diagonal), which leaves `L^-1` in the lower triangle of `room`: for many factors of one
+    /// size, as new memory costs a tenth of them.
+    ///
+    /// # Panics
+    /// If `room` is not n x n.
+    #[must_use]
+    pub fn inverse_diagonal_in(&self, mut room: MatMut<'_, T>, par: Par) -> Vec<T> {
+        invert_lower_triangular(room.as_mut(), self.lower(), fixed_par(par));
+        let below = |j: usize| room.as_ref().col(j).subrows(j, self.dim() - j);
+        (0..self.dim()).map(|j| below(j).squared_norm_l2()).collect()
+    }
+
+    /// The matrix of [`lower`](Self::lower), to be filled again.
+    #[must_use]
+    pub fn into_matrix(self) -> Mat<T> {
+        self.square.into_entries()
     }
 }
 

@@ -70,6 +70,11 @@ impl<T: Real> Square<T> {
         self.entries.as_ref()
     }
 
+    /// Gives the matrix back.
+    pub(crate) fn into_entries(self) -> Mat<T> {
+        self.entries
+    }
+
     /// Dimension `n`.
     pub(crate) fn dim(&self) -> usize {
         self.entries.nrows()

@@ -10,7 +10,9 @@
 use core::cell::Cell;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::{Mat, MatMut, MatRef, Par, Side};
+use faer::reborrow::{Reborrow, ReborrowMut};
+use faer::{ColMut, ColRef, Mat, MatMut, MatRef, Par, Side};
+use rayon::prelude::*;
 
 use crate::error::{check_finite, check_shape};
 use crate::vector::dot;
@@ -18,6 +20,9 @@ use crate::{KrylovError, LinOp, Scalar};
 
 /// What rounding leaves of a vector that is nothing, in roundings of the largest coefficients.
 const ROUNDING: f64 = 10.0;
+
+/// Most probes that are followed at a time.
+const TOGETHER: usize = 8;
 
 /// The result of some steps: `T`, and the length of the vector that it began with.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,31 +88,111 @@ pub fn lanczos<T: Scalar>(
     steps: usize,
     par: Par,
 ) -> Result<Tridiagonal, KrylovError> {
-    let n = a.nrows();
+    check_shape("operator", (a.nrows(), a.ncols()), (a.nrows(), a.nrows()))?;
+    check_shape("start", (start.nrows(), start.ncols()), (a.nrows(), 1))?;
+    let mut found = lanczos_each(a, start, steps, par)?;
+    Ok(found.swap_remove(0))
+}
+
+/// Runs [`lanczos`] from each column of `starts : n x p`, whose products with `a` are taken together: where an operator is
+/// limited by the memory that it reads, all of them take little longer than one. Nothing else do the processes share, and each is
+/// what it would be alone, but for the rounding of products with several columns.
+///
+/// In memory for `n p (steps + 3)` scalars.
+///
+/// # Errors
+/// As [`lanczos`].
+///
+/// # Examples
+/// ```
+/// use faer::{Mat, Par};
+/// use nearlin_krylov::lanczos_each;
+///
+/// let a = Mat::from_fn(50, 50, |i, j| if i == j { 1.0 + i as f64 } else { 0.0 });
+/// // Two vectors of unlike sizes: v^T A v for each.
+/// let starts = Mat::from_fn(50, 2, |i, j| if i == j { 2.0 } else { 1.0 });
+/// let found = lanczos_each(&a, starts.as_ref(), 10, Par::Seq)?;
+/// let forms: Vec<f64> = found.iter().map(|of| of.quadratic_form(|t| t)).collect();
+/// assert!((forms[0] - 1278.0).abs() < 1e-9 && (forms[1] - 1281.0).abs() < 1e-9);
+/// # Ok::<(), nearlin_krylov::KrylovError>(())
+/// ```
+pub fn lanczos_each<T: Scalar>(
+    a: &impl LinOp<T>,
+    starts: MatRef<'_, T>,
+    steps: usize,
+    par: Par,
+) -> Result<Vec<Tridiagonal>, KrylovError> {
+    let (n, p) = (a.nrows(), starts.ncols());
     check_shape("operator", (n, a.ncols()), (n, n))?;
-    check_shape("start", (start.nrows(), start.ncols()), (n, 1))?;
-    check_finite("start", start)?;
+    check_shape("starts", (starts.nrows(), p), (n, p))?;
+    check_finite("start", starts)?;
     let steps = steps.min(n);
-    let mut buffer = MemBuffer::new(a.apply_scratch(1, par));
+    let mut processes: Vec<Process<T>> =
+        starts.col_iter().map(|start| Process::new(start, steps)).collect();
+    let mut buffer = MemBuffer::new(a.apply_scratch(p, par));
     let stack = MemStack::new(&mut buffer);
-    let mut basis = Mat::<T>::zeros(n, steps + 1);
-    let start_norm: T = start.norm_l2();
-    let mut of = Tridiagonal {
-        diagonal: Vec::with_capacity(steps),
-        off_diagonal: Vec::with_capacity(steps),
-        start_norm: start_norm.into(),
-        left: 0.0,
-    };
-    if !(of.start_norm > 0.0) {
-        return Ok(of);
+    let (mut vectors, mut products) = (Mat::<T>::zeros(n, p), Mat::<T>::zeros(n, p));
+    for _ in 0..steps {
+        let mut going: Vec<&mut Process<T>> =
+            processes.iter_mut().filter(|process| !process.ended).collect();
+        let active = going.len();
+        if active == 0 {
+            break;
+        }
+        let mut vectors = vectors.as_mut().subcols_mut(0, active);
+        let mut products = products.as_mut().subcols_mut(0, active);
+        for (into, process) in vectors.rb_mut().col_iter_mut().zip(&going) {
+            copy(into, process.basis.col(process.of.steps()));
+        }
+        a.apply(products.rb_mut(), vectors.rb(), par, stack);
+        let pairs = going.iter_mut().zip(products.rb().col_iter());
+        let done: Vec<Result<(), KrylovError>> = match par {
+            Par::Seq => pairs.map(|(process, product)| process.step(product)).collect(),
+            Par::Rayon(_) => (pairs.collect::<Vec<_>>().into_par_iter())
+                .map(|(process, product)| process.step(product))
+                .collect(),
+        };
+        // The first error, not the earliest.
+        done.into_iter().collect::<Result<(), _>>()?;
     }
-    basis.col_mut(0).iter_mut().zip(start.col(0).iter()).for_each(|(b, &s)| *b = s / start_norm);
-    let mut scale = 0.0_f64;
-    for j in 0..steps {
-        let (known, mut next) = basis.as_mut().split_at_col_mut(j + 1);
+    Ok(processes.into_iter().map(|process| process.of).collect())
+}
+
+/// The process from one vector.
+struct Process<T> {
+    /// n x (steps + 1).
+    basis: Mat<T>,
+    of: Tridiagonal,
+    /// The largest coefficients so far.
+    scale: f64,
+    ended: bool,
+}
+
+impl<T: Scalar> Process<T> {
+    fn new(start: ColRef<'_, T>, steps: usize) -> Self {
+        let mut basis = Mat::<T>::zeros(start.nrows(), steps + 1);
+        let start_norm: T = start.norm_l2();
+        let of = Tridiagonal {
+            diagonal: Vec::with_capacity(steps),
+            off_diagonal: Vec::with_capacity(steps),
+            start_norm: start_norm.into(),
+            left: 0.0,
+        };
+        let ended = !(of.start_norm > 0.0);
+        if !ended {
+            let first = basis.col_mut(0).iter_mut().zip(start.iter());
+            first.for_each(|(b, &s)| *b = s / start_norm);
+        }
+        Self { basis, of, scale: 0.0, ended }
+    }
+
+    /// Takes the product of the operator with the last vector.
+    fn step(&mut self, product: ColRef<'_, T>) -> Result<(), KrylovError> {
+        let (j, steps) = (self.of.steps(), self.basis.ncols() - 1);
+        let (known, mut next) = self.basis.as_mut().split_at_col_mut(j + 1);
         let known = known.as_ref();
         let mut w = next.as_mut().subcols_mut(0, 1);
-        a.apply(w.as_mut(), known.subcols(j, 1), par, stack);
+        copy(w.as_mut().col_mut(0), product);
         // Twice is enough (Parlett, The Symmetric Eigenvalue Problem, section 6.9).
         let first = project(w.as_mut(), known);
         let second = project(w.as_mut(), known);
@@ -117,18 +202,23 @@ pub fn lanczos<T: Scalar>(
             let what = "product of the operator";
             return Err(KrylovError::NonFinite { what, row: j, column: j, value });
         }
-        of.diagonal.push(alpha);
-        scale = scale.max(alpha.abs() + beta.into());
+        self.of.diagonal.push(alpha);
+        self.scale = self.scale.max(alpha.abs() + beta.into());
         // What rounding leaves of nothing: the subspace is as good as invariant.
-        let tiny = ROUNDING * T::epsilon().into() * scale;
+        let tiny = ROUNDING * T::epsilon().into() * self.scale;
         if beta.into() <= tiny || j + 1 == steps {
-            of.left = beta.into();
-            break;
+            self.of.left = beta.into();
+            self.ended = true;
+        } else {
+            self.of.off_diagonal.push(beta.into());
+            w.col_mut(0).iter_mut().for_each(|w| *w /= beta);
         }
-        of.off_diagonal.push(beta.into());
-        w.col_mut(0).iter_mut().for_each(|w| *w /= beta);
+        Ok(())
     }
-    Ok(of)
+}
+
+fn copy<T: Scalar>(into: ColMut<'_, T>, from: ColRef<'_, T>) {
+    into.iter_mut().zip(from.iter()).for_each(|(into, &from)| *into = from);
 }
 
 /// Estimates the trace of `f(A)` for a symmetric `A : n x n` from `probes : n x p`, whose columns have independent entries of mean
@@ -165,8 +255,10 @@ pub fn trace_of<T: Scalar>(
         return Err(KrylovError::Setting { name: "steps", value: 0.0, expected: "at least 1" });
     }
     let mut forms = Vec::with_capacity(p);
-    for j in 0..p {
-        forms.push(lanczos(a, probes.subcols(j, 1), steps, par)?.quadratic_form(&f));
+    for first in (0..p).step_by(TOGETHER) {
+        let some = probes.subcols(first, TOGETHER.min(p - first));
+        let found = lanczos_each(a, some, steps, par)?;
+        forms.extend(found.iter().map(|of| of.quadratic_form(&f)));
     }
     let value = forms.iter().sum::<f64>() / p as f64;
     let spread: f64 = forms.iter().map(|form| (form - value).powi(2)).sum();

@@ -47,6 +47,7 @@ mod row_blocks;
 mod slots;
 #[cfg(feature = "sparse")]
 mod sparse;
+mod symmetric;
 mod vector;
 
 pub use adapters::{FromFaer, PrecondToFaer, ToFaer};
@@ -60,10 +61,11 @@ pub use cg::{Cg, Solution};
 pub use compose::{FnOp, Product};
 pub use error::KrylovError;
 pub use lanczos::{
-    Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, log_determinant, trace_of,
+    Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, lanczos_each, log_determinant, trace_of,
 };
 pub use least_squares::{LeastSquares, LeastSquaresSolution, Method};
 pub use minres::Minres;
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
 pub use report::{Column, Ending, LeastSquaresColumn, LeastSquaresReport, Observer, Report, Step};
 pub use row_blocks::RowBlocks;
+pub use symmetric::Symmetric;

@@ -3,7 +3,9 @@
 
 use faer::dyn_stack::MemStack;
 use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_krylov::{KrylovError, LinOp, lanczos, log_determinant, trace_of};
+use nearlin_krylov::{
+    KrylovError, LinOp, Symmetric, lanczos, lanczos_each, log_determinant, trace_of,
+};
 use proptest::prelude::*;
 
 /// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
@@ -48,6 +50,26 @@ proptest! {
         }
         // What the first steps gave is what fewer steps give.
         prop_assert_eq!(of.truncated(1), lanczos(&a, v.as_ref(), 1, Par::Seq).unwrap());
+    }
+
+    /// Processes side by side are what each is alone, wherever the others end: one sees nothing, one a single eigenvalue.
+    #[test]
+    fn each_is_itself(values in prop::collection::vec(0.1..1.0f64, 8..30), steps in 1usize..7) {
+        let (n, a) = (values.len(), reflected(&values));
+        let a = Symmetric::new(a.as_ref());
+        let image = Mat::from_fn(n, 1, |i, _| f64::from(u8::from(i == 3)));
+        let mut starts = Mat::from_fn(n, 4, |i, j| 1.0 + ((i * (j + 1)) as f64 * 0.7).cos());
+        starts.col_mut(1).fill(0.0);
+        starts.col_mut(2).copy_from((reflected(&vec![1.0; n]) * image).col(0));
+        let found = lanczos_each(&a, starts.as_ref(), steps, Par::Seq).unwrap();
+        prop_assert_eq!(found.len(), 4);
+        for (j, found) in found.iter().enumerate() {
+            let alone = lanczos(&a, starts.subcols(j, 1), steps, Par::Seq).unwrap();
+            prop_assert_eq!(found, &alone);
+        }
+        prop_assert_eq!((found[0].steps(), found[1].steps()), (steps, 0));
+        let threads = lanczos_each(&a, starts.as_ref(), steps, Par::rayon(3)).unwrap();
+        prop_assert_eq!(threads, found);
     }
 
     /// At least as many steps as there are different eigenvalues: every function is exact.

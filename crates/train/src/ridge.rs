@@ -12,11 +12,12 @@
 //! left out, as it is in the preconditioners.
 
 mod path;
+pub(crate) mod search;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
-use nearlin_dense::{SymmetricEigen, fixed_par, mirror_lower};
-use nearlin_krylov::{Tridiagonal, lanczos};
+use nearlin_dense::{SymmetricEigen, fixed_par};
+use nearlin_krylov::{Symmetric, Tridiagonal, lanczos_each};
 use nearlin_relu::{Init, PackedMask, Signs, gram};
 use nearlin_sketch::random_signs;
 
@@ -171,26 +172,22 @@ fn cross_validation(
     options: &Options,
 ) -> Result<RidgePath, TrainError> {
     let (n, k, par) = (equations.rows(), equations.outputs(), options.par);
-    // The block of one output, whatever the signs; it is read some hundred times.
-    let mut formed = gram(equations.x(), mask, par)?;
-    mirror_lower(formed.as_mut());
-    let process = |start: Vec<f64>| {
-        lanczos(&formed, MatRef::from_column_major_slice(&start, n, 1), STEPS, par)
-    };
-    let probes = (0..PROBES)
-        .map(|p| process(random_signs(n, options.seed, p as u64)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let targets = (0..k.min(OUTPUTS))
-        .map(|c| {
-            let weights: Vec<f64> = if k <= OUTPUTS {
-                (0..k).map(|other| f64::from(u8::from(other == c))).collect()
-            } else {
-                random_signs(k, options.seed, (PROBES + c) as u64)
-            };
-            let combine = |y: &[f64]| y.iter().zip(&weights).map(|(y, w)| y * w).sum();
-            process(equations.y().chunks_exact(k).map(combine).collect())
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    // The block of one output, whatever the signs.
+    let formed = gram(equations.x(), mask, par)?;
+    let targets = (0..k.min(OUTPUTS)).map(|c| -> Vec<f64> {
+        let weights: Vec<f64> = if k <= OUTPUTS {
+            (0..k).map(|other| f64::from(u8::from(other == c))).collect()
+        } else {
+            random_signs(k, options.seed, (PROBES + c) as u64)
+        };
+        let combine = |y: &[f64]| y.iter().zip(&weights).map(|(y, w)| y * w).sum();
+        equations.y().chunks_exact(k).map(combine).collect()
+    });
+    let probes = (0..PROBES).map(|p| random_signs(n, options.seed, p as u64));
+    let starts: Vec<f64> = probes.chain(targets).flatten().collect();
+    let starts = MatRef::from_column_major_slice(&starts, n, PROBES + k.min(OUTPUTS));
+    let mut probes = lanczos_each(&Symmetric::new(formed.as_ref()), starts, STEPS, par)?;
+    let targets = probes.split_off(PROBES);
 
     let size: f64 = targets.iter().map(|t| t.start_norm().powi(2)).sum::<f64>().sqrt();
     let judge = |ridge: f64, steps: usize| {

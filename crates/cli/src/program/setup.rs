@@ -146,9 +146,10 @@ impl Setup {
         };
         let equations = equations.with_floor(floor);
         let automatic = args.width.0.is_none() && args.ridge.0.is_none() && loss.is_none();
+        let near = options.ridge(metric.as_ref().map_or(0.0, |choice| choice.ridge));
         let width = match held {
             Some(held) => held.width,
-            None => automatic.then(|| choose_width(&equations, &options)).transpose()?,
+            None => automatic.then(|| choose_width(&equations, &near)).transpose()?,
         };
         let options = width.map_or(options, |choice| options.width(choice.width));
         check_network(&options, inputs, outputs)?;

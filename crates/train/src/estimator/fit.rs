@@ -143,7 +143,8 @@ impl Fitted {
             && settings.ridge == Ridge::Auto
             && observer.on_event(&Event::Phase(Phase::Ridge)).is_continue()
         {
-            let found = choose_width(&equations, &options)?;
+            let known = metric.as_ref().map_or(0.0, |choice| choice.ridge);
+            let found = choose_width(&equations, &options.ridge(known))?;
             options = options.width(found.width);
             check_weights(options.width, inputs + outputs)?;
             width = Some(found);

@@ -6,11 +6,12 @@ mod tests;
 use core::f64::consts::PI;
 
 use faer::{Mat, MatRef, Par};
-use nearlin_dense::{Cholesky, DenseError, clear_upper, mirror_lower, symmetric_product};
+use nearlin_dense::{clear_upper, mirror_lower, symmetric_product};
 
 use super::Metric;
 use super::score::Score;
 use crate::ridge::product;
+use crate::ridge::search::{Room, Solved, mean_diagonal};
 use crate::vector::norm;
 use crate::{Equations, TrainError};
 
@@ -122,35 +123,29 @@ impl Mapped<'_> {
         self.lengths.len()
     }
 
-    /// The mean of the kernel's diagonal: a unit for ridges.
+    /// A unit for ridges.
     pub(super) fn unit(&self) -> f64 {
-        let n = self.lengths.len();
-        (0..n).map(|i| self.kernel[(i, i)]).sum::<f64>() / n as f64
+        mean_diagonal(&self.kernel)
     }
 
     /// Fits with the ridge `mu`: a factorisation and the inverse of its factor, `2 n^3 / 3` flops; `None` where
     /// the matrix is not positive definite.
-    pub(super) fn fit(&self, mu: f64) -> Result<Option<Fit>, TrainError> {
+    pub(super) fn fit(&self, mu: f64, room: &mut Room) -> Result<Option<Fit>, TrainError> {
         let (n, k) = (self.lengths.len(), self.of.outputs);
-        let mut a = self.kernel.clone();
-        (0..n).for_each(|i| a[(i, i)] += mu);
-        let factor = match Cholesky::factor(a, self.par) {
-            Err(DenseError::NotPositiveDefinite { .. }) => return Ok(None),
-            factor => factor?,
+        let y = MatRef::from_row_major_slice(&self.of.y, n, k);
+        let Some(solved) = Solved::new(&self.kernel, mu, y, room, self.par)? else {
+            return Ok(None);
         };
-        let diagonal = factor.inverse_diagonal(self.par);
-        let mut multipliers = MatRef::from_row_major_slice(&self.of.y, n, k).to_owned();
-        factor.solve_in_place(multipliers.as_mut(), self.par);
         let unit = self.of.unit_weight();
         let size = self.of.y.iter().map(|y| y * y).sum();
         let mut score = Score { size, ..Score::default() };
         for i in 0..n {
-            let left_out: Vec<f64> = (0..k).map(|c| multipliers[(i, c)] / diagonal[i]).collect();
+            let left_out = solved.left_out(i);
             score.squares.push(left_out.iter().map(|r| r * r).sum());
             let wrong = self.misclassified(i, &left_out);
             score.wrong.push(if wrong { self.lengths[i].powi(2) / unit } else { 0.0 });
         }
-        Ok(Some(Fit { score, multipliers }))
+        Ok(Some(Fit { score, multipliers: solved.multipliers }))
     }
 
     /// Whether example `i` with the residuals `y - f` is taken for another class than its own. With targets

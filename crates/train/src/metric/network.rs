@@ -7,9 +7,10 @@ use nearlin_relu::Network;
 
 use super::fit::{Sample, outer_product};
 use super::score::Score;
-use super::search::{SAMPLE, Start, root, shares};
+use super::search::{SAMPLE, root, shares};
 use super::{Judge, MetricChoice, NetworkRounds};
 use crate::options::Options;
+use crate::ridge::search::Start;
 use crate::vector::norm;
 use crate::{Equations, Event, TrainError, train};
 
@@ -170,6 +171,7 @@ mod tests {
     use faer::Par;
 
     use super::*;
+    use crate::ridge::search::Room;
     use crate::{Metric, MetricForm, MetricRound, Scale};
 
     /// `n` points `[s; 1]` on the sphere, of lengths 1 and 2, and a wave along the first of three inputs.
@@ -194,7 +196,7 @@ mod tests {
         let (plain, ridge) = (waves(60), 0.01);
         let sample = Sample::new(&plain, Par::Seq);
         let mapped = sample.mapped(metric.clone());
-        let limit = mapped.gradients(&mapped.fit(ridge).unwrap().unwrap());
+        let limit = mapped.gradients(&mapped.fit(ridge, &mut Room::default()).unwrap().unwrap());
         let equations = plain.in_metric(&metric);
         let options = Options::default().width(16_384).ridge(ridge).scale(Scale::Fixed(64.0));
         let run =

@@ -3,12 +3,13 @@
 use core::ops::RangeInclusive;
 
 use faer::{Mat, Par};
-use nearlin_dense::SymmetricEigen;
+use nearlin_dense::{DenseError, SymmetricEigen};
 
 use super::fit::{Fit, Mapped, Sample};
 use super::score::Score;
 use super::{Judge, Metric, MetricChoice, MetricForm, MetricRound};
-use crate::ridge::{product, three_digits};
+use crate::ridge::product;
+use crate::ridge::search::{Room, Start, least_error};
 use crate::{Equations, TrainError};
 
 /// Most equations that a metric is learned from: a factorisation of so many takes a tenth of a second.
@@ -25,12 +26,6 @@ const PATIENCE: usize = 2;
 
 /// Most inputs for which the full matrix is tried.
 const FULL: usize = 2048;
-
-/// The first ridge to be tried, the least and the largest, relative to the mean of the kernel's diagonal, as
-/// quarters of powers of ten.
-const FIRST: i32 = -6;
-const LEAST: i32 = -28;
-const MOST: i32 = 12;
 
 /// Weights of the bias that may be tried.
 const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
@@ -81,17 +76,20 @@ pub fn learn_metric(
     let some = equations.spread(SAMPLE);
     let sample = Sample::new(&some, par);
     let (rows, p) = (sample.rows(), sample.inputs - 1);
-    let plain = sample.attempt(Metric::plain(p), Start::Anywhere)?;
     let weight = sample.weight();
+    let halves = (p > 1 && rows >= FEWEST).then(|| [sample.part(0, 2), sample.part(1, 2)]);
+    // Examples are as noisy in a part as in all of them.
+    let start = match &halves {
+        Some([half, _]) => Start::Near(half.attempt(Metric::plain(p), Start::Anywhere)?.ridge),
+        None => Start::Anywhere,
+    };
+    let plain = sample.attempt(Metric::plain(p), start)?;
     let mut tried = vec![Tried::new(0, &plain, plain.fit.score.clone(), weight)];
     let (mut best, mut base) = (0, None);
-    if p > 1 && rows >= FEWEST {
-        let halves = [sample.part(0, 2), sample.part(1, 2)];
+    if let Some(halves) = halves {
         let both = |metric: &Metric, start: Start| -> Result<[Attempt<'_>; 2], TrainError> {
-            Ok([
-                halves[0].attempt(metric.clone(), start)?,
-                halves[1].attempt(metric.clone(), start)?,
-            ])
+            let [first, second] = together(par, |half| halves[half].attempt(metric.clone(), start));
+            Ok([first?, second?])
         };
         let mut first = both(&Metric::plain(p), Start::Near(plain.ridge))?;
         let ridge = plain.ridge;
@@ -183,21 +181,29 @@ fn cross_fitted(
     simpler: &Tried,
 ) -> Result<Vec<Tried>, TrainError> {
     let mut learned: [Option<Attempt<'_>>; 2] = [None, None];
-    let mut judged = [plain[1].ridge, plain[0].ridge];
+    let mut judged: Option<[Attempt<'_>; 2]> = None;
     let mut tried = Vec::<Tried>::new();
+    let weight = halves[0].weight() + halves[1].weight();
     for round in 1..=ROUNDS {
-        let mut others = Vec::with_capacity(2);
-        for half in 0..2 {
+        let [first, second] = together(halves[0].par, |half| -> Result<_, TrainError> {
+            let (own, other) = (&halves[half], &halves[1 - half]);
             let last = learned[half].as_ref().unwrap_or(&plain[half]);
-            let Some(metric) = last.root(form)? else { return Ok(tried) };
-            let other = halves[1 - half].attempt(metric.clone(), Start::Near(judged[half]))?;
-            judged[half] = other.ridge;
-            others.push(other);
-            let next = halves[half].attempt(metric, Start::Near(last.ridge))?;
-            learned[half] = Some(next);
-        }
-        let weight = halves[0].weight() + halves[1].weight();
-        let found = Tried::of_both(round, [&others[1], &others[0]], weight);
+            let before = judged.as_ref().map_or(&plain[1 - half], |judged| &judged[half]);
+            // The metric that the other half has judged, for one more step.
+            let next = match &judged {
+                Some(judged) => {
+                    let metric = judged[half].mapped.metric().clone();
+                    Some(own.attempt(metric, Start::Near(last.ridge))?)
+                }
+                None => None,
+            };
+            let Some(metric) = next.as_ref().unwrap_or(last).root(form)? else { return Ok(None) };
+            Ok(Some((next, other.attempt(metric, Start::Near(before.ridge))?)))
+        });
+        let (Some(first), Some(second)) = (first?, second?) else { return Ok(tried) };
+        let found = Tried::of_both(round, [&second.1, &first.1], weight);
+        learned = [first.0, second.0];
+        judged = Some([first.1, second.1]);
         tried.push(Tried { round: MetricRound { form, ..found.round }, ..found });
         let last = best_of(judge, &tried).filter(|&best| tried[best].is_preferred(judge, simpler));
         if tried.len() >= PATIENCE + last.map_or(0, |best| best + 1) {
@@ -234,15 +240,6 @@ fn with_best_bias<'a>(
         }
     }
     Ok(found)
-}
-
-/// Where the search for a ridge begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Start {
-    /// With nothing known, in steps of whole decades.
-    Anywhere,
-    /// Near the best ridge of a similar metric.
-    Near(f64),
 }
 
 /// A metric, and the fit in it with the best ridge.
@@ -317,41 +314,21 @@ pub(super) fn root(
     Ok(Metric::from_parts(form, p, map, bias))
 }
 
+/// What becomes of both halves: side by side where there are threads, as matrices of so few examples keep one busy.
+fn together<R: Send>(par: Par, task: impl Fn(usize) -> R + Sync) -> [R; 2] {
+    let (first, second) = match par {
+        Par::Seq => (task(0), task(1)),
+        Par::Rayon(_) => rayon::join(|| task(0), || task(1)),
+    };
+    [first, second]
+}
+
 /// The ridge of least error, to a quarter of a decade, and its fit.
 fn best_ridge(mapped: &Mapped<'_>, start: Start) -> Result<(f64, Fit), TrainError> {
-    let unit = if mapped.unit() > 0.0 { mapped.unit() } else { 1.0 };
-    let (mut at, mut step) = match start {
-        Start::Anywhere => (FIRST, 4),
-        Start::Near(ridge) => ((4.0 * (ridge / unit).log10()).round() as i32, 2),
-    };
-    let ridge = |at: i32| three_digits(unit * 10f64.powf(f64::from(at) / 4.0));
-    at = at.clamp(LEAST, MOST);
-    let mut best = mapped.fit(ridge(at))?;
-    while best.is_none() && at < MOST {
-        at += step;
-        best = mapped.fit(ridge(at))?;
-    }
-    let mut best =
-        best.ok_or(TrainError::Factor(nearlin_dense::DenseError::NotPositiveDefinite {
-            index: 0,
-            dim: mapped.rows(),
-        }))?;
-    while step > 0 {
-        for direction in [-step, step] {
-            let mut moved = false;
-            while (LEAST..=MOST).contains(&(at + direction)) {
-                match mapped.fit(ridge(at + direction))? {
-                    Some(fit) if fit.score.error() < best.score.error() => {
-                        (at, best, moved) = (at + direction, fit, true);
-                    }
-                    _ => break,
-                }
-            }
-            if moved {
-                break;
-            }
-        }
-        step /= 2;
-    }
-    Ok((ridge(at), best))
+    let mut room = Room::default();
+    let best = least_error(mapped.unit(), start, |ridge| {
+        Ok(mapped.fit(ridge, &mut room)?.map(|fit| (fit.score.error(), fit)))
+    })?;
+    let indefinite = DenseError::NotPositiveDefinite { index: 0, dim: mapped.rows() };
+    best.ok_or(TrainError::Factor(indefinite))
 }

@@ -78,7 +78,7 @@ proptest! {
         let near = |a: usize, b: usize| (0..p).all(|q| (case.s[a][q] - case.s[b][q]).abs() < 3.0 * h);
         prop_assume!(!(0..n).any(|a| (0..a).any(|b| near(a, b))), "a kink within the difference");
         let mapped = case.sample.mapped(case.metric.clone());
-        let fit = mapped.fit(0.1).unwrap().unwrap();
+        let fit = mapped.fit(0.1, &mut Room::default()).unwrap().unwrap();
         let outer = mapped.gradients(&fit);
         let mut want = Mat::<f64>::zeros(p, p);
         let total: f64 = case.weights.iter().map(|w| w * w).sum();
@@ -112,7 +112,7 @@ proptest! {
     fn leaving_out_is_leaving_out(n in 4usize..15, k in 1usize..3, seed: u64) {
         let case = case(n, 3, k, MetricForm::Diagonal, seed);
         let mapped = case.sample.mapped(case.metric.clone());
-        let fit = mapped.fit(0.05).unwrap().unwrap();
+        let fit = mapped.fit(0.05, &mut Room::default()).unwrap().unwrap();
         let mut sum = 0.0;
         for out in 0..n {
             let keep = |rows: &[f64], width: usize| -> Vec<f64> {
@@ -123,7 +123,7 @@ proptest! {
             let (x, y) = (keep(&case.sample.x, inputs), keep(&case.sample.y, outputs));
             let without = Sample { x, y, inputs, outputs, par: Par::Seq };
             let others = without.mapped(case.metric.clone());
-            let fit = others.fit(0.05).unwrap().unwrap();
+            let fit = others.fit(0.05, &mut Room::default()).unwrap().unwrap();
             let kept: Vec<usize> = (0..n).filter(|&i| i != out).collect();
             for c in 0..k {
                 let kernel = |j: usize| mapped.kernel[(out.max(kept[j]), out.min(kept[j]))];
@@ -147,7 +147,7 @@ proptest! {
             .map(|at| case.weights[at / k] * (one_hot(at / k, at % k) - centre[at % k]))
             .collect();
         let mapped = case.sample.mapped(case.metric.clone());
-        let fit = mapped.fit(0.05).unwrap().unwrap();
+        let fit = mapped.fit(0.05, &mut Room::default()).unwrap().unwrap();
         let mut wrong = 0.0;
         for out in 0..n {
             let kept: Vec<usize> = (0..n).filter(|&i| i != out).collect();
@@ -158,7 +158,7 @@ proptest! {
             let (x, y) = (some(&case.sample.x, inputs), some(&case.sample.y, outputs));
             let without = Sample { x, y, inputs, outputs, par: Par::Seq };
             let others = without.mapped(case.metric.clone());
-            let fit = others.fit(0.05).unwrap().unwrap();
+            let fit = others.fit(0.05, &mut Room::default()).unwrap().unwrap();
             let scores: Vec<f64> = (0..k)
                 .map(|c| {
                     let kernel = |j: usize| mapped.kernel[(out.max(kept[j]), out.min(kept[j]))];

@@ -1,0 +1,159 @@
+//! The best ridge of one kernel, by a factorisation for each that is tried.
+
+use faer::{Mat, MatRef, Par};
+use nearlin_dense::{Cholesky, DenseError};
+
+use super::three_digits;
+use crate::TrainError;
+
+/// The first ridge to be tried, the least and the largest, relative to the mean of the kernel's diagonal, as
+/// quarters of powers of ten.
+const FIRST: i32 = -6;
+const LEAST: i32 = -28;
+const MOST: i32 = 12;
+
+/// Where the search for a ridge begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start {
+    /// With nothing known, in steps of whole decades.
+    Anywhere,
+    /// Near the best ridge of a similar kernel.
+    Near(f64),
+}
+
+/// Memory for a factor and its inverse, kept from one ridge to the next.
+#[derive(Default)]
+pub(crate) struct Room {
+    factor: Option<Mat<f64>>,
+    inverse: Option<Mat<f64>>,
+}
+
+/// What a factorisation says of one ridge.
+pub(crate) struct Solved {
+    /// `(K + mu I)^-1 y`, n x k.
+    pub(crate) multipliers: Mat<f64>,
+    /// The diagonal of `(K + mu I)^-1`: multipliers over it are residuals of examples that were left out.
+    pub(crate) diagonal: Vec<f64>,
+}
+
+impl Solved {
+    /// Factors `K + mu I`, of which the lower triangle is read: `2 n^3 / 3` flops with the inverse of the factor. `None` where
+    /// it is not positive definite.
+    pub(crate) fn new(
+        kernel: &Mat<f64>,
+        mu: f64,
+        y: MatRef<'_, f64>,
+        room: &mut Room,
+        par: Par,
+    ) -> Result<Option<Self>, TrainError> {
+        let n = kernel.nrows();
+        let mut a = room.factor.take().unwrap_or_else(|| Mat::zeros(n, n));
+        a.copy_from_triangular_lower(kernel);
+        (0..n).for_each(|i| a[(i, i)] += mu);
+        let factor = match Cholesky::factor(a, par) {
+            Err(DenseError::NotPositiveDefinite { .. }) => return Ok(None),
+            factor => factor?,
+        };
+        let inverse = room.inverse.get_or_insert_with(|| Mat::zeros(n, n));
+        let diagonal = factor.inverse_diagonal_in(inverse.as_mut(), par);
+        let mut multipliers = y.to_owned();
+        factor.solve_in_place(multipliers.as_mut(), par);
+        room.factor = Some(factor.into_matrix());
+        Ok(Some(Self { multipliers, diagonal }))
+    }
+
+    /// The residuals of example `i` under a fit without it, k of them.
+    pub(crate) fn left_out(&self, i: usize) -> Vec<f64> {
+        let row = 0..self.multipliers.ncols();
+        row.map(|c| self.multipliers[(i, c)] / self.diagonal[i]).collect()
+    }
+}
+
+/// The mean of the diagonal, a unit for ridges; 1 for nothing.
+pub(crate) fn mean_diagonal(kernel: &Mat<f64>) -> f64 {
+    let n = kernel.nrows();
+    let mean = (0..n).map(|i| kernel[(i, i)]).sum::<f64>() / n as f64;
+    if mean > 0.0 { mean } else { 1.0 }
+}
+
+/// The ridge of least error, to a quarter of a decade in units of `unit`, with what `judge` found of it beside its error; a
+/// ridge of which it finds nothing, as the matrix is not positive definite, is too small. `None` if the largest is.
+pub(crate) fn least_error<R>(
+    unit: f64,
+    start: Start,
+    mut judge: impl FnMut(f64) -> Result<Option<(f64, R)>, TrainError>,
+) -> Result<Option<(f64, R)>, TrainError> {
+    let (mut at, mut step) = match start {
+        Start::Anywhere => (FIRST, 4),
+        Start::Near(ridge) => ((4.0 * (ridge / unit).log10()).round() as i32, 1),
+    };
+    let ridge = |at: i32| three_digits(unit * 10f64.powf(f64::from(at) / 4.0));
+    at = at.clamp(LEAST, MOST);
+    let mut found = judge(ridge(at))?;
+    while found.is_none() && at < MOST {
+        at = (at + step).min(MOST);
+        found = judge(ridge(at))?;
+    }
+    let Some((mut error, mut best)) = found else { return Ok(None) };
+    while step > 0 {
+        for direction in [-step, step] {
+            let mut moved = false;
+            while (LEAST..=MOST).contains(&(at + direction)) {
+                match judge(ridge(at + direction))? {
+                    Some((next, found)) if next < error => {
+                        (at, error, best, moved) = (at + direction, next, found, true);
+                    }
+                    _ => break,
+                }
+            }
+            if moved {
+                break;
+            }
+        }
+        step /= 2;
+    }
+    Ok(Some((ridge(at), best)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The least of any valley, from anywhere and from near it, and from near it in few steps.
+        #[test]
+        fn valleys_have_floors(floor in -27i32..12, unit in 1e-3..1e3f64, start in -28i32..13) {
+            let error = |ridge: f64| (4.0 * (ridge / unit).log10() - f64::from(floor)).abs();
+            let ridge = three_digits(unit * 10f64.powf(f64::from(floor) / 4.0));
+            for start in [Start::Anywhere, Start::Near(unit * 10f64.powf(f64::from(start) / 4.0))] {
+                let found = least_error(unit, start, |mu| Ok(Some((error(mu), mu)))).unwrap();
+                prop_assert_eq!(found, Some((ridge, ridge)));
+            }
+            let mut tried = 0;
+            let count = |mu| {
+                tried += 1;
+                Ok(Some((error(mu), ())))
+            };
+            least_error(unit, Start::Near(ridge), count).unwrap();
+            prop_assert!(tried <= 3);
+        }
+
+        /// Ridges that are too small are passed over; where all are, nothing is found.
+        #[test]
+        fn factors_may_fail(floor in -28i32..13, least in -28i32..13) {
+            let quarters = |mu: f64| (4.0 * mu.log10()).round() as i32;
+            let judge = |mu: f64| {
+                let at = quarters(mu);
+                Ok((at >= least).then(|| (f64::from((at - floor).abs()), at)))
+            };
+            for start in [Start::Anywhere, Start::Near(1e-7), Start::Near(1e3)] {
+                let found = least_error(1.0, start, judge).unwrap().map(|(_, at)| at);
+                prop_assert_eq!(found, Some(floor.max(least)));
+            }
+            let none = least_error(1.0, Start::Anywhere, |_| Ok(None::<(f64, ())>)).unwrap();
+            prop_assert_eq!(none, None);
+        }
+    }
+}
