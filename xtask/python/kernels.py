@@ -1,4 +1,4 @@
-"""Times kernels of LAPACK (through SciPy) and of FFHT (through fht-cpu) for `cargo xtask bench`.
+"""Times kernels of LAPACK (through SciPy), NumPy and FFHT (through fht-cpu) for `cargo xtask bench`.
 
 Reads requests from standard input, one JSON object a line, and answers each with one line:
 
@@ -63,7 +63,15 @@ def fwht(n, dtype, columns):
     return None, lambda: fht_cpu.fht(x, axis=-1, num_threads=THREADS)
 
 
-KERNELS = {"cholesky": cholesky, "qr": qr, "triangular": triangular, "fwht": fwht}
+def gram(n, dtype, m):
+    # The mask as numbers, half of them ones. NumPy sees that both factors are the same matrix and
+    # makes one triangle (syrk), then mirrors it.
+    x = np.random.default_rng(1).integers(0, 2, (n, m), dtype=np.uint8).astype(dtype)
+    g = np.zeros((n, n), dtype)
+    return None, lambda: np.matmul(x, x.T, out=g)
+
+
+KERNELS = {"cholesky": cholesky, "qr": qr, "triangular": triangular, "fwht": fwht, "gram": gram}
 
 
 def seconds(work, *args):

@@ -100,6 +100,22 @@ impl Group {
         }
     }
 
+    /// What a reader of its page must know beside the method.
+    fn note(self) -> &'static str {
+        match self {
+            Self::Gram => {
+                "Rivals and peer multiply the mask as numbers, 0 or 1, which are made off the clock. \
+                 The update is that after a step: of one neuron in a hundred or in ten half of the \
+                 signs flipped, or one sign in a hundred wherever it is, which leaves hardly a neuron \
+                 as it was. It searches two masks for flips, copies the flipped neurons' columns and \
+                 counts these, old and new; where more than a quarter of the neurons flipped it makes \
+                 the matrix anew, as its rival does from the new mask in every case. The formula \
+                 counts the columns alone."
+            }
+            _ => "",
+        }
+    }
+
     fn measure(self, bench: &mut Bench) -> Outcome {
         match self {
             Self::Fwht => fwht::measure(bench),

@@ -42,6 +42,8 @@ pub(super) enum Model {
     Fwht { n: usize, columns: usize },
     /// The lower triangle of `M M^T` for a mask `M : n x m`.
     PopcountGram { n: usize, m: usize },
+    /// The update of such a triangle where columns of the mask are `flipped`.
+    PopcountUpdate { n: usize, m: usize, flipped: usize },
     /// `passes` products with the Jacobian or its adjoint.
     Jacobian { n: usize, m: usize, d: usize, k: usize, passes: usize },
     /// The forward pass of a network whose directions are shared by `copies` neurons each.
@@ -91,6 +93,13 @@ impl Model {
             Self::PopcountGram { n, m } => {
                 (n * (n + 1) * m, Flop, "n (n + 1) m", n * m, n * (n + 1))
             }
+            // The flipped columns, old and new, or all of them; both masks, and three triangles: the
+            // products and the matrix before and after.
+            Self::PopcountUpdate { n, m, flipped } => {
+                let formula = "n (n + 1) min(2 f, m) for f flipped neurons";
+                let columns = m.min(2 * flipped);
+                (n * (n + 1) * columns, Flop, formula, 2 * n * m, 3 * n * (n + 1) / 2)
+            }
             // As in the documentation of nearlin-dense: one output needs no product with the signs.
             Self::Jacobian { n, m, d, k, passes } => {
                 let signs = if k > 1 { k } else { 0 };
@@ -138,6 +147,9 @@ impl Model {
             Self::Fwht { n, columns: 1 } => format!("n = 2^{}", n.ilog2()),
             Self::Fwht { n, columns } => format!("n = 2^{}, {columns} columns", n.ilog2()),
             Self::PopcountGram { n, m } => format!("n = {n}, m = {m}"),
+            Self::PopcountUpdate { n, m, flipped } => {
+                format!("n = {n}, m = {m}, {flipped} flipped")
+            }
             Self::Jacobian { n, m, d, k, .. } | Self::Forward { n, m, d, k, .. } => {
                 format!("n = {n}, m = {m}, d = {d}, K = {k}")
             }

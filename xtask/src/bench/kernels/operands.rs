@@ -53,6 +53,20 @@ pub(crate) fn mask(n: usize, m: usize) -> PackedMask {
     mask
 }
 
+/// The mask with signs flipped: of every neuron whose number is a multiple of `neurons` one example in
+/// `signs`, by chance.
+pub(super) fn flipped(mask: &PackedMask, neurons: usize, signs: usize) -> PackedMask {
+    let mut flipped = mask.clone();
+    let row_words = mask.words_per_row();
+    for (index, word) in flipped.words_mut().iter_mut().enumerate() {
+        let first = 64 * (index % row_words);
+        let bits = (first.next_multiple_of(neurons)..first + 64).step_by(neurons);
+        let chosen = bits.filter(|bit| hash(64 * index + bit - first).is_multiple_of(signs as u64));
+        *word ^= chosen.fold(0, |word, bit| word | 1 << (bit - first));
+    }
+    flipped
+}
+
 /// `out <- a b`, or `out <- out + a b`.
 pub(super) fn gemm<T: Element>(
     out: faer::MatMut<'_, T>,

@@ -21,6 +21,10 @@ the same round. Times are medians; a rival's or peer's time is given as a multip
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
     let (group, title) = (report.benchmark, report.group.map_or("", super::Group::title));
+    let note = match report.group.map_or("", super::Group::note) {
+        "" => String::new(),
+        note => format!("{note}\n\n"),
+    };
     let told: Vec<String> =
         sentences(&report.cases).iter().map(|sentence| format!("- {sentence}\n")).collect();
     let pictures: Vec<String> = roofline::charts(report)
@@ -36,7 +40,7 @@ pub(super) fn page(report: &Report) -> String {
     format!(
         "# {title}\n\n\
          Written by `cargo xtask bench {group}`: change the program, not this page.\n\n{}\n\
-         {METHOD}\nUp to {} a case, in each of which everybody has a turn. {peers}\n\n{}\n\
+         {METHOD}\nUp to {} a case, in each of which everybody has a turn. {peers}\n\n{note}{}\n\
          ## Results\n\n{}\n{}{}\n## Limits\n\n\
          The best of a few samples before the first case.\n\n{}",
         report.facts.paragraph(),

@@ -74,6 +74,9 @@ fn models_count_work_and_bytes() {
         // The triangle of 3 x 3 has 6 entries of 64 bits, two flops each; 24 bytes of mask, and the
         // triangle read and written.
         (Model::PopcountGram { n: 3, m: 64 }, 768.0, Flop, 24.0 + 48.0),
+        // One flipped neuron counts twice; 48 bytes of masks and three triangles. Of many all are counted.
+        (Model::PopcountUpdate { n: 3, m: 64, flipped: 1 }, 24.0, Flop, 48.0 + 72.0),
+        (Model::PopcountUpdate { n: 3, m: 64, flipped: 60 }, 768.0, Flop, 48.0 + 72.0),
         // 2 * 8 * 16 * 4; 16 bytes of mask, x 32, v 64, y 8, signs 16 numbers.
         (Model::Jacobian { n: 8, m: 16, d: 4, k: 1, passes: 1 }, 1024.0, Flop, 16.0 + 480.0),
         (Model::Jacobian { n: 8, m: 16, d: 4, k: 1, passes: 2 }, 2048.0, Flop, 32.0 + 960.0),
@@ -95,6 +98,28 @@ fn models_count_work_and_bytes() {
         assert!(!model.formula().is_empty() && !model.shape().is_empty());
     }
     assert_eq!(Model::Fwht { n: 64, columns: 1 }.shape(), "n = 2^6");
+}
+
+/// One neuron in ten has flips, in about half of the examples, and one sign in a hundred may be
+/// anywhere: of 64,000 signs within five standard deviations of 640, which are 126.
+#[test]
+fn flips_are_where_they_are_asked_for() {
+    let old = operands::mask(1000, 64);
+    let differing = |new: &nearlin_dense::PackedMask| {
+        let (mut columns, mut signs) = (0u64, 0);
+        for flips in (0..1000).map(|row| old.row(row)[0] ^ new.row(row)[0]) {
+            columns |= flips;
+            signs += flips.count_ones();
+        }
+        (columns, signs)
+    };
+    let tenths = (0..64).step_by(10).fold(0, |columns, column| columns | 1 << column);
+    let (columns, signs) = differing(&operands::flipped(&old, 10, 2));
+    assert_eq!(columns, tenths);
+    // 7,000 signs, half of them flipped: five standard deviations are 210.
+    assert!(signs.abs_diff(3500) < 210, "{signs}");
+    let (columns, signs) = differing(&operands::flipped(&old, 1, 100));
+    assert!(columns == u64::MAX && signs.abs_diff(640) < 126, "{signs}");
 }
 
 /// The limit takes 4 s, 4 s and 2 s for the work, round by round.
