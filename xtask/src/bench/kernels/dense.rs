@@ -1,10 +1,12 @@
-//! Factorisations and triangular solves, beside LAPACK and BLAS through `SciPy`; the solves beside
-//! faer's too.
+//! Factorisations and triangular solves, beside LAPACK and BLAS through `SciPy`; Cholesky and the
+//! solves beside faer's too.
 
 use std::hint::black_box;
 
-use faer::Mat;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::triangular_solve::solve_upper_triangular_in_place;
+use faer::{Mat, Par};
 use nearlin::Element;
 use nearlin_dense::{Cholesky, Real, Triangular, fixed_par, qr_r};
 use serde_json::json;
@@ -14,6 +16,9 @@ use super::case::Case;
 use super::model::Model;
 use super::operands::{noise, precision};
 use crate::bench::Outcome;
+
+/// The rival.
+const FAER: &str = "faer";
 
 /// The peer.
 const LAPACK: &str = "OpenBLAS";
@@ -52,11 +57,23 @@ fn cholesky<T: Element>(bench: &mut Bench, n: usize) -> Outcome {
     let request = json!({ "kernel": "cholesky", "n": n, "precision": T::NAME });
     bench.on_all_threads(Some((LAPACK, &request)), |par| {
         let a = &a;
-        Case::new("Cholesky", Model::Cholesky { n }, precision::<T>()).ours_on(
-            || a.clone(),
-            move |a| drop(black_box(Cholesky::factor(a, par).expect("positive definite"))),
-        )
+        Case::new("Cholesky", Model::Cholesky { n }, precision::<T>())
+            .ours_on(
+                || a.clone(),
+                move |a| drop(black_box(Cholesky::factor(a, par).expect("positive definite"))),
+            )
+            .other_on(FAER, || a.clone(), move |a| drop(black_box(faer_cholesky(a, par))))
     })
+}
+
+/// faer's factorisation with its own choice of block sizes.
+fn faer_cholesky<T: Element>(mut a: Mat<T>, par: Par) -> Mat<T> {
+    let params = faer::prelude::default();
+    let mut scratch = MemBuffer::new(cholesky_in_place_scratch::<T>(a.nrows(), par, params));
+    let stack = MemStack::new(&mut scratch);
+    cholesky_in_place(a.as_mut(), faer::prelude::default(), par, stack, params)
+        .expect("positive definite");
+    a
 }
 
 fn qr<T: Element>(bench: &mut Bench, n: usize) -> Outcome {
@@ -86,7 +103,7 @@ fn triangular<T: Element>(bench: &mut Bench, n: usize) -> Outcome {
                     },
                 )
                 .other_on(
-                    "faer",
+                    FAER,
                     || b.clone(),
                     move |mut b| {
                         let par = fixed_par(par);
