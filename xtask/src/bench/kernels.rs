@@ -103,6 +103,11 @@ impl Group {
     /// What a reader of its page must know beside the method.
     fn note(self) -> &'static str {
         match self {
+            Self::Fwht => {
+                "FFHT is timed through the package fht-cpu, which holds FFHT's kernels in hand-written \
+                 AVX with minor changes, as its documentation says; so FFHT's own build is no second \
+                 peer."
+            }
             Self::Gram => {
                 "Rivals and peer multiply the mask as numbers, 0 or 1, which are made off the clock. \
                  The update is that after a step: of one neuron in a hundred or in ten half of the \
