@@ -20,7 +20,7 @@ use super::facts::Facts;
 use super::words::figure;
 use super::{Outcome, files};
 use clock::Clock;
-use curve::{Along, Curve, Prediction, Size, Timed};
+use curve::{Along, Curve, Effort, Prediction, Size, Timed};
 
 /// The solvers that are compared; `cg` builds nothing and needs no curve.
 const SOLVERS: [SolverKind; 4] =
@@ -47,13 +47,16 @@ pub(super) struct Args {
     /// Threads [default: all].
     #[arg(long, value_parser = count)]
     threads: Option<usize>,
-    /// Repetitions, round robin over the solvers [default: 3].
-    #[arg(long, value_parser = count)]
-    reps: Option<usize>,
+    /// Repetitions, round robin over the solvers [default: 5, with --quick 7].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(3..))]
+    reps: Option<u16>,
     /// A curve stops where one step takes longer than this.
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     limit_seconds: f64,
-    /// Small sizes and two repetitions: a smoke test of a few seconds.
+    /// A size gets no further repetition past this time.
+    #[arg(long, value_name = "S", default_value_t = 600.0)]
+    size_seconds: f64,
+    /// Small sizes: a smoke test of a few seconds.
     #[arg(long)]
     quick: bool,
     /// Folder for the results [default: docs/benchmarks, with --quick target/bench].
@@ -71,8 +74,10 @@ struct Protocol {
     precision: &'static str,
     data_seed: u64,
     threads: usize,
+    /// The most that a size gets.
     repetitions: usize,
     limit_seconds: f64,
+    size_seconds: f64,
     /// The curve against m: its widths, and the examples that all its points share.
     widths: Vec<usize>,
     rows_of_widths: usize,
@@ -108,8 +113,9 @@ impl Protocol {
             precision: options.precision.name(),
             data_seed: data::SEED,
             threads: args.threads.unwrap_or(cores),
-            repetitions: args.reps.unwrap_or(if quick { 2 } else { 3 }),
+            repetitions: args.reps.map_or(if quick { 7 } else { 5 }, usize::from),
             limit_seconds: args.limit_seconds,
+            size_seconds: args.size_seconds,
             widths: list(&args.m, &[128, 256, 512], &[1024, 2048, 4096, 8192, 16384]),
             rows_of_widths: args.at_n.unwrap_or(if quick { 128 } else { 1024 }),
             rows: list(&args.n, &[64, 128, 256], &[256, 512, 1024, 2048]),
@@ -178,8 +184,7 @@ fn measure(protocol: &Protocol) -> Vec<Curve> {
             Ok(timed)
         };
         let sizes = protocol.sizes(along);
-        let (repetitions, limit) = (protocol.repetitions, protocol.limit_seconds);
-        let runs = curve::round_robin(&SOLVERS, &sizes, repetitions, limit, step);
+        let runs = curve::round_robin(&SOLVERS, &sizes, Effort::of(protocol), step);
         let made = runs.into_iter().map(|run| Curve::new(along, run, predicted));
         curves.extend(made);
     }

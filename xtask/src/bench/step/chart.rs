@@ -16,7 +16,7 @@ pub(super) fn chart(report: &Report, along: Along) -> Option<Chart> {
         .collect();
     let protocol = &report.protocol;
     let subtitle = format!(
-        "{}, d = {}, {}, {}, medians of {}",
+        "{}, d = {}, {}, {}, medians of up to {}",
         protocol.fixed(along),
         protocol.inputs,
         protocol.precision,

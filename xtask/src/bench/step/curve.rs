@@ -4,6 +4,7 @@ use nearlin::{SolverKind, StepReport};
 use nearlin_cli::plot::fit_loglog;
 use serde::Serialize;
 
+use super::Protocol;
 use super::clock::{Phases, Sample};
 use crate::bench::Outcome;
 use crate::bench::spread::Spread;
@@ -51,6 +52,24 @@ impl Along {
             Self::M => m,
             Self::N => n,
         }
+    }
+}
+
+/// How often to measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Effort {
+    /// The most repetitions of a size.
+    pub(super) repetitions: usize,
+    /// Seconds of a step past which its solver drops out.
+    pub(super) step: f64,
+    /// Seconds past which a size gets no further repetition.
+    pub(super) size: f64,
+}
+
+impl Effort {
+    pub(super) fn of(protocol: &Protocol) -> Self {
+        let &Protocol { repetitions, limit_seconds: step, size_seconds: size, .. } = protocol;
+        Self { repetitions, step, size }
     }
 }
 
@@ -133,29 +152,34 @@ pub(super) struct Runs {
     ended: Option<String>,
 }
 
-/// Runs `step` for all solvers at all sizes, `repetitions` times each.
+/// Runs `step` for all solvers at all sizes, as often as `effort` says.
 ///
 /// At each size the solvers take turns, so that whatever slows the machine down for a while slows
-/// all of them. A solver drops out where one of its steps takes longer than `limit` seconds or fails.
+/// all of them. A solver drops out where one of its steps takes too long or fails; a size whose
+/// repetitions took too long gets no further one.
 pub(super) fn round_robin(
     solvers: &[SolverKind],
     sizes: &[Size],
-    repetitions: usize,
-    limit: f64,
+    effort: Effort,
     mut step: impl FnMut(SolverKind, Size) -> Outcome<Timed>,
 ) -> Vec<Runs> {
     let start = |&solver| Runs { solver, sizes: Vec::new(), ended: None };
     let mut runs: Vec<Runs> = solvers.iter().map(start).collect();
     for &size in sizes {
         let Size { n, m } = size;
-        for _ in 0..repetitions {
+        let mut spent = 0.0;
+        for _ in 0..effort.repetitions {
+            if spent > effort.size {
+                break;
+            }
             for run in runs.iter_mut().filter(|run| run.ended.is_none()) {
                 match step(run.solver, size) {
                     Err(error) => run.ended = Some(format!("failed at n = {n}, m = {m}: {error}")),
                     Ok(timed) => {
                         let seconds = timed.sample.seconds;
-                        if seconds > limit {
-                            let (took, limit) = (figure(seconds), figure(limit));
+                        spent += timed.sample.start_seconds + seconds;
+                        if seconds > effort.step {
+                            let (took, limit) = (figure(seconds), figure(effort.step));
                             run.ended = Some(format!(
                                 "stopped at n = {n}, m = {m}: a step took {took} s, more than the \
                                  limit of {limit} s"

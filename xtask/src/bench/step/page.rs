@@ -17,7 +17,8 @@ pub(super) fn page(report: &Report) -> String {
          the adaptive inner tolerance of the first step (0.1), and is timed from the end of the \
          first forward pass to the step's report: preconditioner (build), inner solver (solve), \
          forward pass at the new weights (masks), certificate (update). Times are seconds, medians \
-         of {}; at each size the solvers take turns.\n\n\
+         of {}, or of fewer where those of a size took longer than {} s (the column *runs*); at each \
+         size the solvers take turns.\n\n\
          The columns *planner* give what `nearlin::plan` predicts: the preconditioner and the \
          iterations that it guesses. Its guess is for a typical step of a run to the end, not for \
          the first.\n",
@@ -28,6 +29,7 @@ pub(super) fn page(report: &Report) -> String {
         protocol.precision,
         counted(protocol.threads, "thread"),
         counted(protocol.repetitions, "repetition"),
+        figure(protocol.size_seconds),
     );
     head + &[Along::M, Along::N].map(|along| section(report, along)).concat()
 }
@@ -58,6 +60,7 @@ pub(super) fn times(curves: &[&Curve]) -> Table {
         "solver",
         "n",
         "m",
+        "runs",
         "seconds",
         "min to max",
         "build",
@@ -79,6 +82,7 @@ pub(super) fn times(curves: &[&Curve]) -> Table {
                 curve.solver.to_owned(),
                 point.n.to_string(),
                 point.m.to_string(),
+                point.samples.len().to_string(),
                 figure(point.seconds.median),
                 point.seconds.range(),
                 figure(phases.build),

@@ -16,6 +16,11 @@ fn protocol(line: &str) -> Protocol {
     Protocol::of(&Line::try_parse_from(line.split(' ')).unwrap().args, 7)
 }
 
+/// As many repetitions, with this limit of a step and no other.
+fn effort(repetitions: usize, step: f64) -> Effort {
+    Effort { repetitions, step, size: f64::INFINITY }
+}
+
 /// A real step of the smallest problem, to have a report.
 fn a_step(seconds: f64, build: f64) -> Timed {
     let options = options().width(64).solver(Some(SolverKind::Cholesky));
@@ -30,7 +35,7 @@ fn a_step(seconds: f64, build: f64) -> Timed {
 /// A report on made times: cholesky takes `m / 1000` seconds, srht four times that up to the limit
 /// and arc-cosine fails.
 fn report() -> Report {
-    let protocol = protocol("step --m 512,256,1024,2048 --at-n 16 --n 16 --at-m 64 --reps 2");
+    let protocol = protocol("step --m 512,256,1024,2048 --at-n 16 --n 16 --at-m 64 --reps 3");
     let made = a_step(1.0, 1.0);
     let step = |solver, size: Size| match solver {
         SolverKind::Cholesky | SolverKind::Srht => {
@@ -44,7 +49,7 @@ fn report() -> Report {
     };
     let solvers = [SolverKind::Cholesky, SolverKind::Srht, SolverKind::ArcCosine];
     let sizes = protocol.sizes(Along::M);
-    let runs = curve::round_robin(&solvers, &sizes, 2, 4.0, step);
+    let runs = curve::round_robin(&solvers, &sizes, effort(2, 4.0), step);
     let twice = |solver, size: Size| {
         let seconds = if solver == SolverKind::Srht { 1.0 } else { size.m as f64 / 500.0 };
         let (iterations, iteration_seconds) = (9.0, 0.0);
@@ -63,14 +68,15 @@ fn arguments_and_defaults() {
     assert_eq!(full.widths, [1024, 2048, 4096, 8192, 16384]);
     assert_eq!(full.rows, [256, 512, 1024, 2048]);
     assert_eq!((full.rows_of_widths, full.width_of_rows), (1024, 4096));
-    assert_eq!((full.threads, full.repetitions, full.limit_seconds), (7, 3, 60.0));
+    assert_eq!((full.threads, full.repetitions, full.limit_seconds), (7, 5, 60.0));
     assert_eq!((full.inputs, full.scale, full.ridge), (64, 8.0, 0.0));
 
     let asked = protocol("step --quick --n 512,64,512 --threads 2 --reps 5 --limit-seconds 1.5");
     assert_eq!((&asked.rows, asked.rows_of_widths), (&vec![64, 512], 128));
     assert_eq!((asked.threads, asked.repetitions, asked.limit_seconds), (2, 5, 1.5));
+    assert_eq!((full.size_seconds, asked.size_seconds), (600.0, 600.0));
     assert_eq!(asked.widths, [128, 256, 512]);
-    for wrong in ["--m 63", "--m 0", "--n 0", "--n a", "--threads 0", "--reps 0", "--at-m 5"] {
+    for wrong in ["--m 63", "--m 0", "--n 0", "--n a", "--threads 0", "--reps 2", "--at-m 5"] {
         let line = format!("step {wrong}");
         assert!(Line::try_parse_from(line.split(' ')).is_err(), "{wrong}");
     }
@@ -88,7 +94,7 @@ fn solvers_take_turns_and_drop_out_past_the_limit() {
         Ok(Timed { sample: Sample { seconds, ..timed.sample }, ..timed.clone() })
     };
     let solvers = [SolverKind::Cholesky, SolverKind::Srht, SolverKind::Cg];
-    let runs = curve::round_robin(&solvers, &sizes, 2, 8.0, step);
+    let runs = curve::round_robin(&solvers, &sizes, effort(2, 8.0), step);
     let expected = [
         ("cholesky", 1),
         ("srht", 1),
@@ -111,6 +117,28 @@ fn solvers_take_turns_and_drop_out_past_the_limit() {
         "stopped at n = 1, m = 64: a step took 9.00 s, more than the limit of 8.00 s"
     );
     assert!(curves[0].ended.is_none() && curves[2].ended.is_none());
+}
+
+/// A step takes a second and half a second before it: the second repetition of both solvers ends at
+/// six seconds.
+#[test]
+fn a_size_that_took_too_long_gets_no_further_repetition() {
+    let timed = a_step(1.0, 0.5);
+    let solvers = [SolverKind::Cholesky, SolverKind::Srht];
+    let sizes = [1, 2].map(|n| Size { n, m: 64 });
+    let step = |_: SolverKind, _: Size| Ok(timed.clone());
+    let samples = |size: f64| -> Vec<usize> {
+        let effort = Effort { size, ..effort(5, 8.0) };
+        let runs = curve::round_robin(&solvers, &sizes, effort, step);
+        runs.into_iter()
+            .flat_map(|run| Curve::new(Along::N, run, |_, _| None).points)
+            .map(|point| point.samples.len())
+            .collect()
+    };
+    assert_eq!(samples(5.9), [2; 4]);
+    assert_eq!(samples(6.1), [3; 4]);
+    assert_eq!(samples(0.0), [1; 4]);
+    assert_eq!(samples(f64::INFINITY), [5; 4]);
 }
 
 /// Both curves are exactly linear, so the exponents are 1 up to rounding.
@@ -151,11 +179,11 @@ fn the_page_and_the_chart_show_every_curve() {
     let report = report();
     let page = page::page(&report);
     for part in [
-        "| cholesky |   16 |  256 |   0.256 |",
+        "| cholesky |   16 |  256 |    2 |   0.256 |",
         "](step-m.svg)",
         "exponent of m",
         "Scale 8, ridge 0, f64, 7 threads",
-        "medians of 2 repetitions",
+        "medians of 3 repetitions, or of fewer where those of a size took longer than 600 s",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
@@ -163,7 +191,7 @@ fn the_page_and_the_chart_show_every_curve() {
     let chart = chart::chart(&report, Along::M).unwrap();
     let names: Vec<&str> = chart.series.iter().map(|series| series.name.as_str()).collect();
     assert_eq!(names, ["cholesky (slope 1.00)", "srht (slope 1.00)"]);
-    assert_eq!(chart.subtitle, "n = 16, d = 64, f64, 7 threads, medians of 2");
+    assert_eq!(chart.subtitle, "n = 16, d = 64, f64, 7 threads, medians of up to 3");
     assert!(chart::chart(&report, Along::N).is_none());
 }
 
