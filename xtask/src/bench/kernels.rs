@@ -13,7 +13,7 @@ mod jacobian;
 mod model;
 pub(crate) mod operands;
 mod page;
-mod peak;
+pub(super) mod peak;
 mod peak_simd;
 mod peer;
 mod roofline;
@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use super::facts::Facts;
 use super::words::{counted, figure};
-use super::{Outcome, files};
+use super::{Outcome, files, regress};
 use case::{Case, Effort, Measured};
 use peak::{Peaks, Rate};
 use peer::Peers;
@@ -169,7 +169,7 @@ pub(super) fn run(group: Group, args: &Args) -> Outcome {
     let root = files::root();
     let facts = Facts::gather(&root)?;
     // Before anything is written: it may be the file that is.
-    let old = args.compare.as_deref().map(compare::read).transpose()?;
+    let old = args.compare.as_deref().map(regress::read::<compare::Old>).transpose()?;
     let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
     let (mut bench, limits) = Bench::new(args, facts.machine.cores, &root)?;
     group.measure(&mut bench)?;

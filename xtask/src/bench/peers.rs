@@ -2,6 +2,7 @@
 //! nearlin beside the programs that people would use instead, on the same numbers.
 
 pub(super) mod alone;
+mod compare;
 mod contest;
 mod cpu;
 mod entry;

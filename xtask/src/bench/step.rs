@@ -6,6 +6,7 @@
 
 mod chart;
 mod clock;
+mod compare;
 mod curve;
 mod data;
 mod page;
@@ -14,9 +15,10 @@ mod story;
 use std::path::PathBuf;
 
 use nearlin::{Equations, Options, Scale, Shape, SolverKind, plan, train};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
+use super::pace::Pace;
 use super::words::figure;
 use super::{Outcome, files};
 use clock::Clock;
@@ -59,24 +61,28 @@ pub(super) struct Args {
     /// Small sizes: a smoke test of a few seconds.
     #[arg(long)]
     quick: bool,
+    /// An earlier result: fail where a step is slower beyond the noise, or takes more iterations.
+    #[arg(long, value_name = "JSON")]
+    compare: Option<PathBuf>,
     /// Folder for the results [default: docs/benchmarks, with --quick target/bench].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 /// The arguments with nothing left open.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Protocol {
     /// Inputs d, the bias coordinate included.
     inputs: usize,
     scale: f64,
     ridge: f64,
-    precision: &'static str,
+    precision: String,
     data_seed: u64,
     threads: usize,
     /// The most that a size gets.
     repetitions: usize,
     limit_seconds: f64,
+    #[serde(default)]
     size_seconds: f64,
     /// The curve against m: its widths, and the examples that all its points share.
     widths: Vec<usize>,
@@ -110,7 +116,7 @@ impl Protocol {
             inputs: data::INPUTS,
             scale: SCALE,
             ridge: options.ridge,
-            precision: options.precision.name(),
+            precision: options.precision.name().to_owned(),
             data_seed: data::SEED,
             threads: args.threads.unwrap_or(cores),
             repetitions: args.reps.map_or(if quick { 7 } else { 5 }, usize::from),
@@ -145,6 +151,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let root = files::root();
     let facts = Facts::gather(&root)?;
     let protocol = Protocol::of(args, facts.machine.cores);
+    // Before anything is written: it may be the file that is.
+    let old = args.compare.as_deref().map(|path| compare::read(path, &protocol)).transpose()?;
     let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(protocol.threads).build()?;
     let curves = pool.install(|| measure(&protocol));
@@ -158,7 +166,8 @@ pub(super) fn run(args: &Args) -> Outcome {
             }
         }
     }
-    files::write(&folder, "step", &report, &page::page(&report))
+    files::write(&folder, "step", &report, &page::page(&report))?;
+    old.map_or(Ok(()), |old| compare::judge(&old, &report))
 }
 
 impl Report {
@@ -166,11 +175,17 @@ impl Report {
     fn along(&self, along: Along) -> Vec<&Curve> {
         self.curves.iter().filter(|curve| curve.along == along).collect()
     }
+
+    /// The machine's pace around every step.
+    fn paces(&self) -> impl Iterator<Item = f64> {
+        let points = self.curves.iter().flat_map(|curve| &curve.points);
+        points.flat_map(|point| &point.samples).map(|sample| sample.fma_per_second)
+    }
 }
 
 /// Measures both families of curves in the current pool.
 fn measure(protocol: &Protocol) -> Vec<Curve> {
-    let mut curves = Vec::new();
+    let (mut curves, mut pace) = (Vec::new(), Pace::of_pool());
     for along in [Along::M, Along::N] {
         let mut equations: Option<Equations> = None;
         let step = |solver, size: Size| {
@@ -178,7 +193,7 @@ fn measure(protocol: &Protocol) -> Vec<Curve> {
                 equations = Some(data::equations(size.n)?);
             }
             let made = equations.as_ref().ok_or("there are no equations")?;
-            let timed = one_step(made, &options().width(size.m).solver(Some(solver)))?;
+            let timed = one_step(made, &options().width(size.m).solver(Some(solver)), &mut pace)?;
             let seconds = figure(timed.sample.seconds);
             eprintln!("n = {}, m = {}: {seconds} s with {solver}", size.n, size.m);
             Ok(timed)
@@ -196,11 +211,14 @@ fn options() -> Options {
     Options::default().scale(Scale::Fixed(SCALE)).ridge(0.0).max_steps(1)
 }
 
-/// One step from the initial weights, with its times.
-fn one_step(equations: &Equations, options: &Options) -> Outcome<Timed> {
-    let mut clock = Clock::start();
-    let run = train(equations, options, &mut clock)?;
-    match (clock.finish(), run.steps.into_iter().next()) {
+/// One step from the initial weights, with its times and the machine's pace around them.
+fn one_step(equations: &Equations, options: &Options, pace: &mut Pace) -> Outcome<Timed> {
+    let (stepped, fma_per_second) = pace.around(|| {
+        let mut clock = Clock::start();
+        train(equations, options, &mut clock).map(|run| (run, clock))
+    });
+    let (run, clock) = stepped?;
+    match (clock.finish(fma_per_second), run.steps.into_iter().next()) {
         (Some(sample), Some(report)) => Ok(Timed { sample, report }),
         _ => Err(format!("no step was kept: {} ({})", run.ending.name(), run.reason).into()),
     }

@@ -1,67 +1,23 @@
 //! Whether a group became slower since an earlier run of it.
 //!
 //! Times of two days are not comparable, not even on one machine; shares of a limit that was
-//! measured in the same rounds are. A case counts as slower if its interval of shares lies below the
-//! earlier one without touching it, and its median is worse by more than a tenth.
-
-use std::path::Path;
+//! measured in the same rounds are.
 
 use serde::Deserialize;
 
 use super::Report;
 use super::case::Measured;
 use crate::bench::Outcome;
-use crate::bench::spread::Spread;
+use crate::bench::regress::{Change, Source, change};
 use crate::bench::table::Table;
 use crate::bench::words::{counted, figure};
-
-/// The smallest ratio of medians that is no regression, however small the noise.
-const TOLERATED: f64 = 0.9;
 
 /// What is needed of an earlier result.
 #[derive(Debug, Deserialize)]
 pub(super) struct Old {
     benchmark: String,
-    facts: Facts,
+    facts: Source,
     cases: Vec<Measured>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Facts {
-    commit: String,
-    machine: Machine,
-}
-
-#[derive(Debug, Deserialize)]
-struct Machine {
-    cpu: String,
-}
-
-/// How a share of the limit changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    Slower,
-    Faster,
-    WithinNoise,
-}
-
-/// Reads an earlier result.
-pub(super) fn read(path: &Path) -> Outcome<Old> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    Ok(serde_json::from_str(&text).map_err(|error| failed(&error))?)
-}
-
-/// Compares shares of the limit: more is better.
-pub(super) fn change(old: Spread, new: Spread) -> Change {
-    let ratio = new.median / old.median;
-    if new.max < old.min && ratio < TOLERATED {
-        Change::Slower
-    } else if new.min > old.max && ratio > 1.0 / TOLERATED {
-        Change::Faster
-    } else {
-        Change::WithinNoise
-    }
 }
 
 /// Prints how nearlin's kernels changed.

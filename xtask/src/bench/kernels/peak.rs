@@ -70,7 +70,7 @@ pub(super) struct Peaks(BTreeMap<Peak, Variant>);
 
 /// A limit ready to be sampled in the current pool.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(in crate::bench) struct Meter {
     threads: usize,
     kind: Kind,
 }
@@ -188,6 +188,17 @@ impl Peaks {
 }
 
 impl Meter {
+    /// The peak of multiply-adds in `f64`, by the quickest loop in the current pool.
+    pub(in crate::bench) fn fma_f64() -> Self {
+        let threads = rayon::current_num_threads();
+        let meters = peak_simd::variants(Peak::FmaF64)
+            .into_iter()
+            .map(|variant| Self { threads, kind: Kind::Peak { variant, steps: variant.steps() } });
+        let sampled = meters.map(|mut meter| (meter.sample(), meter));
+        let best = sampled.max_by(|a, b| a.0.total_cmp(&b.0));
+        best.expect("a portable loop is always there").1
+    }
+
     /// Raises the repetitions of a stream until they take as long as a sample.
     fn repeat(&mut self) {
         while seconds(|| self.run()) < SAMPLE {
@@ -214,7 +225,7 @@ impl Meter {
     }
 
     /// Units a second: the best of a few samples, as a limit is the most that can be had.
-    pub(super) fn sample(&mut self) -> f64 {
+    pub(in crate::bench) fn sample(&mut self) -> f64 {
         let fastest = (0..SAMPLES).map(|_| seconds(|| self.run())).fold(f64::INFINITY, f64::min);
         let units = match &self.kind {
             Kind::Peak { variant, steps } => variant.per_step * *steps as f64 * self.threads as f64,

@@ -1,7 +1,7 @@
 //! Tests of the kernel benchmarks on made times.
 
 use super::case::{FEWEST, Kind, OURS};
-use super::compare::{Change, change, compared};
+use super::compare::{Old, compared};
 use super::model::{Model, Precision, Unit};
 use super::*;
 use crate::bench::facts::Machine;
@@ -136,25 +136,6 @@ fn shares_are_of_the_limit_in_the_same_round() {
 }
 
 #[test]
-fn a_regression_is_worse_by_a_tenth_and_does_not_touch_the_old_interval() {
-    let spread = |min, median, max| Spread { median, min, max };
-    let old = spread(0.48, 0.50, 0.52);
-    let cases = [
-        (spread(0.48, 0.50, 0.52), Change::WithinNoise),
-        // Apart from the old interval, but not by a tenth.
-        (spread(0.45, 0.46, 0.47), Change::WithinNoise),
-        // Worse by more than a tenth, but within a wide interval of its own.
-        (spread(0.30, 0.40, 0.48), Change::WithinNoise),
-        (spread(0.30, 0.40, 0.47), Change::Slower),
-        (spread(0.53, 0.60, 0.70), Change::Faster),
-        (spread(0.53, 0.54, 0.56), Change::WithinNoise),
-    ];
-    for (new, expected) in cases {
-        assert_eq!(change(old, new), expected, "{new:?}");
-    }
-}
-
-#[test]
 fn only_cases_that_both_have_are_compared() {
     let old = [measured("J v", [8.0; 3]), measured("J^T u", [8.0; 3]), measured("gone", [1.0; 3])];
     let new = [measured("J v", [8.1; 3]), measured("J^T u", [80.0; 3]), measured("new", [1.0; 3])];
@@ -174,7 +155,7 @@ fn results_are_compared_through_their_json() {
     std::fs::create_dir_all(&folder).unwrap();
     let before = report(vec![measured("J v", [8.0; 3])]);
     files::write(&folder, "jacobian", &before, "").unwrap();
-    let old = compare::read(&folder.join("jacobian.json")).unwrap();
+    let old: Old = regress::read(&folder.join("jacobian.json")).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(compare::judge(&old, &before).is_ok());
     assert!(compare::judge(&old, &report(vec![measured("J v", [4.0; 3])])).is_ok());
@@ -184,7 +165,7 @@ fn results_are_compared_through_their_json() {
     assert!(error.to_string().contains("no case"), "{error}");
     let other = Report { benchmark: "fwht", ..report(Vec::new()) };
     assert!(compare::judge(&old, &other).unwrap_err().to_string().contains("is of `jacobian`"));
-    assert!(compare::read(std::path::Path::new("absent.json")).is_err());
+    assert!(regress::read::<Old>(std::path::Path::new("absent.json")).is_err());
 }
 
 #[test]

@@ -10,10 +10,12 @@ use nearlin::{Equations, Event, InnerTolerance, Precision, SolverKind, train};
 use nearlin_cli::table::{Holdout, Options, Table};
 use serde::Serialize;
 
+use super::compare;
 use super::contest::{CONTESTS, Contest, TOLERANCE, Variant};
-use super::entry::{Entry, rounds};
+use super::entry::{Entry, Run, rounds};
 use super::{Problem, Report, page};
 use crate::bench::facts::Facts;
+use crate::bench::pace::{Pace, told as told_pace};
 use crate::bench::table::Table as Markdown;
 use crate::bench::words::{counted, figure};
 use crate::bench::{Outcome, files};
@@ -27,6 +29,9 @@ pub(in crate::bench) struct Args {
     /// The smallest problem only, in one round.
     #[arg(long)]
     quick: bool,
+    /// An earlier result: fail where training is slower beyond the noise, or takes more iterations.
+    #[arg(long, value_name = "JSON")]
+    compare: Option<PathBuf>,
     /// Folder for the results [default: docs/benchmarks, with --quick target/bench].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -57,15 +62,18 @@ struct Alone<'a> {
 pub(in crate::bench) fn run(args: &Args) -> Outcome {
     let root = files::root();
     let facts = Facts::gather(&root)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let threads = pool.current_num_threads();
+    // Before anything is written: it may be the file that is.
+    let old = args.compare.as_deref().map(|path| compare::read(path, threads)).transpose()?;
     let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
     let contests = if args.quick { &CONTESTS[..1] } else { &CONTESTS[..] };
     let repetitions = args.reps.unwrap_or(if args.quick { 1 } else { 5 });
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let problems: Vec<Problem> = contests
         .iter()
         .map(|contest| measure(contest, &root, repetitions, &pool))
         .collect::<Outcome<_>>()?;
-    let (benchmark, threads, versions) = ("train", pool.current_num_threads(), BTreeMap::new());
+    let (benchmark, versions) = ("train", BTreeMap::new());
     let tolerance = TOLERANCE;
     let report = Report { benchmark, facts, tolerance, threads, repetitions, versions, problems };
     let forcing: Vec<Forced> = contests
@@ -77,7 +85,9 @@ pub(in crate::bench) fn run(args: &Args) -> Outcome {
         .collect();
     let page = written(&report) + &told(&forcing);
     println!("\n{page}");
-    files::write(&folder, benchmark, &Alone { report: &report, forcing: &forcing }, &page)
+    let alone = Alone { report: &report, forcing: &forcing };
+    files::write(&folder, benchmark, &alone, &page)?;
+    old.map_or(Ok(()), |old| compare::judge(&old, &alone))
 }
 
 /// Runs with and without forcing terms.
@@ -131,8 +141,11 @@ fn measure(
         .iter()
         .map(|variant| pool.install(|| contest.entry(variant, &equations)))
         .collect();
+    let mut pace = pool.install(Pace::of_pool);
     let runs = rounds(entries.len(), repetitions, |index| {
-        let run = contest.train(&contest.nearlin[index], &equations, pool)?;
+        let train = || contest.train(&contest.nearlin[index], &equations, pool);
+        let (run, rate) = pace.around(train);
+        let run = Run { fma_per_second: Some(rate), ..run? };
         let cpu = run.cost.map_or("not reached".into(), |cost| figure(cost.cpu) + " CPU s");
         eprintln!("{}: {}: {cpu}", contest.problem, entries[index].label);
         Ok(run)
@@ -160,6 +173,12 @@ fn equations(problem: &str, root: &Path) -> Outcome<Equations> {
     Ok(equations.with_floor(merged.floor))
 }
 
+/// The machine's pace around every run.
+fn paces(report: &Report) -> impl Iterator<Item = f64> {
+    let entries = report.problems.iter().flat_map(|problem| &problem.entries);
+    entries.flat_map(|entry| &entry.runs).filter_map(|run| run.fma_per_second)
+}
+
 /// The page.
 fn written(report: &Report) -> String {
     format!(
@@ -168,11 +187,13 @@ fn written(report: &Report) -> String {
          Time to a relative training residual of {:e} without a ridge, from the equations in memory \
          to the trained network, the search for the scale included, in one run on {}; medians of \
          {}, in each of which every solver runs once. The equations are all rows of the diabetes \
-         table and 1500 rows of the digits table, as the program encodes them but for normal scores.\n\n{}",
+         table and 1500 rows of the digits table, as the program encodes them but for normal scores. \
+         {}\n\n{}",
         report.facts.paragraph(),
         report.tolerance,
         counted(report.threads, "thread"),
         counted(report.repetitions as usize, "round"),
+        told_pace(paces(report)),
         page::entries(report)
     )
 }

@@ -139,6 +139,7 @@ impl Contest {
             scale: run.scale,
             rel_residual: run.rel_residual,
             ending: run.ending.name().to_owned(),
+            fma_per_second: None,
         })
     }
 }

@@ -44,6 +44,9 @@ pub(super) struct Run {
     pub(super) rel_residual: f64,
     /// How the run ended, in the program's words.
     pub(super) ending: String,
+    /// Multiply-adds in `f64` that the machine could do around the run, in flops a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fma_per_second: Option<f64>,
 }
 
 /// A program on a problem, with all its runs.

@@ -143,6 +143,7 @@ fn parse(told: &str) -> Outcome<Run> {
         scale: 1.0,
         rel_residual: last,
         ending: stop,
+        fma_per_second: None,
     })
 }
 

@@ -15,6 +15,7 @@ fn run(cpu: Option<f64>) -> Run {
         scale: 8.0,
         rel_residual: 5e-9,
         ending: "converged".into(),
+        fma_per_second: None,
     }
 }
 

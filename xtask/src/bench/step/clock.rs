@@ -34,6 +34,8 @@ pub(super) struct Sample {
     pub(super) seconds: f64,
     /// What a run does once, before its first step: initial weights and first forward pass.
     pub(super) start_seconds: f64,
+    /// Multiply-adds in `f64` that the machine could do around the step, in flops a second.
+    pub(super) fma_per_second: f64,
     /// The parts of `seconds`.
     pub(super) phases: Phases,
 }
@@ -58,9 +60,9 @@ impl Clock {
         Self { began, step_began: None, phase: None, phases: Phases::default(), sample: None }
     }
 
-    /// The times of the first step, if one was kept.
-    pub(super) fn finish(self) -> Option<Sample> {
-        self.sample
+    /// The times of the first step, if one was kept, with the pace around it.
+    pub(super) fn finish(self, fma_per_second: f64) -> Option<Sample> {
+        self.sample.map(|sample| Sample { fma_per_second, ..sample })
     }
 
     /// Takes note of `event`, which happened `now`.
@@ -80,6 +82,7 @@ impl Clock {
                 self.sample = Some(Sample {
                     seconds: (now - step_began).as_secs_f64(),
                     start_seconds: (step_began - self.began).as_secs_f64(),
+                    fma_per_second: 0.0,
                     phases: self.phases,
                 });
             }
@@ -134,6 +137,6 @@ mod tests {
         let milliseconds = clock.phases.named().map(|(_, seconds)| (seconds * 1e3).round() as u64);
         assert_eq!(milliseconds, [120, 30, 40, 210]);
         assert_eq!(clock.step_began, Some(at(100)));
-        assert_eq!(clock.finish(), None, "no step was kept");
+        assert_eq!(clock.finish(1.0), None, "no step was kept");
     }
 }

@@ -1,12 +1,12 @@
 //! Curves of time against size, and the order in which their points are measured.
 
 use nearlin::{SolverKind, StepReport};
-use nearlin_cli::plot::fit_loglog;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Protocol;
 use super::clock::{Phases, Sample};
 use crate::bench::Outcome;
+use crate::bench::slopes::Slopes;
 use crate::bench::spread::Spread;
 use crate::bench::words::figure;
 
@@ -20,7 +20,7 @@ pub(super) struct Size {
 }
 
 /// The size that a curve varies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Along {
     /// The width.
@@ -120,15 +120,6 @@ pub(super) struct Point {
     pub(super) samples: Vec<Sample>,
 }
 
-/// Exponents of the power laws through the medians.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Slopes {
-    /// Through the whole curve.
-    pub(super) all: Option<f64>,
-    /// Through its last three points, where there are three.
-    pub(super) last_three: Option<f64>,
-}
-
 /// The times of one solver along one axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Curve {
@@ -226,14 +217,6 @@ impl Curve {
 
 fn xy(along: Along, points: &[Point]) -> Vec<(f64, f64)> {
     points.iter().map(|p| (along.of(p.n, p.m) as f64, p.seconds.median)).collect()
-}
-
-impl Slopes {
-    fn of(points: &[(f64, f64)]) -> Self {
-        let slope = |points: &[(f64, f64)]| fit_loglog(points).map(|fit| fit.slope);
-        let last_three = points.len().checked_sub(3).and_then(|first| slope(&points[first..]));
-        Self { all: slope(points), last_three }
-    }
 }
 
 impl Point {

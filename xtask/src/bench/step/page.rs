@@ -2,12 +2,14 @@
 
 use super::curve::{Along, Curve};
 use super::{Report, story};
+use crate::bench::pace::told;
 use crate::bench::table::Table;
 use crate::bench::words::{counted, figure};
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
     let protocol = &report.protocol;
+    let pace = told(report.paces());
     let head = format!(
         "# The time of a Gauss-Newton step\n\n\
          Written by `cargo xtask bench step`: change the program, not this page.\n\n{}\n\
@@ -18,7 +20,7 @@ pub(super) fn page(report: &Report) -> String {
          first forward pass to the step's report: preconditioner (build), inner solver (solve), \
          forward pass at the new weights (masks), certificate (update). Times are seconds, medians \
          of {}, or of fewer where those of a size took longer than {} s (the column *runs*); at each \
-         size the solvers take turns.\n\n\
+         size the solvers take turns. {}\n\n\
          The columns *planner* give what `nearlin::plan` predicts: the preconditioner and the \
          iterations that it guesses. Its guess is for a typical step of a run to the end, not for \
          the first.\n",
@@ -30,6 +32,7 @@ pub(super) fn page(report: &Report) -> String {
         counted(protocol.threads, "thread"),
         counted(protocol.repetitions, "repetition"),
         figure(protocol.size_seconds),
+        pace,
     );
     head + &[Along::M, Along::N].map(|along| section(report, along)).concat()
 }
@@ -103,13 +106,8 @@ pub(super) fn slopes(curves: &[&Curve]) -> Table {
     let axis = curves.first().map_or("", |curve| curve.along.name());
     let exponent = format!("exponent of {axis}");
     let mut table = Table::new(&["solver", &exponent, "over the last three points"], 1);
-    let told = |slope: Option<f64>| slope.map_or_else(|| "-".to_owned(), |s| format!("{s:.2}"));
     for curve in curves {
-        table.push([
-            curve.solver.to_owned(),
-            told(curve.slopes.all),
-            told(curve.slopes.last_three),
-        ]);
+        table.push(std::iter::once(curve.solver.to_owned()).chain(curve.slopes.cells()));
     }
     table
 }

@@ -24,17 +24,18 @@ fn effort(repetitions: usize, step: f64) -> Effort {
 /// A real step of the smallest problem, to have a report.
 fn a_step(seconds: f64, build: f64) -> Timed {
     let options = options().width(64).solver(Some(SolverKind::Cholesky));
-    let timed = one_step(&data::equations(16).unwrap(), &options).unwrap();
+    let timed = one_step(&data::equations(16).unwrap(), &options, &mut Pace::of_pool()).unwrap();
+    assert!(timed.sample.fma_per_second > 0.0);
     assert!(timed.sample.seconds > 0.0 && timed.sample.start_seconds > 0.0);
     let parts: f64 = timed.sample.phases.named().iter().map(|(_, seconds)| seconds).sum();
     assert!(parts > 0.0 && parts <= timed.sample.seconds * (1.0 + 1e-9), "{:?}", timed.sample);
     let phases = Phases { build, solve: seconds - build, ..Phases::default() };
-    Timed { sample: Sample { seconds, start_seconds: 0.5, phases }, ..timed }
+    Timed { sample: Sample { seconds, start_seconds: 0.5, fma_per_second: 1e9, phases }, ..timed }
 }
 
 /// A report on made times: cholesky takes `m / 1000` seconds, srht four times that up to the limit
 /// and arc-cosine fails.
-fn report() -> Report {
+pub(super) fn report() -> Report {
     let protocol = protocol("step --m 512,256,1024,2048 --at-n 16 --n 16 --at-m 64 --reps 3");
     let made = a_step(1.0, 1.0);
     let step = |solver, size: Size| match solver {
@@ -182,6 +183,7 @@ fn the_page_and_the_chart_show_every_curve() {
         "| cholesky |   16 |  256 |    2 |   0.256 |",
         "](step-m.svg)",
         "exponent of m",
+        "was 1.00 Gflop/s (1.00 to 1.00)",
         "Scale 8, ridge 0, f64, 7 threads",
         "medians of 3 repetitions, or of fewer where those of a size took longer than 600 s",
     ] {
@@ -206,7 +208,7 @@ fn the_json_holds_all_samples() {
     assert_eq!(curve["ended"], serde_json::Value::Null);
     let point = &curve["points"][0];
     assert_eq!(point["samples"].as_array().unwrap().len(), 2);
-    let keys = ["seconds", "start_seconds", "phases"];
+    let keys = ["seconds", "start_seconds", "fma_per_second", "phases"];
     assert!(keys.iter().all(|key| !point["samples"][1][key].is_null()), "{point}");
     assert_eq!(point["seconds"]["median"], 0.256);
     assert_eq!(point["predicted"]["seconds"], 0.512);
