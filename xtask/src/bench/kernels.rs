@@ -9,6 +9,7 @@ mod compare;
 mod dense;
 mod fwht;
 mod gram;
+mod inputs;
 mod jacobian;
 mod model;
 pub(crate) mod operands;
@@ -177,7 +178,8 @@ pub(super) fn run(group: Group, args: &Args) -> Outcome {
     let (benchmark, effort, cases) = (group.name(), bench.effort, bench.cases);
     let report = Report { benchmark, group: Some(group), facts, effort, versions, limits, cases };
     println!("\n{}\n{}", page::limits(&report), page::cases(&report));
-    for (name, chart) in roofline::charts(&report) {
+    let against_inputs = inputs::chart(&report).map(|chart| (inputs::NAME.to_owned(), chart));
+    for (name, chart) in roofline::charts(&report).into_iter().chain(against_inputs) {
         for ending in ["svg", "png"] {
             chart.write(&folder.join(format!("{name}.{ending}")))?;
         }

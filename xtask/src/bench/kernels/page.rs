@@ -3,7 +3,7 @@
 use super::Report;
 use super::case::{Kind, Measured};
 use super::model::Unit;
-use super::roofline;
+use super::{inputs, roofline};
 use crate::bench::table::Table;
 use crate::bench::words::{counted, figure, listed};
 
@@ -41,7 +41,7 @@ pub(super) fn page(report: &Report) -> String {
         "# {title}\n\n\
          Written by `cargo xtask bench {group}`: change the program, not this page.\n\n{}\n\
          {METHOD}\nUp to {} a case, in each of which everybody has a turn. {peers}\n\n{note}{}\n\
-         ## Results\n\n{}\n{}{}\n## Limits\n\n\
+         ## Results\n\n{}\n{}{}{}\n## Limits\n\n\
          The best of a few samples before the first case.\n\n{}",
         report.facts.paragraph(),
         counted(report.effort.rounds, "round"),
@@ -49,6 +49,7 @@ pub(super) fn page(report: &Report) -> String {
         told.concat(),
         pictures.concat(),
         cases(report),
+        inputs::section(report),
         limits(report),
     )
 }

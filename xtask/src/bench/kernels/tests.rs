@@ -208,6 +208,35 @@ fn the_roofline_is_drawn_for_the_jacobian_alone() {
     assert!(roofline::charts(&Report { group: Some(Group::Fwht), ..report }).is_empty());
 }
 
+/// Times like d^2 at one size, and one case of another size, which is on no curve.
+#[test]
+fn exponents_of_d_are_those_of_the_cases() {
+    let case = |kernel: &str, m: usize, d: usize, threads| {
+        let seconds = [1.0; 3].map(|s| s * (d * d) as f64);
+        let shape = Model::Jacobian { n: 8, m, d, k: 10, passes: 1 }.shape();
+        Measured { shape, threads, ..measured(kernel, seconds) }
+    };
+    let mut cases: Vec<Measured> = [64, 16, 32].map(|d| case("J v", 64, d, 1)).to_vec();
+    cases.extend([case("J v", 32, 784, 1), case("J v", 64, 16, 2), case("J J^T u", 64, 16, 1)]);
+    let report = report(cases);
+    let chart = inputs::chart(&report).unwrap();
+    assert_eq!(chart.subtitle, "n = 8, m = 64 on 1 thread, medians");
+    let [series] = &chart.series[..] else { panic!("one curve") };
+    assert_eq!(series.name, "J v, K = 10, f32 (slope 2.00)");
+    assert_eq!(series.points, [(16.0, 256.0), (32.0, 1024.0), (64.0, 4096.0)]);
+    let page = page::page(&report);
+    for part in [
+        "## Against the inputs d",
+        "(jacobian-d.svg)",
+        "n = 8, m = 64 on 1 thread the times grow like d^2.00; the work",
+        "| J v    | 10   | f32    |          2.00 |                2.00 |     16 |   64 |",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let without = Report { group: Some(Group::Fwht), ..report };
+    assert!(inputs::chart(&without).is_none() && inputs::section(&without).is_empty());
+}
+
 /// Everybody has a turn in each round, and runs often enough to be seen by the clock.
 #[test]
 fn contestants_take_turns() {
