@@ -78,29 +78,23 @@ pub fn learn_metric(
     let (rows, p) = (sample.rows(), sample.inputs - 1);
     let weight = sample.weight();
     let halves = (p > 1 && rows >= FEWEST).then(|| [sample.part(0, 2), sample.part(1, 2)]);
-    // Examples are as noisy in a part as in all of them.
-    let start = match &halves {
-        Some([half, _]) => Start::Near(half.attempt(Metric::plain(p), Start::Anywhere)?.ridge),
-        None => Start::Anywhere,
-    };
-    let plain = sample.attempt(Metric::plain(p), start)?;
-    let mut tried = vec![Tried::new(0, &plain, plain.fit.score.clone(), weight)];
-    let (mut best, mut base) = (0, None);
+    let (mut tried, mut best, mut base, mut ridge) = (Vec::<Tried>::new(), 0, None, None);
     if let Some(halves) = halves {
-        let both = |metric: &Metric, start: Start| -> Result<[Attempt<'_>; 2], TrainError> {
-            let [first, second] = together(par, |half| halves[half].attempt(metric.clone(), start));
+        let both = |metric: &Metric| -> Result<[Attempt<'_>; 2], TrainError> {
+            let attempt = |half: usize| halves[half].attempt(metric.clone(), Start::Anywhere);
+            let [first, second] = together(par, attempt);
             Ok([first?, second?])
         };
-        let mut first = both(&Metric::plain(p), Start::Near(plain.ridge))?;
-        let ridge = plain.ridge;
-        tried[0] = Tried::of_both(0, [&first[0], &first[1]], weight).with_ridge(ridge);
+        let mut first = both(&Metric::plain(p))?;
+        tried.push(Tried::of_both(0, [&first[0], &first[1]], weight));
         for metric in bases {
-            let next = both(metric, Start::Anywhere)?;
+            let next = both(metric)?;
             tried.push(Tried::of_both(0, [&next[0], &next[1]], weight));
             if judge.is_sure(&tried[tried.len() - 1].score, &tried[best].score) {
                 (best, base, first) = (tried.len() - 1, Some(metric), next);
             }
         }
+        ridge = Some((first[0].ridge * first[1].ridge).sqrt());
         for &form in forms {
             if form == MetricForm::Diagonal || form != MetricForm::Plain && p <= FULL {
                 let found = cross_fitted(form, judge, &halves, &first, &tried[best])?;
@@ -112,14 +106,23 @@ pub fn learn_metric(
             }
         }
     }
-    let rounds: Vec<MetricRound> = tried.iter().map(|tried| tried.round).collect();
-    let mut found = match base {
-        Some(metric) => sample.attempt(metric.clone(), Start::Anywhere)?,
-        None => plain,
+    // Examples are as noisy in a part as in all of them: the ridges of the halves will do until the last round.
+    let plain = Metric::plain(p);
+    let (metric, last) =
+        (base.unwrap_or(&plain).clone(), tried.get(best).map_or(0, |t| t.round.round));
+    let start = |round: usize, ridge: f64| {
+        if round == last { Start::Near(ridge) } else { Start::At(ridge) }
     };
-    for _ in 0..rounds[best].round {
-        let Some(metric) = found.root(rounds[best].form)? else { break };
-        found = sample.attempt(metric, Start::Near(found.ridge))?;
+    let mut found =
+        sample.attempt(metric, ridge.map_or(Start::Anywhere, |ridge| start(0, ridge)))?;
+    if tried.is_empty() {
+        tried.push(Tried::new(0, &found, found.fit.score.clone(), weight));
+    }
+    let rounds: Vec<MetricRound> = tried.iter().map(|tried| tried.round).collect();
+    for round in 1..=last {
+        let of = &rounds[best + round - last];
+        let Some(metric) = found.root(of.form)? else { break };
+        found = sample.attempt(metric, start(round, of.ridge))?;
     }
     let found = with_best_bias(&sample, judge, found)?;
     let (ridge, metric) = (found.ridge, found.mapped.metric().clone());
@@ -193,7 +196,7 @@ fn cross_fitted(
             let next = match &judged {
                 Some(judged) => {
                     let metric = judged[half].mapped.metric().clone();
-                    Some(own.attempt(metric, Start::Near(last.ridge))?)
+                    Some(own.attempt(metric, Start::At(judged[half].ridge))?)
                 }
                 None => None,
             };
@@ -229,7 +232,13 @@ fn with_best_bias<'a>(
                 break;
             }
             let metric = Metric { bias, ..last.mapped.metric().clone() };
-            let next = sample.attempt(metric, Start::Near(last.ridge))?;
+            // A better ridge gains little: what is worse with this one is not better by enough.
+            let look = sample.attempt(metric.clone(), Start::At(last.ridge))?;
+            let (score, before) = (&look.fit.score, &last.fit.score);
+            if score.error() >= before.error() && score.wrong() >= before.wrong() {
+                break;
+            }
+            let next = sample.attempt(metric, Start::Near(look.ridge))?;
             if !judge.prefers(&next.fit.score, &last.fit.score) {
                 break;
             }

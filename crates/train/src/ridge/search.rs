@@ -19,6 +19,8 @@ pub(crate) enum Start {
     Anywhere,
     /// Near the best ridge of a similar kernel.
     Near(f64),
+    /// With a ridge that is good enough, and there the search ends, unless it is too small for a factor.
+    At(f64),
 }
 
 /// Memory for a factor and its inverse, kept from one ridge to the next.
@@ -85,13 +87,14 @@ pub(crate) fn least_error<R>(
 ) -> Result<Option<(f64, R)>, TrainError> {
     let (mut at, mut step) = match start {
         Start::Anywhere => (FIRST, 4),
-        Start::Near(ridge) => ((4.0 * (ridge / unit).log10()).round() as i32, 1),
+        Start::Near(ridge) => (nearest(ridge, unit), 1),
+        Start::At(ridge) => (nearest(ridge, unit), 0),
     };
     let ridge = |at: i32| three_digits(unit * 10f64.powf(f64::from(at) / 4.0));
     at = at.clamp(LEAST, MOST);
     let mut found = judge(ridge(at))?;
     while found.is_none() && at < MOST {
-        at = (at + step).min(MOST);
+        at = (at + step.max(1)).min(MOST);
         found = judge(ridge(at))?;
     }
     let Some((mut error, mut best)) = found else { return Ok(None) };
@@ -115,6 +118,11 @@ pub(crate) fn least_error<R>(
     Ok(Some((ridge(at), best)))
 }
 
+/// The quarter of a power of ten that is nearest to a ridge.
+fn nearest(ridge: f64, unit: f64) -> i32 {
+    (4.0 * (ridge / unit).log10()).round() as i32
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -131,13 +139,17 @@ mod tests {
                 let found = least_error(unit, start, |mu| Ok(Some((error(mu), mu)))).unwrap();
                 prop_assert_eq!(found, Some((ridge, ridge)));
             }
-            let mut tried = 0;
-            let count = |mu| {
-                tried += 1;
-                Ok(Some((error(mu), ())))
+            let tried = |start: Start| {
+                let mut tried = 0;
+                let count = |mu| {
+                    tried += 1;
+                    Ok(Some((error(mu), ())))
+                };
+                least_error(unit, start, count).unwrap();
+                tried
             };
-            least_error(unit, Start::Near(ridge), count).unwrap();
-            prop_assert!(tried <= 3);
+            prop_assert!(tried(Start::Near(ridge)) <= 3);
+            prop_assert_eq!(tried(Start::At(2.0 * ridge)), 1);
         }
 
         /// Ridges that are too small are passed over; where all are, nothing is found.
@@ -152,6 +164,8 @@ mod tests {
                 let found = least_error(1.0, start, judge).unwrap().map(|(_, at)| at);
                 prop_assert_eq!(found, Some(floor.max(least)));
             }
+            let found = least_error(1.0, Start::At(1e-7), judge).unwrap().map(|(_, at)| at);
+            prop_assert_eq!(found, Some(least));
             let none = least_error(1.0, Start::Anywhere, |_| Ok(None::<(f64, ())>)).unwrap();
             prop_assert_eq!(none, None);
         }
