@@ -5,6 +5,12 @@
 //! and parallelism is explicit ([`faer::Par`]). Everything is generic over [`Real`], `f32` or
 //! `f64`, and no result depends on the number of threads.
 //!
+//! # Instruction sets
+//! On x86-64 the kernels use AVX2 and AVX-512 where the processor has them. The environment variable `NEARLIN_ISA`
+//! caps that for the whole process: `portable`, `avx2` or `avx512`. What is none of these is no cap, and so is one
+//! that the processor does not reach. It is read once, when the first kernel runs; faer's kernels do not read it.
+//! Results may differ between sets by rounding.
+//!
 //! # Examples
 //! ```
 //! use faer::{Par, mat};
@@ -56,8 +62,3 @@ pub use screened::{Screened, screened_signs};
 pub use simd::clear_upper;
 pub use tiles::{Rectified, rectified_apply};
 pub use triangular::Triangular;
-
-/// Whether this build leaves the instruction sets alone, so that the portable kernels can be tested on
-/// any machine: environment variable `NEARLIN_PORTABLE` at compile time.
-#[cfg(target_arch = "x86_64")]
-pub(crate) const PORTABLE: bool = option_env!("NEARLIN_PORTABLE").is_some();

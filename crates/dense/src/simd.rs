@@ -6,6 +6,8 @@
 
 mod dispatch;
 mod gather;
+#[cfg(target_arch = "x86_64")]
+mod level;
 mod popcount;
 mod upper;
 
@@ -13,6 +15,8 @@ use crate::{Real, gram, transpose};
 
 pub(crate) use dispatch::dispatched;
 pub(crate) use gather::{SIDE, gather_rows};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use level::Level;
 pub(crate) use popcount::{COLS, Counts, ROWS};
 pub use upper::clear_upper;
 

@@ -13,6 +13,12 @@
 //! How well a sketch embeds the range of a matrix is told at run time ([`distortion`](distortion())), and dimensions
 //! double until it is well enough ([`Doubling`]); [`leverage_scores`] say which rows matter.
 //!
+//! # Instruction sets
+//! On x86-64 the kernels use AVX2 and AVX-512 where the processor has them. The environment variable `NEARLIN_ISA`
+//! caps that for the whole process: `portable`, `avx2` or `avx512`. What is none of these is no cap, and so is one
+//! that the processor does not reach. It is read once, when the first kernel runs; faer's kernels do not read it.
+//! The transforms have the same bits on all sets.
+//!
 //! # Examples
 //! ```
 //! use faer::{Mat, Par};

@@ -38,7 +38,8 @@ fn count_in(folder: &Path, program: &Path, arguments: &[&str]) -> Result<Countin
     let file = folder.join("counts");
     let mut command = Command::new("valgrind");
     // Options of the user's own could change what is counted.
-    command.env_remove("VALGRIND_OPTS").args(["-q", "--command-line-only=yes", "--tool=callgrind"]);
+    command.env_remove("VALGRIND_OPTS").env_remove("NEARLIN_ISA");
+    command.args(["-q", "--command-line-only=yes", "--tool=callgrind"]);
     // The whole name: callgrind takes patterns in the first of the two only.
     command.arg(format!("--toggle-collect={REGION}")).arg(format!("--dump-after={REGION}"));
     command.arg(format!("--callgrind-out-file={}", file.display())).arg(program).args(arguments);

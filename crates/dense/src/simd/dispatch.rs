@@ -11,17 +11,17 @@
 macro_rules! dispatched {
     ($(#[$doc:meta])* $vis:vis fn $name:ident
         [$($generics:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $kernel:path) => {
-        crate::simd::dispatched!(@sets ["avx2"]
+        crate::simd::dispatched!(@sets [Avx2 "avx2"]
             { $(#[$doc])* $vis fn $name } [$($generics)*] ($($arg: $type),*) $kernel);
     };
     ($(#[$doc:meta])* $vis:vis fn $name:ident
         [$($generics:tt)*] ($($arg:ident: $type:ty),* $(,)?) = $kernel:path, and avx512) => {
-        crate::simd::dispatched!(@sets ["avx512f", "avx2"]
+        crate::simd::dispatched!(@sets [Avx512 "avx512f", Avx2 "avx2"]
             { $(#[$doc])* $vis fn $name } [$($generics)*] ($($arg: $type),*) $kernel);
     };
-    (@sets [$($set:tt),*] { $($head:tt)* } $generics:tt $args:tt $kernel:path) => {
+    (@sets [$($level:ident $set:tt),*] { $($head:tt)* } $generics:tt $args:tt $kernel:path) => {
         crate::simd::dispatched!(@function { $($head)* } $generics $args $kernel {
-            $(crate::simd::dispatched!(@set $set $generics $args $kernel);)*
+            $(crate::simd::dispatched!(@set $level $set $generics $args $kernel);)*
         });
     };
     (@function { $($head:tt)* } [$($generics:tt)*] ($($arg:ident: $type:ty),*) $kernel:path
@@ -32,13 +32,13 @@ macro_rules! dispatched {
             $kernel($($arg),*);
         }
     };
-    (@set $set:tt [$($generics:tt)*] ($($arg:ident: $type:ty),*) $kernel:path) => {
-        if !crate::PORTABLE && std::is_x86_feature_detected!($set) {
+    (@set $level:ident $set:tt [$($generics:tt)*] ($($arg:ident: $type:ty),*) $kernel:path) => {
+        if crate::simd::Level::$level.on() {
             #[target_feature(enable = $set)]
             fn compiled<$($generics)*>($($arg: $type),*) {
                 $kernel($($arg),*);
             }
-            // SAFETY: the CPU has the feature that the function is compiled for.
+            // SAFETY: the CPU has what is on, and so the feature that the function is compiled for.
             return unsafe { compiled($($arg),*) };
         }
     };

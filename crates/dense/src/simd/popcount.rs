@@ -11,6 +11,8 @@ mod vectors;
 use std::cell::Cell;
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use super::Level;
 use crate::PackedMask;
 
 /// Most rows of a tile.
@@ -44,11 +46,9 @@ impl Path {
     fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let fast = {
-            let avx512 = !crate::PORTABLE
-                && std::is_x86_feature_detected!("avx512f")
-                && std::is_x86_feature_detected!("avx512vpopcntdq");
-            let avx2 = !crate::PORTABLE && std::is_x86_feature_detected!("avx2");
-            avx512.then_some(Self::Vectors).into_iter().chain(avx2.then_some(Self::Lookup))
+            let avx512 = Level::Avx512.on() && std::is_x86_feature_detected!("avx512vpopcntdq");
+            let vectors = avx512.then_some(Self::Vectors);
+            vectors.into_iter().chain(Level::Avx2.on().then_some(Self::Lookup))
         };
         #[cfg(not(target_arch = "x86_64"))]
         let fast = std::iter::empty();

@@ -10,6 +10,8 @@ use faer::MatRef;
 
 use super::{BLOCK, Side};
 use crate::Real;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use kernel::{Panel, substitute_all, subtract_all};
 
 /// `y <- y - A x` for `k` columns: `A` the rows of `entries` from `row` on (as many as there are in
@@ -97,7 +99,7 @@ unsafe fn dispatch_subtract<T: Real, const V: usize>(
             // SAFETY: passed on.
             unsafe { subtract_all::<T, V, true>(y, x, k, panel, cols) };
         }
-        if has_fma() {
+        if Level::Avx2.on() {
             // SAFETY: the CPU has the features, the rest is passed on.
             return unsafe { avx2(y, x, k, panel, cols) };
         }
@@ -123,7 +125,7 @@ fn dispatch_substitute<T: Real, const V: usize>(
         ) {
             substitute_all::<T, V, true>(side, tile, a, inverse);
         }
-        if has_fma() {
+        if Level::Avx2.on() {
             // SAFETY: the CPU has the features that the function is compiled for.
             return unsafe { avx2(side, tile, a, inverse) };
         }
@@ -133,10 +135,3 @@ fn dispatch_substitute<T: Real, const V: usize>(
 
 /// Whether the plain target multiplies and adds in one instruction.
 const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
-
-#[cfg(target_arch = "x86_64")]
-fn has_fma() -> bool {
-    !crate::PORTABLE
-        && std::is_x86_feature_detected!("avx2")
-        && std::is_x86_feature_detected!("fma")
-}

@@ -13,10 +13,11 @@ use std::arch::x86_64::{
 
 use super::index::BATCH;
 use super::{CHUNK, COLUMNS, Words};
+use crate::simd::Level;
 
 /// Whether the CPU has the instructions.
 pub(super) fn available() -> bool {
-    !crate::PORTABLE && std::is_x86_feature_detected!("avx512bw")
+    Level::Avx512.on() && std::is_x86_feature_detected!("avx512bw")
 }
 
 /// [`by_columns`](super::index::by_columns).

@@ -13,13 +13,14 @@ use std::ptr::{from_mut, from_ref};
 
 use super::kernel::{self, Adds, Row, Tables, VECTOR};
 use crate::Real;
+use crate::simd::Level;
 
 /// Bytes of a register.
 const REGISTER: usize = 64;
 
 /// Whether the CPU has the instructions.
 pub(super) fn available() -> bool {
-    !crate::PORTABLE && std::is_x86_feature_detected!("avx512f")
+    Level::Avx512.on()
 }
 
 /// [`kernel::add_rows`].

@@ -13,6 +13,8 @@ use faer::MatMut;
 use super::factor::SMALL;
 use super::kernel::{self, Panel, Strip};
 use crate::Real;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
 use crate::simd::dispatched;
 
 /// `LANES` scalars that are computed with at once.
@@ -107,11 +109,8 @@ impl Kind {
     pub(super) fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let wide = {
-            let avx512 = !crate::PORTABLE && std::is_x86_feature_detected!("avx512f");
-            let avx2 = !crate::PORTABLE
-                && std::is_x86_feature_detected!("avx2")
-                && std::is_x86_feature_detected!("fma");
-            avx512.then_some(Self::Avx512).into_iter().chain(avx2.then_some(Self::Avx2))
+            let avx512 = Level::Avx512.on().then_some(Self::Avx512);
+            avx512.into_iter().chain(Level::Avx2.on().then_some(Self::Avx2))
         };
         #[cfg(not(target_arch = "x86_64"))]
         let wide = std::iter::empty();

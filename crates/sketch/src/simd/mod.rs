@@ -9,6 +9,8 @@
 #![allow(clippy::inline_always, reason = "must be compiled with its caller's instruction set")]
 
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod level;
 mod lines;
 mod passes;
 #[cfg(test)]
@@ -21,6 +23,8 @@ use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
 use faer::MatMut;
 use lanes::Array;
+#[cfg(target_arch = "x86_64")]
+use level::Level;
 pub(crate) use lines::{Plan, WIDEST};
 
 /// The kernels of one instruction set.
@@ -211,21 +215,6 @@ kernels!(avx512_f32, f32, u32, __m512, "avx512f");
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f64, f64, u64, __m512d, "avx512f");
 
-/// Whether this build leaves the instruction sets alone, so that the portable kernels can be tested on
-/// any machine: environment variable `NEARLIN_PORTABLE` at compile time.
-#[cfg(target_arch = "x86_64")]
-const PORTABLE: bool = option_env!("NEARLIN_PORTABLE").is_some();
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    !PORTABLE && std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    !PORTABLE && std::is_x86_feature_detected!("avx512f")
-}
-
 macro_rules! transform {
     ($t:ty, $line:literal, $portable:ident, $avx2:ident, $avx512:ident) => {
         impl Transform for $t {
@@ -239,10 +228,10 @@ macro_rules! transform {
             fn kernels() -> Kernels<$t> {
                 #[cfg(target_arch = "x86_64")]
                 {
-                    if has_avx512() {
+                    if Level::Avx512.on() {
                         return $avx512();
                     }
-                    if has_avx2() {
+                    if Level::Avx2.on() {
                         return $avx2();
                     }
                 }

@@ -17,8 +17,8 @@ macro_rules! all {
                 let mut all = vec![$portable()];
                 #[cfg(target_arch = "x86_64")]
                 {
-                    all.extend(has_avx2().then($avx2));
-                    all.extend(has_avx512().then($avx512));
+                    all.extend(Level::Avx2.on().then($avx2));
+                    all.extend(Level::Avx512.on().then($avx512));
                 }
                 all
             }
