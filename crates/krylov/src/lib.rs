@@ -48,6 +48,7 @@ mod slots;
 #[cfg(feature = "sparse")]
 mod sparse;
 mod symmetric;
+mod trace;
 mod vector;
 
 pub use adapters::{FromFaer, PrecondToFaer, ToFaer};
@@ -60,12 +61,11 @@ pub use arrays::{ndarray_column, to_ndarray};
 pub use cg::{Cg, Solution};
 pub use compose::{FnOp, Product};
 pub use error::KrylovError;
-pub use lanczos::{
-    Node, RitzValue, TraceEstimate, Tridiagonal, lanczos, lanczos_each, log_determinant, trace_of,
-};
+pub use lanczos::{Node, RitzValue, Tridiagonal, lanczos, lanczos_each};
 pub use least_squares::{LeastSquares, LeastSquaresSolution, Method};
 pub use minres::Minres;
 pub use op::{AdjointOp, Identity, LinOp, Precond, Scalar};
 pub use report::{Column, Ending, LeastSquaresColumn, LeastSquaresReport, Observer, Report, Step};
 pub use row_blocks::RowBlocks;
 pub use symmetric::Symmetric;
+pub use trace::{TraceEstimate, log_determinant, trace_of};

@@ -4,7 +4,8 @@
 //! square root maps the inputs of the next fit (Radhakrishnan, Beaglehole, Pandit and Belkin, *Mechanism for
 //! feature learning in neural networks and backpropagation-free machine learning models*, Science 2024). The
 //! fits are ridge regressions with the kernel of the infinitely wide network, on a part of the rows where
-//! there are many, each with its own ridge. How good a metric is the leave-one-out error of a fit says, to other
+//! there are many, each with its own ridge where it is judged; a metric is learned from one with the ridge that other
+//! rows have found for the same metric. How good a metric is the leave-one-out error of a fit says, to other
 //! rows than those that the metric was learned from.
 //!
 //! Inputs are `x = w [s; 1] / |[s; 1]|`: standardised numbers `s` and a bias, on the unit sphere, times the
