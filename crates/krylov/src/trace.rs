@@ -26,7 +26,7 @@ pub struct TraceEstimate {
 /// [`log_determinant`].
 ///
 /// # Errors
-/// [`KrylovError`] as [`lanczos`], [`KrylovError::Shape`] without probes and [`KrylovError::Setting`] without steps.
+/// [`KrylovError`] as [`lanczos`](crate::lanczos()), [`KrylovError::Shape`] without probes and [`KrylovError::Setting`] without steps.
 ///
 /// # Examples
 /// ```
