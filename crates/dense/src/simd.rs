@@ -9,6 +9,8 @@ mod gather;
 #[cfg(target_arch = "x86_64")]
 mod level;
 mod popcount;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
 mod upper;
 
 use crate::{Real, gram, transpose};
