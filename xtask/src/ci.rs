@@ -1,5 +1,7 @@
-//! `cargo xtask ci`: format, lints, tests, optional features, documentation, tidiness, instruction counts, exported
-//! models and another architecture, one after the other.
+//! `cargo xtask ci`: format, lints, tests, on other kernels too, optional features, documentation, tidiness, instruction
+//! counts, exported models and another architecture, one after the other.
+
+mod paths;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -26,6 +28,8 @@ enum Check {
     Clippy,
     /// The tests of the whole workspace pass.
     Tests,
+    /// The tests of the crates with kernels pass on those that this processor does not choose.
+    Paths,
     /// The library compiles without its optional features, which the workspace's tests turn on.
     Plain,
     /// The program compiles without its optional features.
@@ -66,7 +70,7 @@ impl Check {
                 "check --release --workspace --no-default-features --target aarch64-unknown-linux-gnu",
                 None,
             )),
-            Self::Tidy | Self::Counts | Self::Onnx => None,
+            Self::Paths | Self::Tidy | Self::Counts | Self::Onnx => None,
         }
     }
 
@@ -83,6 +87,7 @@ impl Check {
         let Some((arguments, variable)) = self.command() else {
             println!("\n==> {self:?}");
             return match self {
+                Self::Paths => paths::check(),
                 Self::Tidy => tidy::check(),
                 Self::Onnx => onnx::check(&onnx::Args::default()),
                 _ => counts::check(),
