@@ -48,7 +48,7 @@ pub struct Node {
 }
 
 /// Runs at most `steps` steps from `start` (n x 1), with full reorthogonalisation: `steps` products and
-/// `4 n steps^2` flops, in memory for `n (steps + 1)` scalars.
+/// `4 n steps^2` flops, in memory for `n (steps + 3)` scalars.
 ///
 /// Fewer steps are taken where the vectors span an invariant subspace: then quadrature is exact.
 ///

@@ -22,6 +22,7 @@ use nearlin_relu::{Init, PackedMask, Signs, gram};
 use nearlin_sketch::random_signs;
 
 pub use self::path::{Criterion, RidgePath, RidgePoint};
+use self::search::mean_diagonal;
 use crate::options::Options;
 use crate::vector::norm;
 use crate::{Equations, TrainError};
@@ -99,18 +100,8 @@ pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath,
     leave_one_out(&some, gram(some.x(), &mask(&some)?, options.par)?, options.par)
 }
 
-/// The mean of the diagonal of `G`: of `|x_i|^2` times the part of the neurons that are active for `x_i`.
-fn mean_diagonal(equations: &Equations, mask: &PackedMask) -> f64 {
-    let (x, n) = (equations.x(), equations.rows());
-    let active = |i: usize| mask.row(i).iter().map(|word| word.count_ones()).sum::<u32>();
-    let entry = |i: usize| x.row(i).squared_norm_l2() * f64::from(active(i)) / mask.width() as f64;
-    (0..n).map(entry).sum::<f64>() / n as f64
-}
-
-/// Ridges around the mean of the diagonal.
-fn grid(mean: f64) -> Vec<f64> {
-    // Inputs that are all zero have no scale; any ridge is as good.
-    let unit = if mean > 0.0 { mean } else { 1.0 };
+/// Ridges around a kernel's own unit.
+fn grid(unit: f64) -> Vec<f64> {
     (DECADES.0 * PER_DECADE..=DECADES.1 * PER_DECADE)
         .map(|step| unit * 10f64.powf(f64::from(step) / f64::from(PER_DECADE)))
         .map(three_digits)
@@ -129,7 +120,7 @@ pub(crate) fn leave_one_out(
     par: Par,
 ) -> Result<RidgePath, TrainError> {
     let (n, k) = (equations.rows(), equations.outputs());
-    let ridges = grid((0..n).map(|i| gram[(i, i)]).sum::<f64>() / n as f64);
+    let ridges = grid(mean_diagonal(&gram));
     let eigen = SymmetricEigen::decompose(gram.as_ref(), par)?;
     drop(gram);
     let vectors = eigen.vectors();
@@ -201,7 +192,7 @@ fn cross_validation(
         let error = if size > 0.0 { residual / size } else { 0.0 };
         RidgePoint { ridge, error, effective_parameters: n as f64 - ridge * trace }
     };
-    let points: Vec<RidgePoint> = (grid(mean_diagonal(equations, mask)).into_iter().rev())
+    let points: Vec<RidgePoint> = (grid(mean_diagonal(&formed)).into_iter().rev())
         .map(|ridge| (judge(ridge, STEPS), judge(ridge, STEPS * 3 / 4)))
         .enumerate()
         // From the largest ridge down, where fewer steps do; the largest needs hardly any.
@@ -299,7 +290,7 @@ mod tests {
                 let weights = weights(c);
                 (0..k).map(|o| weights[o] * equations.y()[i * k + o]).sum::<f64>()
             });
-            prop_assert_eq!(path.points.len(), grid(mean_diagonal(&equations, &mask)).len());
+            prop_assert_eq!(path.points.len(), grid(mean_diagonal(&g)).len());
             for point in path.points.iter().skip(3 * PER_DECADE as usize).step_by(5) {
                 let solved = solve(&g, &all, point.ridge, &probes);
                 let trace = (0..PROBES)

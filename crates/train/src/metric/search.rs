@@ -233,12 +233,13 @@ fn with_best_bias<'a>(
             }
             let metric = Metric { bias, ..last.mapped.metric().clone() };
             // A better ridge gains little: what is worse with this one is not better by enough.
-            let look = sample.attempt(metric.clone(), Start::At(last.ridge))?;
+            let look = sample.attempt(metric, Start::At(last.ridge))?;
             let (score, before) = (&look.fit.score, &last.fit.score);
             if score.error() >= before.error() && score.wrong() >= before.wrong() {
                 break;
             }
-            let next = sample.attempt(metric, Start::Near(look.ridge))?;
+            let (ridge, fit) = best_ridge(&look.mapped, Start::Near(look.ridge))?;
+            let next = Attempt { mapped: look.mapped, ridge, fit };
             if !judge.prefers(&next.fit.score, &last.fit.score) {
                 break;
             }

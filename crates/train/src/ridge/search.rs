@@ -71,7 +71,7 @@ impl Solved {
     }
 }
 
-/// The mean of the diagonal, a unit for ridges; 1 for nothing.
+/// The mean of the diagonal, a unit for ridges; 1 where it is 0, as inputs that are all zero have no scale and any ridge is as good.
 pub(crate) fn mean_diagonal(kernel: &Mat<f64>) -> f64 {
     let n = kernel.nrows();
     let mean = (0..n).map(|i| kernel[(i, i)]).sum::<f64>() / n as f64;
