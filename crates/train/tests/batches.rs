@@ -3,6 +3,7 @@
 
 mod common;
 
+use core::cell::Cell;
 use core::ops::ControlFlow;
 use std::sync::Mutex;
 
@@ -68,8 +69,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// The second step minimises `|r + J D|^2 + (mu + lambda) |D - theta D'|^2`, as no row of its batch has a multiplier
-    /// yet: central differences along any direction vanish. At a scale of 2^20 the network is linear in its weights, so
-    /// that differences of quadratics are exact but for rounding, `2^20 eps` of each output at most.
+    /// yet: central differences along any direction vanish. At a scale of 2^20 hardly a kink is crossed; where
+    /// none is, the network is linear in its weights, so that differences of quadratics are exact but for rounding,
+    /// `2^20 eps` of each output at most.
     #[test]
     fn steps_minimise_what_they_should(seed in 0u64..1000, theta in 0.0f64..0.99, power in -4i32..0) {
         let (n, b, d, m) = (60, 30, 3, 64);
@@ -81,15 +83,20 @@ proptest! {
         let one = train_batches(&all, &options, &how, &mut until(1)).unwrap();
         let two = train_batches(&source, &options, &how, &mut until(2)).unwrap();
         prop_assert_eq!((one.ending, two.ending), (Ending::Stopped, Ending::Stopped));
-        prop_assume!(two.network.change() != one.network.change());
+        // A run returns the best network of those that it measured on all rows, and one batch may worsen the others.
+        let moved = |network: &Network| network.change().iter().any(|&u| u != 0.0);
+        prop_assume!(moved(&one.network) && moved(&two.network) && one.network.change() != two.network.change());
         prop_assert!(two.steps.iter().all(|step| step.eta_inner <= 1e-9 && step.step_length == 1.0));
         // A look at all rows, then the two batches.
         let rows = source.read.lock().unwrap()[n / b + 1].clone();
         let batch = all.subset(&rows).unwrap();
         let lambda = damping * 0.5;
         let first = one.network.change();
+        let crossed = Cell::new(0);
         let objective = |network: &Network| -> f64 {
-            let f = network.forward(batch.x(), Par::Seq).unwrap().outputs;
+            let forward = network.forward(batch.x(), Par::Seq).unwrap();
+            crossed.set(crossed.get() + forward.flipped());
+            let f = forward.outputs;
             let squares: f64 = f.iter().zip(batch.y()).map(|(f, y)| (f - y) * (f - y)).sum();
             let near: f64 = network.change().iter().zip(first).map(|(u, first)| {
                 let step = u - first;
@@ -109,6 +116,7 @@ proptest! {
                 objective(&network)
             };
             let slope = (at(0.1) - at(-0.1)) / 0.2;
+            prop_assume!(crossed.get() == 0);
             prop_assert!(slope.abs() <= 1e-5 * scale, "{slope} {scale}");
         }
     }
