@@ -93,7 +93,7 @@ fn least(
 ) -> Result<(f64, f64), TrainError> {
     let (n, y) = (equations.rows(), equations.y());
     let (rows, size) = (MatRef::from_row_major_slice(y, n, equations.outputs()), norm(y));
-    let mut room = Room::default();
+    let mut room = Room::rounded();
     let best = least_error(mean_diagonal(kernel), start, |ridge| {
         let solved = Solved::new(kernel, ridge, rows, &mut room, par)?;
         Ok(solved.map(|solved| {

@@ -335,7 +335,7 @@ fn together<R: Send>(par: Par, task: impl Fn(usize) -> R + Sync) -> [R; 2] {
 
 /// The ridge of least error, to a quarter of a decade, and its fit.
 fn best_ridge(mapped: &Mapped<'_>, start: Start) -> Result<(f64, Fit), TrainError> {
-    let mut room = Room::default();
+    let mut room = Room::rounded();
     let best = least_error(mapped.unit(), start, |ridge| {
         Ok(mapped.fit(ridge, &mut room)?.map(|fit| (fit.score.error(), fit)))
     })?;
