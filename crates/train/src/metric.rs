@@ -37,20 +37,29 @@ pub enum MetricForm {
     Diagonal,
     /// Halfway between the identity and all of it: the inputs are mapped by the fourth root.
     Damped,
+    /// A third each of the identity, its diagonal and all of it: few equations rather tell it from inputs as they are
+    /// than either alone.
+    Blended,
     /// All of it.
     Full,
 }
 
 impl MetricForm {
-    /// `plain`, `diagonal`, `damped` or `full`.
+    /// `plain`, `diagonal`, `damped`, `blended` or `full`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Diagonal => "diagonal",
             Self::Damped => "damped",
+            Self::Blended => "blended",
             Self::Full => "full",
         }
+    }
+
+    /// Whether its square is more than a diagonal.
+    fn is_matrix(self) -> bool {
+        matches!(self, Self::Damped | Self::Blended | Self::Full)
     }
 }
 
@@ -91,10 +100,7 @@ impl TryFrom<Parts> for Metric {
     type Error = &'static str;
 
     fn try_from(Parts { form, map, bias }: Parts) -> Result<Self, Self::Error> {
-        let p = match form {
-            MetricForm::Full | MetricForm::Damped => map.len().isqrt(),
-            MetricForm::Plain | MetricForm::Diagonal => map.len(),
-        };
+        let p = if form.is_matrix() { map.len().isqrt() } else { map.len() };
         Self::from_parts(form, p, map, bias).ok_or("no metric has such a map and bias")
     }
 }
@@ -110,8 +116,8 @@ impl Metric {
     /// `None` if they are not so many, not finite, or the bias is not positive.
     #[must_use]
     pub fn from_parts(form: MetricForm, p: usize, map: Vec<f64>, bias: f64) -> Option<Self> {
-        // A damped map is a matrix like any other.
-        let form = if form == MetricForm::Damped { MetricForm::Full } else { form };
+        // The map of a part of it is a matrix like any other.
+        let form = if form.is_matrix() { MetricForm::Full } else { form };
         let len = if form == MetricForm::Full { p.checked_mul(p)? } else { p };
         let fits = map.len() == len && map.iter().all(|m| m.is_finite());
         (fits && bias > 0.0 && bias.is_finite()).then_some(Self { form, map, bias })
@@ -138,10 +144,7 @@ impl Metric {
     /// Inputs before the bias.
     #[must_use]
     pub fn inputs(&self) -> usize {
-        match self.form {
-            MetricForm::Full | MetricForm::Damped => self.map.len().isqrt(),
-            MetricForm::Plain | MetricForm::Diagonal => self.map.len(),
-        }
+        if self.form.is_matrix() { self.map.len().isqrt() } else { self.map.len() }
     }
 
     /// `A^(1/2)`: its diagonal, or all of it, row-major.
@@ -163,30 +166,27 @@ impl Metric {
     pub fn apply(&self, x: &mut [f64]) {
         let p = self.inputs();
         assert!(x.len().is_multiple_of(p + 1), "rows of {} numbers", p + 1);
-        match self.form {
-            MetricForm::Full | MetricForm::Damped => {
-                let map = self.matrix();
-                let mut mapped = Mat::zeros(p, BLOCK);
-                for rows in x.chunks_mut(BLOCK * (p + 1)) {
-                    let count = rows.len() / (p + 1);
-                    let inputs = MatRef::from_row_major_slice(rows, count, p + 1).subcols(0, p);
-                    let mut mapped = mapped.as_mut().subcols_mut(0, count);
-                    // A column for each row, contiguous.
-                    let to = mapped.as_mut();
-                    matmul(to, Accum::Replace, &map, inputs.transpose(), 1.0, Par::Seq);
-                    for (row, mapped) in rows.chunks_exact_mut(p + 1).zip(mapped.col_iter()) {
-                        let before = length(row);
-                        row.iter_mut().zip(mapped.iter()).for_each(|(x, mapped)| *x = *mapped);
-                        self.finish(row, before);
-                    }
-                }
-            }
-            MetricForm::Plain | MetricForm::Diagonal => {
-                for row in x.chunks_exact_mut(p + 1) {
+        if self.form.is_matrix() {
+            let map = self.matrix();
+            let mut mapped = Mat::zeros(p, BLOCK);
+            for rows in x.chunks_mut(BLOCK * (p + 1)) {
+                let count = rows.len() / (p + 1);
+                let inputs = MatRef::from_row_major_slice(rows, count, p + 1).subcols(0, p);
+                let mut mapped = mapped.as_mut().subcols_mut(0, count);
+                // A column for each row, contiguous.
+                let to = mapped.as_mut();
+                matmul(to, Accum::Replace, &map, inputs.transpose(), 1.0, Par::Seq);
+                for (row, mapped) in rows.chunks_exact_mut(p + 1).zip(mapped.col_iter()) {
                     let before = length(row);
-                    row.iter_mut().zip(&self.map).for_each(|(x, m)| *x *= m);
+                    row.iter_mut().zip(mapped.iter()).for_each(|(x, mapped)| *x = *mapped);
                     self.finish(row, before);
                 }
+            }
+        } else {
+            for row in x.chunks_exact_mut(p + 1) {
+                let before = length(row);
+                row.iter_mut().zip(&self.map).for_each(|(x, m)| *x *= m);
+                self.finish(row, before);
             }
         }
     }
@@ -205,13 +205,10 @@ impl Metric {
     /// The map as a matrix, p x p.
     fn matrix(&self) -> Mat<f64> {
         let p = self.inputs();
-        match self.form {
-            MetricForm::Full | MetricForm::Damped => {
-                MatRef::from_row_major_slice(&self.map, p, p).to_owned()
-            }
-            MetricForm::Plain | MetricForm::Diagonal => {
-                Mat::from_fn(p, p, |a, b| if a == b { self.map[a] } else { 0.0 })
-            }
+        if self.form.is_matrix() {
+            MatRef::from_row_major_slice(&self.map, p, p).to_owned()
+        } else {
+            Mat::from_fn(p, p, |a, b| if a == b { self.map[a] } else { 0.0 })
         }
     }
 }

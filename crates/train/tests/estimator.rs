@@ -191,7 +191,7 @@ fn a_fit_is_its_parts() {
     let spreads: Vec<f64> =
         standards.iter().flat_map(|s| [s.invert(1.0) - s.invert(0.0), 0.0]).collect();
     let bases = [Metric::own_units(&spreads).unwrap()];
-    let forms = [MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full];
+    let forms = [MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full, MetricForm::Blended];
     let choice =
         learn_metric(&equations, &bases, &forms, Judge::SquaredError, Par::rayon(0)).unwrap();
     let equations = equations.in_metric(&choice.metric);

@@ -282,16 +282,23 @@ pub(super) enum MetricChoice {
     None,
     Diagonal,
     Damped,
+    Blended,
     Full,
 }
 
 impl MetricChoice {
     fn forms(self) -> Option<&'static [MetricForm]> {
         match self {
-            Self::Auto => Some(&[MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full]),
+            Self::Auto => Some(&[
+                MetricForm::Diagonal,
+                MetricForm::Damped,
+                MetricForm::Full,
+                MetricForm::Blended,
+            ]),
             Self::None => None,
             Self::Diagonal => Some(&[MetricForm::Diagonal]),
             Self::Damped => Some(&[MetricForm::Damped]),
+            Self::Blended => Some(&[MetricForm::Blended]),
             Self::Full => Some(&[MetricForm::Full]),
         }
     }

@@ -27,6 +27,9 @@ const PATIENCE: usize = 2;
 /// Most inputs for which the full matrix is tried.
 const FULL: usize = 2048;
 
+/// Most equations for which the blended form is tried beside others: more tell those apart.
+const BLENDED: usize = 1024;
+
 /// Weights of the bias that may be tried.
 const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 
@@ -34,7 +37,8 @@ const BIASES: RangeInclusive<f64> = 1.0 / 64.0..=64.0;
 ///
 /// `bases` are metrics that may be chosen as they are beside the plain one, such as columns in units that they
 /// share (pixels, of which those that hardly vary matter little); the best of them is what learning starts from.
-/// `forms` are those that may be learned. Base, form and number of rounds are chosen by metrics that are learned
+/// `forms` are those that may be learned, simpler ones first; matrices of up to 2,048 inputs, and the blended form beside
+/// others from up to 1,024 equations. Base, form and number of rounds are chosen by metrics that are learned
 /// from one half of the equations and judged by leave-one-out on the other, each way round: an error on the
 /// equations that a metric was learned from would flatter it. One replaces a simpler one where it gains 1% and two
 /// standard errors of that gain. Then the metric is learned from all.
@@ -96,7 +100,13 @@ pub fn learn_metric(
         }
         ridge = Some((first[0].ridge * first[1].ridge).sqrt());
         for &form in forms {
-            if form == MetricForm::Diagonal || form != MetricForm::Plain && p <= FULL {
+            let fits = match form {
+                MetricForm::Plain => false,
+                MetricForm::Diagonal => true,
+                MetricForm::Damped | MetricForm::Full => p <= FULL,
+                MetricForm::Blended => p <= FULL && (rows <= BLENDED || forms.len() == 1),
+            };
+            if fits {
                 let found = cross_fitted(form, judge, &halves, &first, &tried[best])?;
                 let sure = |&at: &usize| judge.is_sure(&found[at].score, &tried[best].score);
                 if let Some(at) = best_of(judge, &found).filter(sure) {
@@ -304,8 +314,15 @@ pub(super) fn root(
         return Ok(None);
     }
     let scale = p as f64 / trace;
-    let map = if matches!(form, MetricForm::Full | MetricForm::Damped) {
-        let eigen = SymmetricEigen::decompose(outer.as_ref(), par)?;
+    let map = if form.is_matrix() {
+        let square = match form {
+            MetricForm::Blended => Mat::from_fn(p, p, |a, b| {
+                let part = outer[(a, b)] / 3.0;
+                if a == b { 2.0 * part + 1.0 / (3.0 * scale) } else { part }
+            }),
+            _ => outer.clone(),
+        };
+        let eigen = SymmetricEigen::decompose(square.as_ref(), par)?;
         let vectors = eigen.vectors();
         let mut squares: Vec<f64> = eigen.values().iter().map(|s| scale * s.max(0.0)).collect();
         if form == MetricForm::Damped {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::search::root;
 use super::*;
 use crate::MetricForm;
 
@@ -174,5 +175,37 @@ proptest! {
         let fourths: f64 = case.weights.iter().map(|w| w.powi(4)).sum();
         let unit = fourths / squares;
         prop_assert!((fit.score.wrong() - wrong / unit).abs() < 1e-9, "{} {wrong}", fit.score.wrong());
+    }
+}
+
+/// The square of a map is what its form says of the outer product, with the trace of the plain metric.
+#[test]
+fn maps_are_roots() {
+    let factor = Mat::from_fn(4, 4, |i, j| ((7 * i + 3 * j + i * j) % 5) as f64 - 1.5);
+    let outer = &factor * factor.transpose() * 3.0;
+    let full = &outer * (4.0 / (0..4).map(|q| outer[(q, q)]).sum::<f64>());
+    let part =
+        |diagonal: bool, a: usize, b: usize| if diagonal && a != b { 0.0 } else { full[(a, b)] };
+    for form in [MetricForm::Diagonal, MetricForm::Blended, MetricForm::Damped, MetricForm::Full] {
+        let map = root(form, &outer, 1.0, Par::Seq).unwrap().unwrap().matrix();
+        let square = &map * &map;
+        let expected = match form {
+            MetricForm::Diagonal => Mat::from_fn(4, 4, |a, b| part(true, a, b)),
+            MetricForm::Blended => Mat::from_fn(4, 4, |a, b| {
+                (f64::from(u8::from(a == b)) + part(true, a, b) + part(false, a, b)) / 3.0
+            }),
+            // Below.
+            MetricForm::Damped => square.clone(),
+            _ => full.clone(),
+        };
+        assert!((&square - &expected).norm_max() < 1e-12, "{form:?}");
+        let trace: f64 = (0..4).map(|q| square[(q, q)]).sum();
+        assert!((trace - 4.0).abs() < 1e-12, "{form:?} {trace}");
+        if form == MetricForm::Damped {
+            // The square's square is all of it, times a number.
+            let fourth = &square * &square;
+            let times = fourth[(0, 0)] / full[(0, 0)];
+            assert!((&fourth - &full * times).norm_max() < 1e-12 * times.max(1.0));
+        }
     }
 }
