@@ -131,7 +131,10 @@ fn units_origins_and_order_drop_out() {
         let (x, y) = data(60, 3, 2, seed);
         let (rows, targets) = (Rows::new(&x, 3).unwrap(), Rows::new(&y, 2).unwrap());
         let model = sharp().fit(rows, targets).unwrap();
-        assert_eq!(model.report().ending(), Ending::Converged);
+        // An iterate that a kink holds ends by what rounding leaves of the gradient's jump there, which kernels differ in.
+        let run = &model.report().run;
+        let held = run.steps.last().is_some_and(|step| step.pinned > 0);
+        assert!(run.ending == Ending::Converged || run.ending == Ending::Stagnated && held);
         let before = model.predict(rows).unwrap();
 
         let other = Mat::from_fn(60, 3, |i, j| 3.7 * x[3 * i + j] * 10f64.powf(j as f64) - 5.1);
