@@ -195,12 +195,9 @@ impl Settings {
     fn forms(&self) -> Option<&'static [MetricForm]> {
         match (self.metric, self.ridge) {
             (MetricRule::Plain, _) | (MetricRule::Auto, Ridge::Fixed(_)) => None,
-            (MetricRule::Learned, _) | (MetricRule::Auto, Ridge::Auto) => Some(&[
-                MetricForm::Diagonal,
-                MetricForm::Damped,
-                MetricForm::Full,
-                MetricForm::Blended,
-            ]),
+            (MetricRule::Learned, _) | (MetricRule::Auto, Ridge::Auto) => {
+                Some(&MetricForm::LEARNED)
+            }
             (MetricRule::Diagonal, _) => Some(&[MetricForm::Diagonal]),
             (MetricRule::Full, _) => Some(&[MetricForm::Full]),
         }

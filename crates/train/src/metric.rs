@@ -45,6 +45,9 @@ pub enum MetricForm {
 }
 
 impl MetricForm {
+    /// Those that are learned unless a form is asked for, in the order in which they are tried.
+    pub const LEARNED: [Self; 4] = [Self::Diagonal, Self::Damped, Self::Full, Self::Blended];
+
     /// `plain`, `diagonal`, `damped`, `blended` or `full`.
     #[must_use]
     pub fn name(self) -> &'static str {

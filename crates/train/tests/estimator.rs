@@ -131,7 +131,7 @@ fn units_origins_and_order_drop_out() {
         let (x, y) = data(60, 3, 2, seed);
         let (rows, targets) = (Rows::new(&x, 3).unwrap(), Rows::new(&y, 2).unwrap());
         let model = sharp().fit(rows, targets).unwrap();
-        // An iterate that a kink holds ends by what rounding leaves of the gradient's jump there, which kernels differ in.
+        // With portable kernels a kink holds the iterate of seed 0, whose relative gradient then stays at 1e-8.
         let run = &model.report().run;
         let held = run.steps.last().is_some_and(|step| step.pinned > 0);
         assert!(run.ending == Ending::Converged || run.ending == Ending::Stagnated && held);
@@ -194,9 +194,9 @@ fn a_fit_is_its_parts() {
     let spreads: Vec<f64> =
         standards.iter().flat_map(|s| [s.invert(1.0) - s.invert(0.0), 0.0]).collect();
     let bases = [Metric::own_units(&spreads).unwrap()];
-    let forms = [MetricForm::Diagonal, MetricForm::Damped, MetricForm::Full, MetricForm::Blended];
+    let forms = &MetricForm::LEARNED;
     let choice =
-        learn_metric(&equations, &bases, &forms, Judge::SquaredError, Par::rayon(0)).unwrap();
+        learn_metric(&equations, &bases, forms, Judge::SquaredError, Par::rayon(0)).unwrap();
     let equations = equations.in_metric(&choice.metric);
     let options = Options::default().width(256).seed(3).automatic();
     let path = ridge_path(&equations, &options).unwrap();

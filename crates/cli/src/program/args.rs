@@ -289,12 +289,7 @@ pub(super) enum MetricChoice {
 impl MetricChoice {
     fn forms(self) -> Option<&'static [MetricForm]> {
         match self {
-            Self::Auto => Some(&[
-                MetricForm::Diagonal,
-                MetricForm::Damped,
-                MetricForm::Full,
-                MetricForm::Blended,
-            ]),
+            Self::Auto => Some(&MetricForm::LEARNED),
             Self::None => None,
             Self::Diagonal => Some(&[MetricForm::Diagonal]),
             Self::Damped => Some(&[MetricForm::Damped]),
