@@ -51,6 +51,15 @@ impl<'a, T: Real> Jacobian<'a, T> {
         Ok(Self { shared: active.shared(), ..Self::new(active.mask(), x, signs)? })
     }
 
+    /// The Jacobian of output `k` alone, `n x md`.
+    ///
+    /// # Panics
+    /// If `k` is out of range.
+    #[must_use]
+    pub fn of_output(self, k: usize) -> Self {
+        Self { signs: self.signs.subcols(k, 1), ..self }
+    }
+
     /// Examples `n`.
     #[must_use]
     pub fn examples(&self) -> usize {

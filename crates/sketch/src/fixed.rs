@@ -31,7 +31,12 @@ pub(crate) fn multiply<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, par: Par) 
 }
 
 /// As many orthonormal columns as `y` has rows or columns, whose span holds that of `y`.
-pub(crate) fn orthonormal<T: Scalar>(mut y: Mat<T>, par: Par) -> Mat<T> {
+pub(crate) fn orthonormal<T: Scalar>(y: Mat<T>, par: Par) -> Mat<T> {
+    thin_qr(y, par).0
+}
+
+/// `(Q, R)` with as many columns, and rows, as `y` has rows or columns.
+pub(crate) fn thin_qr<T: Scalar>(mut y: Mat<T>, par: Par) -> (Mat<T>, Mat<T>) {
     let par = fixed(par);
     let (rows, cols) = (y.nrows(), y.ncols());
     let size = rows.min(cols);
@@ -53,7 +58,8 @@ pub(crate) fn orthonormal<T: Scalar>(mut y: Mat<T>, par: Par) -> Mat<T> {
         par,
         stack,
     );
-    columns
+    let triangle = Mat::from_fn(size, cols, |i, j| if i <= j { y[(i, j)] } else { T::zero() });
+    (columns, triangle)
 }
 
 /// `(U, sigma, V)` with as many columns as `a : m x n` has rows or columns, largest values first; `None` where they are not found.
