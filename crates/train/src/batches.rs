@@ -345,6 +345,7 @@ impl Walk<'_> {
             }
             let linear: Vec<f64> =
                 residual.iter().zip(image).map(|(r, image)| r + length * image).collect();
+            let quality = preconditioner.quality();
             let report = StepReport {
                 step: state.steps.len() + 1,
                 solver: self.solver.kind(),
@@ -358,7 +359,9 @@ impl Walk<'_> {
                 inner_iterations: direction.iterations,
                 condition: direction.condition,
                 rel_gradient: None,
-                shift: preconditioner.shift(),
+                shift: quality.shift,
+                rank: quality.rank,
+                left: quality.left,
                 step_length: length,
                 damping: lambda,
                 pinned: 0,

@@ -4,6 +4,7 @@ use core::fmt;
 
 use nearlin_dense::PackedMask;
 
+use crate::dual::Quality;
 use crate::optimiser::{Attempt, Saved, Search, Wear};
 use crate::options::{Fallback, Options};
 use crate::report::{ScaleTrial, StepReport};
@@ -39,8 +40,8 @@ pub struct Checkpoint {
     /// how it has served.
     pub(crate) built: Option<(f64, Option<Vec<u64>>, Wear)>,
     pub(crate) deficient: bool,
-    /// The first step, with the shift of its preconditioner.
-    pub(crate) first: Option<(Direction, f64)>,
+    /// The first step, with what is reported of its preconditioner.
+    pub(crate) first: Option<(Direction, Quality)>,
 }
 
 impl Checkpoint {
@@ -118,7 +119,7 @@ pub struct Snapshot<'a> {
     pub(crate) attempt: &'a Attempt,
     pub(crate) built: Option<(f64, Option<&'a PackedMask>, Wear)>,
     pub(crate) deficient: bool,
-    pub(crate) first: Option<&'a (Direction, f64)>,
+    pub(crate) first: Option<&'a (Direction, Quality)>,
 }
 
 impl Snapshot<'_> {

@@ -142,7 +142,28 @@ pub struct Preconditioner<T> {
     pub outputs: usize,
 }
 
+/// What is reported of a preconditioner.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Quality {
+    /// What a Cholesky factorisation had to add to the diagonal.
+    pub(crate) shift: f64,
+    /// Of a low-rank one.
+    pub(crate) rank: Option<usize>,
+    /// What that has left.
+    pub(crate) left: Option<f64>,
+}
+
 impl<T: Real> Preconditioner<T> {
+    pub(crate) fn quality(&self) -> Quality {
+        let low = match &self.factor {
+            Factor::LowRank(low) => Some(low),
+            Factor::Identity | Factor::Cholesky(_) | Factor::Triangular(_) => None,
+        };
+        let (rank, left) = (low.map(LowRankPlus::rank), low.map(LowRankPlus::left));
+        Quality { shift: self.shift(), rank, left }
+    }
+
     /// What a Cholesky factorisation had to add to the diagonal.
     #[must_use]
     pub fn shift(&self) -> f64 {

@@ -27,7 +27,7 @@ use self::pin::Pin;
 use nearlin_relu::{Activations, Forward, Init, Network, PackedMask, Signs};
 
 use crate::checkpoint::Checkpoint;
-use crate::dual::Preconditioner;
+use crate::dual::{Preconditioner, Quality};
 use crate::observe::{Latch, Observer};
 use crate::options::{Fallback, Options, Precision};
 use crate::plan::{self, Candidate, Shape, plan};
@@ -157,7 +157,7 @@ struct Optimiser<'a, T> {
     /// The state at the initial weights of some scale.
     start: Option<State>,
     /// The first step, which no scale changes.
-    first: Option<(Direction, f64)>,
+    first: Option<(Direction, Quality)>,
 }
 
 /// The iterate.

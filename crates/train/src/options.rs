@@ -95,8 +95,8 @@ pub struct Options {
     pub inner_tolerance: InnerTolerance,
     /// Most iterations of one inner solve. Default 20,000.
     pub max_inner: usize,
-    /// Rows of a sketch; `None` for 4 n, or 2 n past 8,192 equations. For [`SolverKind::RpCholesky`] and [`SolverKind::RpGram`] their rank; `None` for
-    /// 2,048, or 2^27 / n where that is less. Default `None`.
+    /// Rows of a sketch; `None` for 4 n, or 2 n past 8,192 equations. For [`SolverKind::RpCholesky`],
+    /// [`SolverKind::RpGram`] and [`SolverKind::Nystrom`] their rank; `None` for 2,048, or 2^27 / n where that is less. Default `None`.
     pub sketch_rows: Option<usize>,
     /// Signs of the outputs; `None` for orthogonal ones without a ridge, where the width allows them,
     /// and random ones with a ridge. Default `None`.

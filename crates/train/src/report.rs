@@ -73,6 +73,10 @@ pub struct StepReport {
     pub rel_gradient: Option<f64>,
     /// What a Cholesky factorisation had to add to its diagonal; 0 unless it failed without.
     pub shift: f64,
+    /// The rank of a low-rank preconditioner; `None` for others.
+    pub rank: Option<usize>,
+    /// What that leaves of the matrix: [`LowRankPlus::left`](crate::LowRankPlus::left).
+    pub left: Option<f64>,
     /// The fraction of the Gauss-Newton step that was taken; below 1 only where a full step at a
     /// fixed scale raised the objective.
     pub step_length: f64,

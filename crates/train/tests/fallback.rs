@@ -41,10 +41,10 @@ proptest! {
     /// does the same at the same place.
     #[test]
     fn another_solver_takes_over(
-        seed: u64, after in 1usize..80, small: bool, which in 0usize..5,
+        seed: u64, after in 1usize..80, small: bool, which in 0usize..6,
         scale in prop::sample::select(vec![Scale::Auto, Scale::Fixed(64.0)]),
     ) {
-        let from = [SolverKind::Cg, SolverKind::RpCholesky, SolverKind::ArcCosine, SolverKind::Srht, SolverKind::RpGram][which];
+        let from = [SolverKind::Cg, SolverKind::RpCholesky, SolverKind::ArcCosine, SolverKind::Srht, SolverKind::RpGram, SolverKind::Nystrom][which];
         let fallback = Fallback { solver: SolverKind::Cholesky, after };
         let options = Options::default()
             .width(512)

@@ -198,8 +198,8 @@ pub(super) struct FitArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) signs: SignsChoice,
 
-    /// Rows of the sketch, at least 1, or the rank of rp-cholesky and rp-gram; not for a --solver without either [default:
-    /// 4 for each equation, 2 past 8192 equations; rank 2048, less where that exceeds 1 GiB].
+    /// Rows of the sketch, at least 1, or the highest rank of rp-cholesky, rp-gram and nystrom; not for a --solver without
+    /// either [default: 4 for each equation, 2 past 8192 equations; rank 2048, less where that exceeds 1 GiB].
     #[arg(long, value_name = "S", allow_hyphen_values = true, value_parser = at_least_one)]
     pub(super) sketch_rows: Option<usize>,
 

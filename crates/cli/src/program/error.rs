@@ -62,8 +62,8 @@ pub(super) enum ProgramError {
     NoMetric,
     /// Rows of a sketch for a solver without one.
     #[error(
-        "`--sketch-rows` is for solvers with a sketch or a rank (srht, tensor-srht, rp-cholesky, rp-gram), and \
-         `--solver` is {solver}"
+        "`--sketch-rows` is for solvers with a sketch or a rank (srht, tensor-srht, rp-cholesky, rp-gram, \
+         nystrom), and `--solver` is {solver}"
     )]
     NoSketch {
         /// The solver.

@@ -114,6 +114,9 @@ struct Step {
     flipped: Finite,
     inner_iterations: usize,
     condition: Finite,
+    /// Of a low-rank preconditioner, else null: with an estimate of what it leaves.
+    rank: Option<usize>,
+    left: Option<Finite>,
     #[serde(rename = "step_length")]
     length: Finite,
     damping: Finite,
@@ -258,6 +261,8 @@ impl Report {
             flipped: Finite(step.flipped),
             inner_iterations: step.inner_iterations,
             condition: Finite(step.condition),
+            rank: step.rank,
+            left: step.left.map(Finite),
             length: Finite(step.step_length),
             damping: Finite(step.damping),
             seconds: Finite(time.seconds),

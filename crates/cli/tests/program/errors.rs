@@ -120,7 +120,16 @@ fn options_out_of_range() {
     refused(
         &folder,
         "--solver lsqr",
-        &["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "cg"],
+        &[
+            "cholesky",
+            "srht",
+            "tensor-srht",
+            "arc-cosine",
+            "rp-cholesky",
+            "rp-gram",
+            "nystrom",
+            "cg",
+        ],
     );
     refused(&folder, "--train-rows 10 --test-fraction 0.5", &["--train-rows", "--test-fraction"]);
     refused(&folder, "--bogus", &["--bogus"]);
@@ -238,7 +247,7 @@ fn sketches_are_for_solvers_that_have_one() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{solver}");
         assert!(ran.stderr.contains(words[0]) && ran.stderr.contains(words[1]), "{}", ran.stderr);
     }
-    for solver in ["auto", "srht", "tensor-srht", "rp-cholesky", "rp-gram"] {
+    for solver in ["auto", "srht", "tensor-srht", "rp-cholesky", "rp-gram", "nystrom"] {
         folder.fit(&format!("--width 16 --sketch-rows 8 --solver {solver}")).succeeded();
     }
 }

@@ -51,7 +51,7 @@ fn help_explains_every_option() {
             assert_eq!(help[start..end].contains("[default:"), option != "--target", "{option}");
         }
         for part in [
-            "auto, cholesky, srht, tensor-srht, arc-cosine, rp-cholesky, rp-gram, cg",
+            "auto, cholesky, srht, tensor-srht, arc-cosine, rp-cholesky, rp-gram, nystrom, cg",
             "auto|SIGMA",
             "auto|M",
             "auto takes 4096",

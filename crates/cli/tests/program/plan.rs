@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{Folder, classes, smooth};
 
-const SOLVERS: [&str; 7] =
-    ["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "cg"];
+const SOLVERS: [&str; 8] =
+    ["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "nystrom", "cg"];
 
 #[test]
 fn every_solver_has_a_price() {

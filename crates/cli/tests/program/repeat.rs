@@ -31,9 +31,16 @@ fn models_are_the_same_to_the_last_bit() {
     for (table, tasks) in [(smooth(400), "--ridge 0"), (classes(300), "--ridge 0.01")] {
         let folder = Folder::with(&table);
         let elsewhere = Folder::with(&table);
-        for solver in
-            ["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "cg"]
-        {
+        for solver in [
+            "cholesky",
+            "srht",
+            "tensor-srht",
+            "arc-cosine",
+            "rp-cholesky",
+            "rp-gram",
+            "nystrom",
+            "cg",
+        ] {
             for precision in ["f64", "f32"] {
                 let options = format!(
                     "{tasks} --solver {solver} --precision {precision} --width 512 --scale 64 \

@@ -11,15 +11,15 @@ const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
 const TRIAL: &str = "scale eta_lin worst_contraction accepted";
-const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations condition step_length damping \
-     seconds phases masks build solve update";
+const STEP: &str = "step solver rel_residual eta_inner eta_lin contraction flipped inner_iterations condition rank left \
+     step_length damping seconds phases masks build solve update";
 const RESULT: &str = "result ending floor train_rel_residual train_rmse test_rmse test_r2 \
      test_accuracy seconds training_seconds peak_bytes";
 const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_out_accuracy \
      left_out_log_loss half_width_90 widths confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 20] = [
+const NULLABLE: [&str; 22] = [
     "data.batches",
     "model.width_choice",
     "ensemble",
@@ -28,6 +28,8 @@ const NULLABLE: [&str; 20] = [
     "metric.network",
     "ridge_path",
     "scale_search.worst_contraction",
+    "steps.rank",
+    "steps.left",
     "result.test_rmse",
     "result.test_r2",
     "result.test_accuracy",

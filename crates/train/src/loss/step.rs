@@ -85,6 +85,7 @@ impl Trainer<'_> {
         jacobian
             .apply_adjoint(rows_mut(&mut target, m, d), rows(&found.multipliers, n, k), options.par)
             .expect(fits);
+        let quality = precond.quality();
         let mut report = StepReport {
             step: attempt.steps.len() + 1,
             solver: self.solver.kind(),
@@ -97,7 +98,9 @@ impl Trainer<'_> {
             inner_iterations: found.inner_iterations,
             condition: found.condition,
             rel_gradient: Some(state.gradient / attempt.start),
-            shift: precond.shift(),
+            shift: quality.shift,
+            rank: quality.rank,
+            left: quality.left,
             step_length: 1.0,
             damping: 0.0,
             pinned: 0,

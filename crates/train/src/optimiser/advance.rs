@@ -5,6 +5,7 @@ use super::line::Line;
 use super::search::{FLIPS_THAT_MATTER, Failure};
 use super::{Damping, Hold, Optimiser, Pin, STOPPED, State, Verdict};
 use crate::TrainError;
+use crate::dual::Quality;
 use crate::observe::{Event, Observer, Phase};
 use crate::report::{Ending, StepReport};
 use crate::step::Direction;
@@ -54,7 +55,7 @@ impl<T: Element> Optimiser<'_, T> {
         observer: &mut dyn Observer,
     ) -> Result<Verdict, TrainError> {
         let known = self.first.as_ref().filter(|_| steps.is_empty());
-        let (mut direction, mut shift) = match known {
+        let (mut direction, mut quality) = match known {
             Some(first) => first.clone(),
             None => self.direction(state, start, steps, Care::Draft, observer)?,
         };
@@ -81,7 +82,7 @@ impl<T: Element> Optimiser<'_, T> {
             if drafted && !trial.certified() && direction.reduction > tolerance {
                 // The recurrence said otherwise: from now on, its word is not enough.
                 let spent = direction.iterations;
-                (direction, shift) = self.direction(state, start, steps, Care::Full, observer)?;
+                (direction, quality) = self.direction(state, start, steps, Care::Full, observer)?;
                 direction.iterations += spent;
                 if direction.stopped {
                     return Ok(Verdict::End(Ending::Stopped, STOPPED.into()));
@@ -89,7 +90,7 @@ impl<T: Element> Optimiser<'_, T> {
                 continue;
             }
             if steps.is_empty() && self.first.is_none() {
-                self.first = Some((direction.clone(), shift));
+                self.first = Some((direction.clone(), quality));
             }
             let end = (length == 1.0 && !trial.certified()).then(|| trial.next.mask().clone());
             // Where gains decide, a step need not contract, and one that gains nothing is the end.
@@ -130,7 +131,7 @@ impl<T: Element> Optimiser<'_, T> {
             }
             let gains = trial.next.objective < state.objective || trial.contraction < 1.0;
             if trial.lower && gains {
-                let how = (steps.len() + 1, shift, length, damping);
+                let how = (steps.len() + 1, quality, length, damping);
                 return Ok(Verdict::Keep(Box::new(
                     self.kept(state, start, &direction, trial, how),
                 )));
@@ -162,14 +163,14 @@ impl<T: Element> Optimiser<'_, T> {
         Ok(Verdict::End(Ending::Stagnated, reason))
     }
 
-    /// A step that is kept: its number, what its factorisation added, its length and the next one's damping.
+    /// A step that is kept: its number, what its preconditioner is, its length and the next one's damping.
     fn kept(
         &self,
         state: &State,
         start: f64,
         direction: &Direction,
         trial: Trial,
-        (step, shift, step_length, damping): (usize, f64, f64, Damping),
+        (step, quality, step_length, damping): (usize, Quality, f64, Damping),
     ) -> (State, StepReport) {
         let Trial { mut next, eta_inner, eta_lin, contraction, iterations, .. } = trial;
         next.gain = ratio(state.objective - next.objective, next.objective);
@@ -186,7 +187,9 @@ impl<T: Element> Optimiser<'_, T> {
             inner_iterations: iterations,
             condition: direction.condition,
             rel_gradient: (self.options.ridge > 0.0).then(|| ratio(next.measure, start)),
-            shift,
+            shift: quality.shift,
+            rank: quality.rank,
+            left: quality.left,
             step_length,
             damping: state.damping.strength(),
             pinned: next.pins.len(),

@@ -6,6 +6,7 @@ use nearlin_relu::PackedMask;
 
 use super::{Built, Optimiser, State, instance, worth};
 use crate::TrainError;
+use crate::dual::Quality;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::{Fallback, InnerTolerance};
 use crate::primal::least_squares;
@@ -42,10 +43,10 @@ impl<T: Element> Optimiser<'_, T> {
         steps: &[StepReport],
         care: Care,
         observer: &mut dyn Observer,
-    ) -> Result<(Direction, f64), TrainError> {
+    ) -> Result<(Direction, Quality), TrainError> {
         let none = || Direction::stopped(state.network.change().len(), state.residual.len());
         if self.patience() == 0 && self.fall_back(observer).is_break() {
-            return Ok((none(), 0.0));
+            return Ok((none(), Quality::default()));
         }
         let patience = self.patience();
         let options = self.options;
@@ -58,7 +59,7 @@ impl<T: Element> Optimiser<'_, T> {
         if dual && !self.built.as_ref().is_some_and(|built| self.serves(built, state.mask(), ridge))
         {
             if observer.on_event(&Event::Phase(Phase::Build)).is_break() {
-                return Ok((none(), 0.0));
+                return Ok((none(), Quality::default()));
             }
             // Freed before the next one is built: they are the largest things in memory.
             self.built = None;
@@ -75,7 +76,7 @@ impl<T: Element> Optimiser<'_, T> {
             least_squares(exact, active, residual, tolerance, options, observer)
         };
         if !dual {
-            return Ok((in_weight_space(observer)?, 0.0));
+            return Ok((in_weight_space(observer)?, Quality::default()));
         }
         let Some(Built { preconditioner, mask, wear, .. }) = &self.built else {
             unreachable!("a preconditioner has just been built")
@@ -106,7 +107,7 @@ impl<T: Element> Optimiser<'_, T> {
         } else {
             system.direction(tolerance, &limited, observer)?
         };
-        let shift = preconditioner.shift();
+        let quality = preconditioner.quality();
         self.spent += found.iterations;
         if let Some(built) = &mut self.built {
             built.wear.count(flipped, found.iterations);
@@ -117,14 +118,14 @@ impl<T: Element> Optimiser<'_, T> {
             if found.iterations < patience {
                 self.built = None;
             }
-            let (mut other, shift) = self.direction(state, start, steps, care, observer)?;
+            let (mut other, quality) = self.direction(state, start, steps, care, observer)?;
             other.iterations += found.iterations;
-            return Ok((other, shift));
+            return Ok((other, quality));
         }
         let stuck = found.step.iter().all(|&s| s == 0.0);
         let unsolved = found.reduction > UNSOLVED;
         if found.stopped || ridge > 0.0 || !(stuck || unsolved) {
-            return Ok((found, shift));
+            return Ok((found, quality));
         }
         // Linearly dependent columns can leave J without full rank although it has enough columns.
         let mut other = in_weight_space(observer)?;
@@ -132,9 +133,9 @@ impl<T: Element> Optimiser<'_, T> {
         if stuck || other.eta_inner < found.eta_inner {
             // Unless more iterations might have solved it.
             self.deficient = stuck || found.iterations < limited.max_inner;
-            return Ok((other, 0.0));
+            return Ok((other, Quality::default()));
         }
-        Ok((found, shift))
+        Ok((found, quality))
     }
 
     /// Whether a preconditioner serves at a mask, with a ridge: that of `G + a I` leaves `G + b I` with a

@@ -3,7 +3,7 @@
 use super::guess::{Guess, NEWTON, guess, size};
 use super::{Candidate, Rates, Shape};
 use crate::options::{Options, Precision, Scale};
-use crate::solver::{SolverKind, sketch_size};
+use crate::solver::{SolverKind, ranks_tried, sketch_size};
 
 /// Memory that no formula sees: stacks, packing buffers of the matrix products, the allocator, pages of the program.
 const OVERHEAD: f64 = 2.5e6;
@@ -41,6 +41,11 @@ const SHIFTED: f64 = 3.0;
 /// What a product with a tall factor takes beside reading as much of a triangular one, whose blocks wait for one another.
 const TALL: f64 = 0.65;
 
+/// Flops of a Nyström approximation of rank `k` beside its products, as parts of `n k^2` and of `k^3`, and products for an
+/// estimate of what it leaves.
+const EIGENPAIRS: (f64, f64) = (13.0, 22.0);
+const NORM: f64 = 10.0;
+
 /// Forward passes in the search for a scale, and with so many parameters for each equation, whose masks hardly change.
 const TRIED: f64 = 7.0;
 const TRIED_WIDE: f64 = 4.0;
@@ -70,6 +75,13 @@ pub(super) fn candidate(
         / speeds.qr;
     let padded = (parameters as f64).log2().ceil().exp2();
     let padded_pair = m.log2().ceil().exp2() * m.log2().ceil() + rank;
+    // `J J^T u`; in `f64` for the residual and the certificate, two passes each.
+    let product = |speeds: &super::Speeds, outputs: f64| {
+        let (line, inputs) =
+            if outputs > 1.0 { (speeds.outputs, d + outputs) } else { (speeds.one_output, d) };
+        n * m * line.at(inputs) + rates.begin.at(n)
+    };
+    let (pass, exact) = (WHOLE * product(speeds, k), WHOLE * product(&rates.double, k));
     let build = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::Cholesky => shifts * (products + n * n * rates.gram.at(m) + cholesky(n)),
@@ -82,21 +94,20 @@ pub(super) fn candidate(
         SolverKind::RpGram => {
             3.0 * n * rank * rank / speeds.low_rank + 2.0 * n * rank * rates.gram.at(m)
         }
+        SolverKind::Nystrom => {
+            let tried =
+                ranks_tried(most as usize).take_while(|tried| *tried as f64 <= rank).count();
+            let flops = EIGENPAIRS.0 * n * rank * rank + EIGENPAIRS.1 * rank * rank * rank;
+            (rank + NORM * tried as f64) * product(speeds, 1.0) + flops / speeds.low_rank
+        }
         SolverKind::Srht => n * padded * padded.log2() / speeds.additions + qr,
         SolverKind::TensorSrht => n * padded_pair / speeds.additions + qr,
     };
-    // `J J^T u`; in `f64` for the residual and the certificate, two passes each.
-    let product = |speeds: &super::Speeds| {
-        let line = if shape.outputs > 1 { speeds.outputs } else { speeds.one_output };
-        let inputs = if shape.outputs > 1 { d + k } else { d };
-        n * m * line.at(inputs) + rates.begin.at(n)
-    };
-    let (pass, exact) = (WHOLE * product(speeds), WHOLE * product(&rates.double));
     // Outputs and masks through tiles, and where it matters a gradient.
     let forward = FORWARD * n * m * rates.double.outputs.at(d + k) + exact / 2.0;
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
-        SolverKind::RpCholesky | SolverKind::RpGram => {
+        SolverKind::RpCholesky | SolverKind::RpGram | SolverKind::Nystrom => {
             TALL * (2.0 * size * n * rank / speeds.read).max(4.0 * n * rank * k / speeds.product)
         }
         _ => (size * n * n / speeds.read).max(2.0 * n * n * k / speeds.product),
@@ -129,23 +140,7 @@ pub(super) fn candidate(
         Scale::Fixed(_) => 1.0,
     };
     let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
-    let factor_bytes = match kind {
-        SolverKind::Cg => 0.0,
-        // Under corners also of what is factored.
-        SolverKind::Cholesky | SolverKind::ArcCosine if shape.corners => 2.0 * size * n * n,
-        SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
-        // With its square and the factor of that.
-        // As if the rank were the highest: a guess too low would end in a lack of memory.
-        SolverKind::RpCholesky | SolverKind::RpGram => size * (n * most + 2.0 * most * most),
-        SolverKind::Srht | SolverKind::TensorSrht => {
-            let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
-            size * (rank * n + n * n).max(stacked)
-        }
-    };
-    let factoring = match kind {
-        SolverKind::Cg => 0.0,
-        _ => FACTORING[usize::from(shape.outputs > 1)] + n.min(COPIED) * size * n,
-    };
+    let factor_bytes = factor_bytes(kind, shape, options, size, (rank, most));
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
     let masks = MASKS * states * n * (m / 64.0).ceil() * 8.0;
@@ -159,12 +154,41 @@ pub(super) fn candidate(
         solver: kind,
         predicted_seconds: IN_TURN
             * (builds as f64 * build + (steps as f64 + 1.0 + retried) * step + passes),
-        predicted_bytes: OVERHEAD + factoring + factor_bytes + masks + vectors + inputs + tiles,
+        predicted_bytes: OVERHEAD + factor_bytes + masks + vectors + inputs + tiles,
         build_seconds: build,
         builds,
         iterations,
         iteration_seconds: pass + factor_read,
     }
+}
+
+/// Bytes of a factor of that rank, or of the highest, in numbers of `size` bytes, and of what makes it.
+fn factor_bytes(
+    kind: SolverKind,
+    shape: &Shape,
+    options: &Options,
+    size: f64,
+    (rank, most): (f64, f64),
+) -> f64 {
+    let n = shape.rows as f64;
+    let factor = match kind {
+        SolverKind::Cg => return 0.0,
+        // Under corners also of what is factored.
+        SolverKind::Cholesky | SolverKind::ArcCosine if shape.corners => 2.0 * size * n * n,
+        SolverKind::Cholesky | SolverKind::ArcCosine => size * n * n,
+        // With its square and the factor of that.
+        // As if the rank were the highest: a guess too low would end in a lack of memory.
+        SolverKind::RpCholesky | SolverKind::RpGram => size * (n * most + 2.0 * most * most),
+        // With test vectors and images while the last ones are made.
+        SolverKind::Nystrom => size * (2.5 * n * most + 5.0 * most * most),
+        SolverKind::Srht | SolverKind::TensorSrht => {
+            let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
+            size * (rank * n + n * n).max(stacked)
+        }
+    };
+    // Of the matrix that a Nyström approximation is of no entry is known.
+    let copied = if kind == SolverKind::Nystrom { 0.0 } else { n.min(COPIED) * size * n };
+    factor + FACTORING[usize::from(shape.outputs > 1)] + copied
 }
 
 /// How often a matrix is factored until a factor is found.

@@ -2,7 +2,7 @@
 
 use super::Shape;
 use crate::options::{InnerTolerance, Options};
-use crate::solver::{SolverKind, low_rank_ends, sketch_size};
+use crate::solver::{SolverKind, low_rank_ends, nystrom_ends, ranks_tried, sketch_size};
 
 /// What a step's inner solve is asked for, as `ln(2 / eta)`: a certified step contracts by some twentieth.
 const REDUCTION: f64 = 3.7;
@@ -34,6 +34,10 @@ const MOST_AGAIN: f64 = 8.0;
 /// For each of these, iterations that every step takes more: masks have moved since its factor was built.
 const MOVED: f64 = 1.5;
 
+/// The norm that a Nyström approximation leaves, as a part of what all of its eigenvalues would be if they had what a
+/// pivoted factor of that rank leaves: 1.9 to 2.8 on diamonds at ranks of 64 to 2,048.
+const NORM: f64 = 2.5;
+
 /// Iterations of a step's inner solve, builds of a factor in a run, and steps of it that are tried again.
 pub(super) struct Guess {
     pub(super) iterations: f64,
@@ -47,9 +51,18 @@ pub(super) fn size(kind: SolverKind, shape: &Shape, options: &Options) -> usize 
     let parameters = options.width * shape.inputs;
     let most = match sketch_size(kind, options.sketch_rows, shape.rows, parameters) {
         // Pairs of neurons share their mask, as long as few have flipped.
-        most if kind == SolverKind::RpGram => most.min(parameters.div_ceil(2)),
+        most if matches!(kind, SolverKind::RpGram | SolverKind::Nystrom) => {
+            most.min(parameters.div_ceil(2))
+        }
         most => most,
     };
+    if kind == SolverKind::Nystrom {
+        let ends = |rank: &usize| {
+            let (n, k) = (shape.rows as f64, *rank as f64);
+            nystrom_ends(NORM * n * left(shape, k) / k, options.ridge)
+        };
+        return ranks_tried(most).find(ends).unwrap_or(most);
+    }
     let low = matches!(kind, SolverKind::RpCholesky | SolverKind::RpGram);
     match &shape.decay {
         Some(decay) if low => std::iter::successors(Some(1), |rank| Some(2 * rank))
@@ -57,6 +70,14 @@ pub(super) fn size(kind: SolverKind, shape: &Shape, options: &Options) -> usize 
             .find(|rank| low_rank_ends(decay.left(*rank as f64), options.ridge))
             .unwrap_or(most),
         _ => most,
+    }
+}
+
+/// The mean diagonal that a factor of rank `k` leaves.
+fn left(shape: &Shape, k: f64) -> f64 {
+    match &shape.decay {
+        Some(decay) => decay.left(k),
+        None => 0.25 * k.max(1.0).powf(-0.75),
     }
 }
 
@@ -86,10 +107,6 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         Some(decay) => decay.eigenvalue(k, rows),
         // Like a power, as on diamonds.
         None => n / 4.0 * k.max(1.0).powf(-1.75),
-    };
-    let left = |k: f64| match &shape.decay {
-        Some(decay) => decay.left(k),
-        None => 0.25 * k.max(1.0).powf(-0.75),
     };
     let dimension = match &shape.decay {
         Some(decay) => decay.dimension(ridge, rows),
@@ -146,14 +163,14 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         }
         SolverKind::ArcCosine => (taken(finite(outputs)), 1),
         SolverKind::RpCholesky if rank >= rows => (taken(finite(outputs)), 1),
-        SolverKind::RpGram if rank >= rows => (exact, steps),
-        SolverKind::RpGram => {
-            let (own, _) = falling(rank as f64, ridge + left(rank as f64));
+        SolverKind::RpGram | SolverKind::Nystrom if rank >= rows => (exact, steps),
+        SolverKind::RpGram | SolverKind::Nystrom => {
+            let (own, _) = falling(rank as f64, ridge + left(shape, rank as f64));
             (own.hypot(exact), steps)
         }
         SolverKind::RpCholesky => {
             // Two reasons that hardly meet: what the rank has left, and what the width has not evened out.
-            let (own, _) = falling(rank as f64, ridge + left(rank as f64));
+            let (own, _) = falling(rank as f64, ridge + left(shape, rank as f64));
             (own.hypot(taken(finite(outputs))), 1)
         }
     };

@@ -4,6 +4,7 @@
 mod arc_cosine;
 mod cg;
 mod cholesky;
+mod nystrom;
 mod rp_cholesky;
 mod rp_gram;
 mod srht;
@@ -23,6 +24,8 @@ use crate::vector::Element;
 pub use arc_cosine::ArcCosine;
 pub use cg::PlainCg;
 pub use cholesky::ExactGram;
+pub use nystrom::SketchedGram;
+pub(crate) use nystrom::{nystrom_ends, ranks_tried};
 pub(crate) use rp_cholesky::{Kernel, low_rank_ends};
 pub use rp_cholesky::{PivotedKernel, default_rank};
 pub use rp_gram::PivotedGram;
@@ -99,21 +102,24 @@ pub enum SolverKind {
     RpCholesky,
     /// Randomly pivoted Cholesky factor of the exact Gram matrix of one block.
     RpGram,
+    /// Randomised Nyström approximation of the exact Gram matrix of one block, from its products.
+    Nystrom,
 }
 
 impl SolverKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Cholesky,
         Self::Srht,
         Self::TensorSrht,
         Self::ArcCosine,
         Self::RpCholesky,
         Self::RpGram,
+        Self::Nystrom,
         Self::Cg,
     ];
 
-    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine`, `rp-cholesky`, `rp-gram` or `cg`.
+    /// `cholesky`, `srht`, `tensor-srht`, `arc-cosine`, `rp-cholesky`, `rp-gram`, `nystrom` or `cg`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -124,6 +130,7 @@ impl SolverKind {
             Self::ArcCosine => "arc-cosine",
             Self::RpCholesky => "rp-cholesky",
             Self::RpGram => "rp-gram",
+            Self::Nystrom => "nystrom",
         }
     }
 
@@ -144,6 +151,7 @@ impl SolverKind {
             Self::ArcCosine => Box::new(ArcCosine),
             Self::RpCholesky => Box::new(PivotedKernel { rank: sketch_rows, seed }),
             Self::RpGram => Box::new(PivotedGram { rank: sketch_rows, seed }),
+            Self::Nystrom => Box::new(SketchedGram { rank: sketch_rows, seed }),
         }
     }
 }
@@ -176,7 +184,7 @@ pub(crate) fn sketch_size(
     match kind {
         SolverKind::RpCholesky => asked.unwrap_or_else(|| default_rank(rows)).min(rows),
         // The exact matrix has no higher rank than there are parameters.
-        SolverKind::RpGram => {
+        SolverKind::RpGram | SolverKind::Nystrom => {
             asked.unwrap_or_else(|| default_rank(rows)).min(rows).min(parameters.max(1))
         }
         _ => asked.unwrap_or_else(|| default_sketch_rows(rows, parameters)).min(parameters),
