@@ -367,8 +367,8 @@ mod tests {
         let growth = |kind| bytes(80_000, kind) / bytes(40_000, kind);
         assert!(growth(SolverKind::RpCholesky) < 2.1 && growth(SolverKind::ArcCosine) > 3.9);
         assert!(growth(SolverKind::Nystrom) < 2.1);
-        // As many numbers as a factor may have, two and a half times, whatever the rows.
+        // As many numbers as a factor may have, 3.4 times, whatever the rows.
         let more = bytes(1_000_000, SolverKind::Nystrom) - bytes(1_000_000, SolverKind::Cg);
-        assert!(more < 2.5 * f64::from(1 << 30) + 1e7, "{more}");
+        assert!(more < 3.4 * f64::from(1 << 30) + 1e7, "{more}");
     }
 }

@@ -18,7 +18,7 @@ const ENOUGH: f64 = 10.0;
 
 /// `U (Lambda + mu I) U^T / (lambda_k + mu) + (I - U U^T)` with the randomised Nyström approximation
 /// `G ~ U Lambda U^T` of the Gram matrix `G = J_k J_k^T` of one block, from `k` products with it: `4 n m d k` flops and
-/// `13 n k^2` more, in memory for `2.5 n k` numbers, of which `n k` are kept; `4 n k` flops for each output of each
+/// `13 n k^2` more, in memory for `3.4 n k` numbers, of which `n k` are kept; `4 n k` flops for each output of each
 /// iteration.
 ///
 /// Frangella, Tropp and Udell, *Randomized Nyström preconditioning* (2023), (1.3) and algorithm E.2: the rank begins with
