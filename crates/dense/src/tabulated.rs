@@ -13,6 +13,7 @@
 
 mod index;
 mod kernel;
+mod reader;
 mod simd;
 #[cfg(target_arch = "x86_64")]
 mod simd_columns;
@@ -23,7 +24,8 @@ use faer::{MatMut, MatRef, Par};
 
 use self::index::BATCH;
 use self::kernel::VECTOR;
-use self::simd::{add_rows, by_columns, by_rows, dot_rows, prefetch, row_bytes};
+use self::reader::{Reader, Scratch, with_scratch};
+use self::simd::{add_rows, by_columns, by_rows, dot_rows, row_bytes};
 use crate::Real;
 use crate::layer::Layer;
 use crate::parallel::{for_each_col_chunk, for_each_row_chunk};
@@ -45,14 +47,11 @@ const ROWS: usize = 2048;
 /// Indices from one row of them to the next: no power of two, which a cache could hold few of.
 const STRIDE: usize = ROWS + 8;
 
-/// Rows of the mask that are read at a time along rows.
+/// Rows whose bits become indices at a time.
 const LINES: usize = 64;
 
 /// Rows of the mask that are read at a time down columns: whole words and whole indices.
 const COLUMNS: usize = 192;
-
-/// How many rows of the mask ahead of the one that is read are asked for.
-const AHEAD: usize = 32;
 
 /// A chunk's bits of one row of the mask.
 type Words = [u64; CHUNK / 64];
@@ -224,85 +223,61 @@ impl<T: Real> Layer<'_, T> {
     }
 
     /// `part <- sum over the neurons r of the chunk of M_ir (x_i . w_r)`.
-    #[allow(clippy::large_stack_arrays, reason = "a third of a thread's stack")]
     fn apply_chunk(&self, part: &mut [T], first: usize, w: &Packed<'_, T>, x: &Packed<'_, T>) {
-        let mut indices = [[0u64; STRIDE]; CHUNK / BATCH];
-        let mut sums = [[T::of(0.0); VECTOR]; ROWS];
-        let mut words = [[0; CHUNK / 64]; LINES];
-        let indices = &mut indices[..(w.rows.div_ceil(BATCH)).next_multiple_of(8)];
-        for (block, part) in part.chunks_mut(ROWS).enumerate() {
-            let (from, rows) = (block * ROWS, part.len());
-            let sums = &mut sums[..rows];
-            sums.fill([T::of(0.0); VECTOR]);
-            for at in (0..rows).step_by(LINES) {
-                let words = &mut words[..LINES.min(rows - at)];
-                self.read(words, first, from + at);
-                by_rows(indices, at, words);
-            }
-            for piece in pieces::<T>(self.x.ncols()) {
-                let len = piece.vectors * VECTOR;
-                let x = &x.piece(piece)[from * len..(from + rows) * len];
-                let w = w.piece(piece).chunks(BATCH * len);
-                // The sums over active neurons of the whole chunk, before they meet the example.
-                T::with_buffer(rows * len, |active| {
-                    active.fill(T::of(0.0));
-                    for (w, indices) in w.zip(&*indices) {
-                        add_rows(piece.vectors, active, w, &indices[..rows]);
+        let batches = w.rows.div_ceil(BATCH).next_multiple_of(8);
+        with_scratch(|Scratch { across, words, .. }| {
+            let indices = &mut across.as_chunks_mut().0[..batches];
+            let mut reader = Reader::new(self.mask, first / 64, &mut words[..LINES], false);
+            for (block, part) in part.chunks_mut(ROWS).enumerate() {
+                let (from, rows) = (block * ROWS, part.len());
+                for at in (0..rows).step_by(LINES) {
+                    by_rows(indices, at, reader.next(LINES.min(rows - at)));
+                }
+                T::with_buffer(rows * VECTOR, |sums| {
+                    sums.fill(T::of(0.0));
+                    let sums = sums.as_chunks_mut::<VECTOR>().0;
+                    for piece in pieces::<T>(self.x.ncols()) {
+                        let len = piece.vectors * VECTOR;
+                        let x = &x.piece(piece)[from * len..(from + rows) * len];
+                        let w = w.piece(piece).chunks(BATCH * len);
+                        // The sums over active neurons of the whole chunk, before they meet the example.
+                        T::with_buffer(rows * len, |active| {
+                            active.fill(T::of(0.0));
+                            for (w, indices) in w.zip(&*indices) {
+                                add_rows(piece.vectors, active, w, &indices[..rows], &mut reader);
+                            }
+                            dot_rows(piece.vectors, sums, active, x);
+                        });
                     }
-                    dot_rows(piece.vectors, sums, active, x);
+                    for (p, lanes) in part.iter_mut().zip(&*sums) {
+                        let [a, b, c, d, e, f, g, h] = *lanes;
+                        *p = ((a + e) + (b + f)) + ((c + g) + (d + h));
+                    }
                 });
             }
-            for (p, lanes) in part.iter_mut().zip(sums.iter()) {
-                let [a, b, c, d, e, f, g, h] = *lanes;
-                *p = ((a + e) + (b + f)) + ((c + g) + (d + h));
-            }
-        }
+        });
     }
 
     /// `w_r <- sum over examples i of M_ir x_i` for the neurons of a chunk, packed; `x` holds
     /// `u_i x_i`.
-    #[allow(clippy::large_stack_arrays, reason = "a twentieth of a thread's stack")]
     fn adjoint_chunk(&self, w: &mut [T], first: usize, neurons: usize, x: &Packed<'_, T>) {
-        let mut words = [[0; CHUNK / 64]; COLUMNS];
-        let mut indices = [[0u64; CHUNK]; COLUMNS / BATCH];
         w.fill(T::of(0.0));
-        for from in (0..x.rows).step_by(COLUMNS) {
-            let rows = COLUMNS.min(x.rows - from);
-            self.read(&mut words, first, from);
-            by_columns(&mut indices, &words, neurons.div_ceil(64));
-            for piece in pieces::<T>(self.x.ncols()) {
-                let len = piece.vectors * VECTOR;
-                let x = &x.piece(piece)[from * len..(from + rows) * len];
-                let w = &mut w[piece.before * neurons..][..len * neurons];
-                for (x, indices) in x.chunks(BATCH * len).zip(&indices) {
-                    add_rows(piece.vectors, w, x, &indices[..neurons]);
+        with_scratch(|Scratch { down, words, .. }| {
+            let indices = down.first_chunk_mut().expect("room for so many rows");
+            let mut reader = Reader::new(self.mask, first / 64, words, true);
+            for from in (0..x.rows).step_by(COLUMNS) {
+                let rows = COLUMNS.min(x.rows - from);
+                let words = reader.next(COLUMNS).first_chunk().expect("that many");
+                by_columns(indices, words, neurons.div_ceil(64));
+                for piece in pieces::<T>(self.x.ncols()) {
+                    let len = piece.vectors * VECTOR;
+                    let x = &x.piece(piece)[from * len..(from + rows) * len];
+                    let w = &mut w[piece.before * neurons..][..len * neurons];
+                    for (x, indices) in x.chunks(BATCH * len).zip(indices.iter()) {
+                        add_rows(piece.vectors, w, x, &indices[..neurons], &mut reader);
+                    }
                 }
             }
-        }
-    }
-
-    /// Reads the bits of a chunk in rows of the mask from `from` on, zeros where there are none.
-    ///
-    /// Rows of a mask lie a power of two apart as a rule, where a cache holds few of them: each is
-    /// read once, and the rows after them are asked for.
-    fn read(&self, words: &mut [Words], first: usize, from: usize) {
-        let width = self.mask.words_per_row();
-        let (at, len) = (first / 64, (width - first / 64).min(CHUNK / 64));
-        let rows = self.mask.words()[from * width..].chunks_exact(width);
-        let mut next = rows.clone().skip(AHEAD);
-        let mut rows = rows.map(|row| &row[at..at + len]);
-        for words in words {
-            if let Some(next) = next.next() {
-                prefetch(&next[at..at + len]);
-            }
-            match rows.next() {
-                Some(row) if len == words.len() => words.copy_from_slice(row),
-                Some(row) => {
-                    words[..len].copy_from_slice(row);
-                    words[len..].fill(0);
-                }
-                None => words.fill(0),
-            }
-        }
+        });
     }
 }

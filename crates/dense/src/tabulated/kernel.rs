@@ -7,6 +7,7 @@
 #![allow(clippy::inline_always, reason = "must be compiled with their caller's instruction set")]
 
 use super::index::BATCH;
+use super::reader::Reader;
 use crate::Real;
 
 /// Numbers that are handled together: a vector or two.
@@ -17,6 +18,9 @@ const SUBSETS: usize = 64;
 
 /// Tables at a time.
 const TABLES: usize = 8;
+
+/// Indices from one time that rows of the mask are read to the next.
+pub(super) const RUN: usize = 64;
 
 /// A row of `V` vectors.
 pub(super) type Row<T, const V: usize> = [[T; VECTOR]; V];
@@ -69,15 +73,30 @@ pub(super) fn add_rows<A: Adds, T: Real, const V: usize>(
     w: &mut [T],
     rows: &[T],
     indices: &[u64],
+    reader: &mut Reader<'_>,
 ) {
     tabulate::<A, T, V>(tables, as_rows::<T, V>(rows));
-    let (w, last_w) = as_rows_mut::<T, V>(w).as_chunks_mut::<2>();
-    let (indices, last_index) = indices.as_chunks::<2>();
-    for (w, &[i, j]) in w.iter_mut().zip(indices) {
-        // Two at a time: twice as many additions that do not wait for one another.
-        *w = look_up::<A, T, V, _>(*w, tables, [i, j]);
+    let run = if reader.is_early() { RUN } else { indices.len().max(1) };
+    for (w, indices) in as_rows_mut::<T, V>(w).chunks_mut(run).zip(indices.chunks(run)) {
+        reader.go_on();
+        let (w, last_w) = w.as_chunks_mut::<2>();
+        let (indices, last_index) = indices.as_chunks::<2>();
+        for (w, &[i, j]) in w.iter_mut().zip(indices) {
+            // Two at a time: twice as many additions that do not wait for one another.
+            *w = look_up::<A, T, V, _>(*w, tables, [i, j]);
+        }
+        look_up_each::<A, T, V>(tables, last_w, last_index);
     }
-    for (w, &i) in last_w.iter_mut().zip(last_index) {
+}
+
+/// One at a time.
+#[inline(always)]
+pub(super) fn look_up_each<A: Adds, T: Real, const V: usize>(
+    tables: &Tables<T, V>,
+    w: &mut [Row<T, V>],
+    indices: &[u64],
+) {
+    for (w, &i) in w.iter_mut().zip(indices) {
         [*w] = look_up::<A, T, V, _>([*w], tables, [i]);
     }
 }
@@ -96,7 +115,7 @@ pub(super) fn as_rows<T, const V: usize>(values: &[T]) -> &[Row<T, V>] {
 }
 
 #[inline(always)]
-fn as_rows_mut<T, const V: usize>(values: &mut [T]) -> &mut [Row<T, V>] {
+pub(super) fn as_rows_mut<T, const V: usize>(values: &mut [T]) -> &mut [Row<T, V>] {
     values.as_chunks_mut::<VECTOR>().0.as_chunks_mut::<V>().0
 }
 
@@ -107,7 +126,10 @@ fn zero<T: Real, const V: usize>() -> Row<T, V> {
 
 /// Row `b` of a table is the sum of its six rows at the bits of `b`, one addition each.
 #[inline(always)]
-fn tabulate<A: Adds, T: Real, const V: usize>(tables: &mut Tables<T, V>, rows: &[Row<T, V>]) {
+pub(super) fn tabulate<A: Adds, T: Real, const V: usize>(
+    tables: &mut Tables<T, V>,
+    rows: &[Row<T, V>],
+) {
     debug_assert!(rows.len() <= BATCH, "{} rows for a table", rows.len());
     for (t, table) in tables.iter_mut().enumerate() {
         table[0] = zero();

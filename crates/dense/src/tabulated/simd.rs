@@ -3,6 +3,7 @@
 
 use super::index::{self, BATCH};
 use super::kernel::{self, Loops, Row, Tables, VECTOR, as_rows, with_tables};
+use super::reader::Reader;
 use super::{CHUNK, COLUMNS, STRIDE, Words};
 #[cfg(target_arch = "x86_64")]
 use super::{simd_columns as columns, simd_wide as wide};
@@ -20,12 +21,18 @@ pub(super) fn dot_rows<T: Real>(vectors: usize, sums: &mut [[T; VECTOR]], w: &[T
 }
 
 /// [`kernel::add_rows`] for rows of `vectors` vectors, from 1 to 4.
-pub(super) fn add_rows<T: Real>(vectors: usize, w: &mut [T], rows: &[T], indices: &[u64]) {
+pub(super) fn add_rows<T: Real>(
+    vectors: usize,
+    w: &mut [T],
+    rows: &[T],
+    indices: &[u64],
+    reader: &mut Reader<'_>,
+) {
     match vectors {
-        1 => with_tables::<T, 1>(|tables| add(tables, w, rows, indices)),
-        2 => with_tables::<T, 2>(|tables| add(tables, w, rows, indices)),
-        3 => with_tables::<T, 3>(|tables| add(tables, w, rows, indices)),
-        _ => with_tables::<T, 4>(|tables| add(tables, w, rows, indices)),
+        1 => with_tables::<T, 1>(|tables| add(tables, w, rows, indices, reader)),
+        2 => with_tables::<T, 2>(|tables| add(tables, w, rows, indices, reader)),
+        3 => with_tables::<T, 3>(|tables| add(tables, w, rows, indices, reader)),
+        _ => with_tables::<T, 4>(|tables| add(tables, w, rows, indices, reader)),
     }
 }
 
@@ -41,6 +48,7 @@ pub(super) fn row_bytes() -> usize {
 }
 
 /// Asks for words that will be read soon, where the machine can be asked.
+#[inline]
 pub(super) fn prefetch(words: &[u64]) {
     #[cfg(target_arch = "x86_64")]
     for word in words.iter().step_by(8).chain(words.last()) {
@@ -58,13 +66,14 @@ fn add<T: Real, const V: usize>(
     w: &mut [T],
     rows: &[T],
     indices: &[u64],
+    reader: &mut Reader<'_>,
 ) {
     #[cfg(target_arch = "x86_64")]
     if wide::available() {
         // SAFETY: the CPU has the instructions.
-        return unsafe { wide::add(tables, w, rows, indices) };
+        return unsafe { wide::add(tables, w, rows, indices, reader) };
     }
-    add_by_loops(tables, w, rows, indices);
+    add_by_loops(tables, w, rows, indices, reader);
 }
 
 dispatched!(
@@ -75,7 +84,7 @@ dispatched!(
 );
 dispatched!(
     fn add_by_loops [T: Real, const V: usize] (
-        tables: &mut Tables<T, V>, w: &mut [T], rows: &[T], indices: &[u64],
+        tables: &mut Tables<T, V>, w: &mut [T], rows: &[T], indices: &[u64], reader: &mut Reader<'_>,
     ) = kernel::add_rows::<Loops, T, V>
 );
 dispatched!(

@@ -6,12 +6,14 @@
 
 use std::any::TypeId;
 use std::arch::x86_64::{
-    _mm256_add_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm512_add_pd, _mm512_add_ps,
-    _mm512_loadu_pd, _mm512_loadu_ps, _mm512_storeu_pd, _mm512_storeu_ps,
+    _mm256_add_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm512_add_pd,
+    _mm512_add_ps, _mm512_and_si512, _mm512_cvtepu8_epi16, _mm512_loadu_pd, _mm512_loadu_ps,
+    _mm512_set1_epi16, _mm512_slli_epi16, _mm512_store_si512, _mm512_storeu_pd, _mm512_storeu_ps,
 };
 use std::ptr::{from_mut, from_ref};
 
-use super::kernel::{self, Adds, Row, Tables, VECTOR};
+use super::kernel::{self, Adds, RUN, Row, Tables, VECTOR, as_rows, as_rows_mut};
+use super::reader::Reader;
 use crate::Real;
 use crate::simd::Level;
 
@@ -20,18 +22,67 @@ const REGISTER: usize = 64;
 
 /// Whether the CPU has the instructions.
 pub(super) fn available() -> bool {
-    Level::Avx512.on()
+    Level::Avx512.on() && std::is_x86_feature_detected!("avx512bw")
 }
 
+/// Indices that are looked up side by side: additions that do not wait for one another.
+const FOUR: usize = 4;
+
+/// Where rows begin in their tables, in eighths of a register, for [`RUN`] indices: an address is such a
+/// number times eight, while shifting an index and masking it takes as long as the addition.
+#[repr(align(64))]
+struct Offsets([[u16; 8 * FOUR]; RUN / FOUR]);
+
 /// [`kernel::add_rows`].
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn add<T: Real, const V: usize>(
     tables: &mut Tables<T, V>,
     w: &mut [T],
     rows: &[T],
     indices: &[u64],
+    reader: &mut Reader<'_>,
 ) {
-    kernel::add_rows::<Registers, T, V>(tables, w, rows, indices);
+    if size_of::<Row<T, V>>() != REGISTER {
+        return kernel::add_rows::<Registers, T, V>(tables, w, rows, indices, reader);
+    }
+    kernel::tabulate::<Registers, T, V>(tables, as_rows::<T, V>(rows));
+    let mut offsets = Offsets([[0; 8 * FOUR]; RUN / FOUR]);
+    for (w, indices) in as_rows_mut::<T, V>(w).chunks_mut(RUN).zip(indices.chunks(RUN)) {
+        reader.go_on();
+        let (w, last_w) = w.as_chunks_mut::<FOUR>();
+        let (indices, last_index) = indices.as_chunks::<FOUR>();
+        for (offsets, indices) in offsets.0.iter_mut().zip(indices) {
+            // SAFETY: four indices are half a register, their offsets a whole one.
+            unsafe {
+                let indices = _mm512_cvtepu8_epi16(_mm256_loadu_si256(indices.as_ptr().cast()));
+                let indices = _mm512_and_si512(indices, _mm512_set1_epi16(63));
+                _mm512_store_si512(offsets.as_mut_ptr().cast(), _mm512_slli_epi16::<3>(indices));
+            }
+        }
+        for (w, offsets) in w.iter_mut().zip(&offsets.0) {
+            *w = look_up(*w, tables, offsets);
+        }
+        kernel::look_up_each::<Registers, T, V>(tables, last_w, last_index);
+    }
+}
+
+/// `sums[k]` plus the rows of the tables at offsets `8 k .. 8 k + 8`, all of a register's length.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn look_up<T: Real, const V: usize>(
+    mut sums: [Row<T, V>; FOUR],
+    tables: &Tables<T, V>,
+    offsets: &[u16; 8 * FOUR],
+) -> [Row<T, V>; FOUR] {
+    for (t, table) in tables.iter().enumerate() {
+        for (k, sum) in sums.iter_mut().enumerate() {
+            let bytes = usize::from(offsets[8 * k + t]) * (REGISTER / 8);
+            // SAFETY: an offset is eight times one of 64 rows of a register.
+            let row = unsafe { &*from_ref(table).cast::<u8>().add(bytes).cast() };
+            add_rows(sum, &{ *sum }, row);
+        }
+    }
+    sums
 }
 
 /// By registers of AVX-512; [`add`] alone names it, which is compiled for them.
