@@ -23,7 +23,7 @@ use crate::vector::{Element, rows, rows_mut};
 use crate::{Equations, TrainError};
 
 /// Most equations whose leverages are computed: some seconds on two cores.
-const LEVERAGES: usize = 4096;
+pub(crate) const LEVERAGES: usize = 4096;
 
 /// Relative residual of the system for the trace.
 const ROUGH: f64 = 0.1;

@@ -59,8 +59,8 @@ pub use estimator::{
 pub use left_out::{LeftOut, left_out};
 pub use local_scale::LocalScale;
 pub use loss::{
-    LinearFit, LinearModel, Loss, LossCheckpoint, LossSnapshot, fit_linear, loss_ridge_path,
-    resume_loss, train_loss,
+    LinearFit, LinearModel, Loss, LossCheckpoint, LossSnapshot, fit_linear, left_out_loss,
+    loss_ridge_path, resume_loss, train_loss,
 };
 pub use low_rank::LowRankPlus;
 pub use matrix::{Matrix, Rows};

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod curvature;
+mod left_out;
 mod linear;
 mod network;
 mod newton;
@@ -13,6 +14,7 @@ mod ridge;
 mod saved;
 mod step;
 
+pub use self::left_out::left_out_loss;
 pub use self::linear::{LinearFit, LinearModel, fit_linear};
 pub use self::network::train_loss;
 use self::newton::Problem;
@@ -142,6 +144,25 @@ impl Loss {
                 *s = if inside { 1.0 / width.sqrt() } else { 0.0 };
             }),
         }
+    }
+
+    /// The second derivative of each output by itself; where outputs share one, that along the gradient.
+    pub(crate) fn curvature(self, f: &[f64], y: &[f64], curvature: &mut [f64]) {
+        if !self.couples() {
+            self.root(f, y, curvature);
+            return curvature.iter_mut().for_each(|s| *s *= *s);
+        }
+        let mut p = f.to_vec();
+        self.mean(&mut p);
+        // `g^T (diag(p) - p p^T) g / g^T g` for `g = p - y`.
+        let (mut square, mut first, mut second) = (f64::MIN_POSITIVE, 0.0, 0.0);
+        for (p, y) in p.iter().zip(y) {
+            let g = p - y;
+            square += g * g;
+            first += p * g;
+            second += p * g * g;
+        }
+        curvature.fill(((second - first * first) / square).max(0.0));
     }
 
     /// Whether its slope has corners, beyond which there is no curvature.

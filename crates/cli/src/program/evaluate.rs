@@ -2,7 +2,7 @@
 
 use faer::{MatRef, Par};
 use nearlin::sureness::best;
-use nearlin::{LeftOut, LocalScale, Loss, Network, Posterior, TrainError, left_out};
+use nearlin::{LeftOut, LocalScale, Loss, Network, Posterior, TrainError, left_out, left_out_loss};
 
 use super::setup::Setup;
 use crate::calibration::Calibration;
@@ -37,8 +37,8 @@ pub(super) struct Scores {
     pub(super) train: Errors,
     /// Over the test rows; `None` if there are none.
     pub(super) test: Option<Errors>,
-    /// Over the training rows, each left out; `None` without a ridge, with another loss, on batches, or where that could not
-    /// be solved for.
+    /// Over the training rows, each left out; `None` without a ridge, on batches, with another loss and many rows, or where
+    /// that could not be solved for.
     pub(super) left_out: Option<Errors>,
     /// What those say of predictions, or test rows where training was on batches.
     pub(super) calibration: Option<Calibration>,
@@ -79,7 +79,10 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
     let held =
         held(setup, network)?.map(|outputs| decoded(setup.problem.equations.by_row(&outputs)));
     let (calibration, local) = match &held {
-        _ if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
+        // More rows than can be left out: what the fit itself takes for probabilities.
+        None if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
+        // What is told is no middle of what will be.
+        Some(_) if matches!(setup.loss, Some(Loss::Pinball { .. })) => (None, None),
         None if setup.beyond.is_some() => (of_test(&problem.test, &test), None),
         Some(held) => {
             let (calibration, local) = calibration(setup, held);
@@ -113,11 +116,19 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
 fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError> {
     let ridge = setup.options.ridge;
     // Of a sample alone nothing can be left out that all rows were trained on.
-    if ridge == 0.0 || setup.loss.is_some() || setup.beyond.is_some() {
+    if ridge == 0.0 || setup.beyond.is_some() {
         return Ok(None);
     }
-    match left_out(&setup.equations, network, ridge, Par::rayon(0)) {
-        Ok(LeftOut { outputs, converged, .. }) => Ok(Some(outputs).filter(|_| converged)),
+    let (equations, par) = (&setup.equations, Par::rayon(0));
+    let left = match setup.loss {
+        Some(loss) => {
+            let weights = setup.problem.weights.as_deref();
+            left_out_loss(equations, network, loss, weights, ridge, par)
+        }
+        None => left_out(equations, network, ridge, par).map(Some),
+    };
+    match left {
+        Ok(left) => Ok(left.filter(|left| left.converged).map(|LeftOut { outputs, .. }| outputs)),
         // The ridge is lost in rounding: as good as none.
         Err(TrainError::Factor(_)) => Ok(None),
         Err(error) => Err(error),

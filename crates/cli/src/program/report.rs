@@ -163,8 +163,8 @@ pub(super) struct Cost {
 struct Sureness {
     /// Null after training on batches, where probabilities were calibrated on these very rows.
     test_log_loss: Option<Finite>,
-    /// Of the training rows, each left out; null without a ridge, with another loss, on batches, or where that could not be
-    /// solved for.
+    /// Of the training rows, each left out; null without a ridge, on batches, with another loss and many rows, or where
+    /// that could not be solved for.
     left_out_rmse: Option<Finite>,
     left_out_r2: Option<Finite>,
     left_out_accuracy: Option<Finite>,

@@ -53,7 +53,8 @@ fn huber_is_robust() {
     assert!(huber < 0.2 * squared, "{huber} {squared}");
 }
 
-/// Logits whose softmax are the probabilities that `predict --probabilities` prints.
+/// Logits whose softmax, sharpened by what rows that are left out say, are the probabilities that
+/// `predict --probabilities` prints.
 #[test]
 fn cross_entropy_gives_probabilities() {
     let folder = Folder::with(classes(300));
@@ -65,13 +66,19 @@ fn cross_entropy_gives_probabilities() {
     assert!(result["test_accuracy"].as_f64().unwrap() > 0.9, "{result}");
     let log_loss = folder.json("r.json")["sureness"]["test_log_loss"].as_f64().unwrap();
     assert!(0.0 < log_loss && log_loss < 0.3, "{log_loss}");
+    let left_out = folder.json("r.json")["sureness"]["left_out_accuracy"].as_f64().unwrap();
+    assert!(0.9 < left_out && left_out < 1.0, "{left_out}");
+    let ran = folder.run(["inspect", "m.safetensors", "--json"]).succeeded();
+    let model: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let sharpness = model["sureness"]["sharpness"].as_f64().unwrap();
+    assert!(sharpness > 0.0 && sharpness != 1.0, "{sharpness}");
     let scores = folder.predict("data.csv");
     let ran = folder.run(["predict", "m.safetensors", "data.csv", "--probabilities"]);
     let rows: Vec<&str> = ran.stdout.lines().skip(1).collect();
     for (row, scores) in rows.iter().zip(&scores.scores) {
-        let sum: f64 = scores.iter().map(|s| s.exp()).sum();
+        let sum: f64 = scores.iter().map(|s| (sharpness * s).exp()).sum();
         for (p, s) in row.split(',').zip(scores) {
-            let (p, want) = (p.parse::<f64>().unwrap(), s.exp() / sum);
+            let (p, want) = (p.parse::<f64>().unwrap(), (sharpness * s).exp() / sum);
             assert!((p - want).abs() <= 1e-12, "{p} {want}");
         }
     }

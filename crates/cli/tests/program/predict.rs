@@ -223,6 +223,12 @@ fn models_say_how_sure_they_are() {
             &["--interval", "0.9"][..],
             "from a fit that tells nothing of that",
         ),
+        (
+            smooth(40),
+            "--ridge 0.01 --loss quantile:0.9",
+            &["--interval", "0.9"][..],
+            "for a quantile",
+        ),
         (smooth(40), "--ridge 0.01", &["--interval", "1"][..], "a number between 0 and 1"),
         (
             smooth(40),

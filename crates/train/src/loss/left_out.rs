@@ -1,0 +1,128 @@
+//! Rows that are left out of a fit on a loss of its own.
+//!
+//! With masks held, the outputs of one column are `f_0 + G a`, and the minimum of the loss and `mu a^T G a / 2` has the
+//! curvature `H + mu G^-1` in `f`, with `H` the loss's own. One Newton step from there takes row `i` out (Beirami,
+//! Razaviyayn, Shahrampour and Tarokh, *On optimal generalization in parametric learning*, 2017; Rad and Maleki, *A
+//! scalable estimate of the out-of-sample prediction error via approximate leave-one-out cross-validation*, 2020):
+//!
+//! ```text
+//! f_i without i = f_i + v_i g_i,     v_i = c_i / (1 - h_i c_i),     c = diag (H + mu G^-1)^-1,
+//! ```
+//!
+//! with the slope `g_i` of its loss. For squared errors that is what [`left_out`](crate::left_out()) computes. Of
+//! `h_i c_i`, the leverage, all is known from one diagonal: it is `1 - mu [(mu I + S G S)^-1]_ii` with `S^2 = H`.
+
+use faer::{Mat, Par};
+use nearlin_dense::Cholesky;
+use nearlin_relu::{Activations, Forward, Network, gram};
+
+use super::Loss;
+use super::network::check_weights;
+use crate::left_out::{LEVERAGES, LeftOut};
+use crate::{Equations, TrainError};
+
+/// The least curvature of a row, relative to the largest: what a row without any would be told follows from it to as
+/// many digits.
+const FLOOR: f64 = 1e-6;
+
+/// Leaves each equation out of a network that [`train_loss`](crate::train_loss()) trained on all of them, one at a time and to first order:
+/// by one Newton step from the minimum, as if masks and ridge had been the same without it.
+///
+/// Outputs of a softmax share a curvature, `H_i = w_i (diag(p) - p p^T)`: that along a row's gradient `g_i` takes its place, which
+/// with two classes is all there is of it. Terms of `J J^T` across outputs are left out.
+///
+/// `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops: for a softmax once, else for each output. In memory for three n x n
+/// matrices. `None` for more than 4,096 equations.
+///
+/// # Errors
+/// [`TrainError::Option`] for a ridge that is not positive or a weight, [`TrainError::Target`] for targets that are not
+/// the loss's, [`TrainError::Shape`] for a network of other outputs or other weights, [`TrainError::Factor`] where a
+/// ridge is lost in rounding.
+///
+/// # Examples
+/// ```
+/// use core::ops::ControlFlow;
+/// use nearlin::{Equations, Event, Loss, Options, left_out_loss, train_loss};
+///
+/// let x: Vec<f64> = (0..60).flat_map(|i| [i as f64 / 30.0 - 1.0, 1.0]).collect();
+/// // The second half is of the other class, but for every seventh row.
+/// let y: Vec<f64> = (0..60).map(|i| f64::from(u8::from((i < 30) ^ (i % 7 == 0)))).collect();
+/// let equations = Equations::new(x, y.clone(), 2, 1)?;
+/// let options = Options::default().width(512).ridge(0.1);
+/// let mut watch = |_: &Event<'_>| ControlFlow::Continue(());
+/// let network = train_loss(&equations, Loss::Logistic, None, &options, &mut watch)?.network;
+/// let left = left_out_loss(&equations, &network, Loss::Logistic, None, 0.1, options.par)?;
+/// let left = left.expect("few rows").outputs;
+/// let seen = network.forward(equations.x(), options.par)?.outputs;
+/// assert!(Loss::Logistic.value(&left, &y) > Loss::Logistic.value(&seen, &y));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn left_out_loss(
+    equations: &Equations,
+    network: &Network,
+    loss: Loss,
+    weights: Option<&[f64]>,
+    ridge: f64,
+    par: Par,
+) -> Result<Option<LeftOut>, TrainError> {
+    let (n, k) = (equations.rows(), equations.outputs());
+    if !(ridge > 0.0 && ridge.is_finite()) {
+        let (name, expected) = ("ridge", "a positive finite number");
+        return Err(TrainError::Option { name, value: ridge, expected });
+    }
+    if network.outputs() != k {
+        let (what, got) = ("targets", equations.y().len());
+        return Err(TrainError::Shape { what, got, rows: n, cols: network.outputs() });
+    }
+    loss.check(equations.y(), k)?;
+    if let Some(weights) = weights {
+        check_weights(weights, n)?;
+    }
+    if n > LEVERAGES {
+        return Ok(None);
+    }
+    let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
+    let active = Activations::new(mask, network.copies(), equations.inputs(), k);
+    let gram = gram(equations.x(), active.mask(), par)?;
+    let weight = |i: usize| weights.map_or(1.0, |weights| weights[i]);
+    let (mut slopes, mut curvatures) = (vec![0.0; n * k], vec![0.0; n * k]);
+    let rows = slopes.chunks_exact_mut(k).zip(curvatures.chunks_exact_mut(k));
+    let points = f.chunks_exact(k).zip(equations.y().chunks_exact(k));
+    for (i, ((g, h), (f, y))) in rows.zip(points).enumerate() {
+        loss.gradient(f, y, g);
+        loss.curvature(f, y, h);
+        g.iter_mut().chain(h).for_each(|number| *number *= weight(i));
+    }
+    let mut leverage = 0.0;
+    let columns = if loss.couples() { 1 } else { k };
+    for column in 0..columns {
+        let h: Vec<f64> = curvatures.iter().skip(column).step_by(k).copied().collect();
+        let (influence, mean) = influence(&gram, &h, ridge, par)?;
+        leverage += mean / columns as f64;
+        for (i, v) in influence.iter().enumerate() {
+            let of = if loss.couples() { 0..k } else { column..column + 1 };
+            of.for_each(|c| f[i * k + c] += v * slopes[i * k + c]);
+        }
+    }
+    let converged = f.iter().all(|f| f.is_finite());
+    Ok(Some(LeftOut { outputs: f, leverage, exact: true, converged }))
+}
+
+/// `v_i`, and the mean leverage, for curvatures `h`.
+fn influence(
+    gram: &Mat<f64>,
+    h: &[f64],
+    ridge: f64,
+    par: Par,
+) -> Result<(Vec<f64>, f64), TrainError> {
+    let least = FLOOR * h.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let s: Vec<f64> = h.iter().map(|h| h.max(least).sqrt()).collect();
+    let n = s.len();
+    // The lower triangle, as of `gram`.
+    let system =
+        Mat::from_fn(n, n, |i, j| s[i] * s[j] * gram[(i, j)] + if i == j { ridge } else { 0.0 });
+    let inverse = Cholesky::factor(system, par)?.inverse_diagonal(par);
+    let kept = inverse.iter().map(|inverse| (ridge * inverse).clamp(f64::EPSILON, 1.0));
+    let influence = kept.clone().zip(&s).map(|(kept, s)| (1.0 - kept) / (s * s * kept)).collect();
+    Ok((influence, 1.0 - kept.sum::<f64>() / n as f64))
+}
