@@ -114,6 +114,27 @@ fn weights_are_repetitions() {
     }
 }
 
+/// Rows that all weigh two at twice the ridge are rows of weight one, also where each is left out.
+#[test]
+fn weights_weigh_in_rows_that_are_left_out() {
+    let (mut plain, mut weighed) = (String::from("a,b,y\n"), String::from("a,b,y,w\n"));
+    for i in 0..80 {
+        let (a, b) = (noise(2 * i), noise(2 * i + 1));
+        let y = (4.0 * a).sin() + b + 0.3 * noise(i + 500);
+        plain += &format!("{a},{b},{y}\n");
+        weighed += &format!("{a},{b},{y},2\n");
+    }
+    let left_out = |table: &str, more: &str| {
+        let folder = Folder::with(table);
+        let fixed = "--loss huber:0.3 --width 256 --scale 1000 --tol 1e-8 --metric none";
+        folder.fit(&format!("{fixed} --test-fraction 0 --report r.json {more}")).succeeded();
+        folder.json("r.json")["sureness"]["left_out_rmse"].as_f64().unwrap()
+    };
+    let plain = left_out(&plain, "--ridge 0.1");
+    let weighed = left_out(&weighed, "--ridge 0.2 --weights w");
+    assert!((plain / weighed - 1.0).abs() < 1e-5, "{plain} {weighed}");
+}
+
 /// Balanced classes are rows whose weights are as much in all for each class, to the last bit, and what is rare is
 /// predicted more often than without them.
 #[test]
