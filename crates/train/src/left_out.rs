@@ -86,15 +86,8 @@ pub fn left_out(
     ridge: f64,
     par: Par,
 ) -> Result<LeftOut, TrainError> {
-    if !(ridge > 0.0 && ridge.is_finite()) {
-        let (name, expected) = ("ridge", "a positive finite number");
-        return Err(TrainError::Option { name, value: ridge, expected });
-    }
+    check(equations, network, ridge)?;
     let (n, k) = (equations.rows(), equations.outputs());
-    if network.outputs() != k {
-        let (what, got) = ("targets", equations.y().len());
-        return Err(TrainError::Shape { what, got, rows: n, cols: network.outputs() });
-    }
     let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
     if n <= LEVERAGES {
         let linear = Linear::new(equations, network, mask);
@@ -113,6 +106,23 @@ pub fn left_out(
     let h = leverage.clamp(0.0, MOST);
     f.iter_mut().zip(equations.y()).for_each(|(f, y)| *f = y + (*f - y) / (1.0 - h));
     Ok(LeftOut { outputs: f, leverage, exact: false, converged })
+}
+
+/// Whether a network of these equations has a ridge at which rows can be left out.
+pub(crate) fn check(
+    equations: &Equations,
+    network: &Network,
+    ridge: f64,
+) -> Result<(), TrainError> {
+    if !(ridge > 0.0 && ridge.is_finite()) {
+        let (name, expected) = ("ridge", "a positive finite number");
+        return Err(TrainError::Option { name, value: ridge, expected });
+    }
+    if network.outputs() != equations.outputs() {
+        let (what, got, rows) = ("targets", equations.y().len(), equations.rows());
+        return Err(TrainError::Shape { what, got, rows, cols: network.outputs() });
+    }
+    Ok(())
 }
 
 /// The network with its masks held.

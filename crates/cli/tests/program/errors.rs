@@ -1,6 +1,6 @@
 //! Wrong calls: exit code 2, a message that says what and where, and not a file touched.
 
-use super::{Folder, classes, smooth};
+use super::{Folder, SOLVERS, classes, smooth};
 
 const OUTPUTS: &str = "--width 16 --model m.safetensors --report r.json --plot p.svg";
 
@@ -117,20 +117,7 @@ fn options_out_of_range() {
         }
     }
     refused(&folder, "--ridge -1", &["'-1'", "--ridge", "at least 0"]);
-    refused(
-        &folder,
-        "--solver lsqr",
-        &[
-            "cholesky",
-            "srht",
-            "tensor-srht",
-            "arc-cosine",
-            "rp-cholesky",
-            "rp-gram",
-            "nystrom",
-            "cg",
-        ],
-    );
+    refused(&folder, "--solver lsqr", &SOLVERS);
     refused(&folder, "--train-rows 10 --test-fraction 0.5", &["--train-rows", "--test-fraction"]);
     refused(&folder, "--bogus", &["--bogus"]);
 }

@@ -26,6 +26,10 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// The names of all solvers.
+const SOLVERS: [&str; 8] =
+    ["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "nystrom", "cg"];
+
 /// A folder with the files of one test.
 struct Folder(tempfile::TempDir);
 

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Folder, classes, smooth};
-
-const SOLVERS: [&str; 8] =
-    ["cholesky", "srht", "tensor-srht", "arc-cosine", "rp-cholesky", "rp-gram", "nystrom", "cg"];
+use super::{Folder, SOLVERS, classes, smooth};
 
 #[test]
 fn every_solver_has_a_price() {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Folder, classes, nearlin, smooth};
+use super::{Folder, SOLVERS, classes, nearlin, smooth};
 
 /// `nearlin fit` on `threads` threads, and the model that it wrote.
 fn model(folder: &Folder, options: &str, threads: usize) -> Vec<u8> {
@@ -31,16 +31,7 @@ fn models_are_the_same_to_the_last_bit() {
     for (table, tasks) in [(smooth(400), "--ridge 0"), (classes(300), "--ridge 0.01")] {
         let folder = Folder::with(&table);
         let elsewhere = Folder::with(&table);
-        for solver in [
-            "cholesky",
-            "srht",
-            "tensor-srht",
-            "arc-cosine",
-            "rp-cholesky",
-            "rp-gram",
-            "nystrom",
-            "cg",
-        ] {
+        for solver in SOLVERS {
             for precision in ["f64", "f32"] {
                 let options = format!(
                     "{tasks} --solver {solver} --precision {precision} --width 512 --scale 64 \

@@ -18,7 +18,7 @@ use nearlin_relu::{Activations, Forward, Network, gram};
 
 use super::Loss;
 use super::network::check_weights;
-use crate::left_out::{LEVERAGES, LeftOut};
+use crate::left_out::{LEVERAGES, LeftOut, check};
 use crate::{Equations, TrainError};
 
 /// The least curvature of a row, relative to the largest: what a row without any would be told follows from it to as
@@ -65,15 +65,8 @@ pub fn left_out_loss(
     ridge: f64,
     par: Par,
 ) -> Result<Option<LeftOut>, TrainError> {
+    check(equations, network, ridge)?;
     let (n, k) = (equations.rows(), equations.outputs());
-    if !(ridge > 0.0 && ridge.is_finite()) {
-        let (name, expected) = ("ridge", "a positive finite number");
-        return Err(TrainError::Option { name, value: ridge, expected });
-    }
-    if network.outputs() != k {
-        let (what, got) = ("targets", equations.y().len());
-        return Err(TrainError::Shape { what, got, rows: n, cols: network.outputs() });
-    }
     loss.check(equations.y(), k)?;
     if let Some(weights) = weights {
         check_weights(weights, n)?;
