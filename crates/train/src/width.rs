@@ -4,7 +4,8 @@
 //! tangent kernel `K`, is the limit of infinite width. What `G` differs by from `K` is noise to the regression: where the
 //! data call for a small ridge, leave-one-out errors of few neurons are well above the limit's, by an excess of about
 //! one over `m`. Both errors are known without training, from some factorisations each, and so how many neurons bring the
-//! excess down.
+//! excess down. That they do is true on average; one draw of few neurons may look as good as the limit by luck, so few
+//! equations, whose steps take no time, are given many neurons whatever their errors are.
 
 use faer::{Mat, MatRef, Par};
 use nearlin_dense::DenseError;
@@ -25,6 +26,10 @@ const WIDEST: usize = 1 << 16;
 /// Most multiplications of a pass, `n m (d + K)`: some seconds on two cores.
 const WORK: f64 = 5.5e10;
 
+/// What neurons may cost without being asked for by an error: `n m (d + K + n / 64)`, the multiplications of a pass and
+/// the words of masks whose common ones make `G`; some hundredths of a second on two cores.
+const SWIFT: f64 = 2.5e9;
+
 /// How many neurons a fit should have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -44,7 +49,7 @@ pub struct WidthChoice {
 
 /// Chooses the width of a fit with a ridge: that of `options` where its leave-one-out error is within 1% of
 /// the error of infinite width, at the best ridge of each, or the power of two times it that should be; at most 65,536
-/// neurons and `n m (d + K)` of 5.5e10.
+/// neurons and `n m (d + K)` of 5.5e10. Where `n m (d + K + n / 64)` is then less than 2.5e9, as many as make it that.
 ///
 /// The search for both ridges begins at that of `options`, if there is one, and takes some six Cholesky factorisations of at most
 /// 2,048 equations at even distances from there, twice as many from nothing, in single precision for ridges of 0.003 mean diagonals
@@ -80,8 +85,11 @@ pub fn choose_width(equations: &Equations, options: &Options) -> Result<WidthCho
     let start = if options.ridge > 0.0 { Start::Near(options.ridge) } else { Start::Anywhere };
     let (ridge, limit) = least(&some, &arc_cosine_kernel(some.x(), par), start, par)?;
     let (_, error) = least(&some, &gram(some.x(), &mask, par)?, Start::Near(ridge), par)?;
-    let a_neuron = equations.rows() as f64 * (equations.inputs() + equations.outputs()) as f64;
-    let width = wide_enough(tried, error / limit - 1.0, WORK / a_neuron);
+    let rows = equations.rows() as f64;
+    let pass = (equations.inputs() + equations.outputs()) as f64;
+    let affordable =
+        Affordable { wanted: WORK / (rows * pass), swift: SWIFT / (rows * (pass + rows / 64.0)) };
+    let width = wide_enough(tried, error / limit - 1.0, affordable);
     Ok(WidthChoice { width, tried, error, limit, rows: some.rows() })
 }
 
@@ -107,13 +115,24 @@ fn least(
     best.ok_or(TrainError::Factor(indefinite))
 }
 
-/// The power of two times a width of this excess that has little of it, if that can be afforded.
-fn wide_enough(tried: usize, excess: f64, affordable: f64) -> usize {
+/// Neurons that can be afforded.
+#[derive(Clone, Copy, Debug)]
+struct Affordable {
+    /// Where an error asks for them.
+    wanted: f64,
+    /// Anyway.
+    swift: f64,
+}
+
+/// The power of two times a width of this excess that has little of it, if that can be afforded, or as many neurons as
+/// cost next to nothing.
+fn wide_enough(tried: usize, excess: f64, affordable: Affordable) -> usize {
     let mut width = tried;
     // Not for an excess that is no number.
-    while excess * tried as f64 > EXCESS * width as f64
-        && 2 * width <= WIDEST
-        && 2.0 * width as f64 <= affordable
+    let wanted = |width: usize| excess * tried as f64 > EXCESS * width as f64;
+    while 2 * width <= WIDEST
+        && (2.0 * width as f64 <= affordable.swift
+            || wanted(width) && 2.0 * width as f64 <= affordable.wanted)
     {
         width *= 2;
     }
@@ -127,22 +146,37 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// As few neurons as will do, or as many as there may be.
+        /// As few neurons as will do, or as many as there may be; no fewer than are free.
         #[test]
-        fn widths_are_just_enough(half in 1usize..4096, excess in -0.5..20.0f64, affordable in 1.0..1e6f64) {
+        fn widths_are_just_enough(
+            half in 1usize..4096, excess in -0.5..20.0f64, wanted in 1.0..1e6f64, swift in 1.0..1e5f64,
+        ) {
             let tried = 2 * half;
-            let width = wide_enough(tried, excess, affordable);
+            let width = wide_enough(tried, excess, Affordable { wanted, swift });
             prop_assert!(width.is_multiple_of(tried) && (width / tried).is_power_of_two());
             let left = |width: usize| excess * tried as f64 / width as f64;
             if width > tried {
-                prop_assert!(left(width / 2) > EXCESS && width <= WIDEST && width as f64 <= affordable);
+                let asked = left(width / 2) > EXCESS && width as f64 <= wanted;
+                prop_assert!(width <= WIDEST && (asked || width as f64 <= swift));
             }
-            prop_assert!(left(width) <= EXCESS || 2 * width > WIDEST || 2.0 * width as f64 > affordable);
+            prop_assert!(2 * width > WIDEST || 2.0 * width as f64 > swift);
+            prop_assert!(left(width) <= EXCESS || 2 * width > WIDEST || 2.0 * width as f64 > wanted);
         }
     }
 
     #[test]
     fn no_number_asks_for_nothing() {
-        assert_eq!(wide_enough(64, f64::NAN, 1e9), 64);
+        let affordable = Affordable { wanted: 1e9, swift: 1e3 };
+        assert_eq!(wide_enough(64, f64::NAN, affordable), 512);
+        assert_eq!(wide_enough(4096, f64::NAN, affordable), 4096);
+    }
+
+    /// A few hundred equations have as many neurons as there may be, however well fewer do on them.
+    #[test]
+    fn few_equations_have_many_neurons() {
+        let x: Vec<f64> = (0..100).flat_map(|i| [f64::from(i) / 50.0 - 1.0, 1.0]).collect();
+        let y = x.chunks(2).map(|x| x[0]).collect();
+        let equations = Equations::new(x, y, 2, 1).unwrap();
+        assert_eq!(choose_width(&equations, &Options::default()).unwrap().width, WIDEST);
     }
 }

@@ -104,7 +104,7 @@ pub(super) struct FitArgs {
     pub(super) class_weights: ClassWeights,
 
     /// Neurons: auto or a positive even number. auto takes 4096, or with --ridge auto and squared errors as many more as
-    /// bring the error of left-out rows near that of infinite width.
+    /// bring the error of left-out rows near that of infinite width, or as take next to no time.
     #[arg(long, value_name = "auto|M", default_value = "auto", allow_hyphen_values = true)]
     #[arg(value_parser = width)]
     pub(super) width: Choice<usize>,
