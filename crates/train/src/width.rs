@@ -85,10 +85,7 @@ pub fn choose_width(equations: &Equations, options: &Options) -> Result<WidthCho
     let start = if options.ridge > 0.0 { Start::Near(options.ridge) } else { Start::Anywhere };
     let (ridge, limit) = least(&some, &arc_cosine_kernel(some.x(), par), start, par)?;
     let (_, error) = least(&some, &gram(some.x(), &mask, par)?, Start::Near(ridge), par)?;
-    let rows = equations.rows() as f64;
-    let pass = (equations.inputs() + equations.outputs()) as f64;
-    let affordable =
-        Affordable { wanted: WORK / (rows * pass), swift: SWIFT / (rows * (pass + rows / 64.0)) };
+    let affordable = Affordable::of(equations.rows(), equations.inputs() + equations.outputs());
     let width = wide_enough(tried, error / limit - 1.0, affordable);
     Ok(WidthChoice { width, tried, error, limit, rows: some.rows() })
 }
@@ -122,6 +119,14 @@ struct Affordable {
     wanted: f64,
     /// Anyway.
     swift: f64,
+}
+
+impl Affordable {
+    /// For `n` equations and `d + K` inputs and outputs.
+    fn of(equations: usize, pass: usize) -> Self {
+        let (n, pass) = (equations as f64, pass as f64);
+        Self { wanted: WORK / (n * pass), swift: SWIFT / (n * (pass + n / 64.0)) }
+    }
 }
 
 /// The power of two times a width of this excess that has little of it, if that can be afforded, or as many neurons as
@@ -169,6 +174,17 @@ mod tests {
         let affordable = Affordable { wanted: 1e9, swift: 1e3 };
         assert_eq!(wide_enough(64, f64::NAN, affordable), 512);
         assert_eq!(wide_enough(4096, f64::NAN, affordable), 4096);
+    }
+
+    /// A few hundred equations are swift at any width, 1,500 of 64 pixels and ten classes at 16,384 neurons, 4,000 of a
+    /// table at 4,096, as their `G` takes twice as long as a pass.
+    #[test]
+    fn swift_widths() {
+        let swift = |n: usize, pass: usize| Affordable::of(n, pass).swift as usize;
+        assert!(swift(174, 21) > WIDEST && swift(455, 63) > WIDEST);
+        assert!((16_384..32_768).contains(&swift(1500, 75)), "{}", swift(1500, 75));
+        assert!((4096..8192).contains(&swift(4000, 27)), "{}", swift(4000, 27));
+        assert!((4096..8192).contains(&swift(5700, 9)));
     }
 
     /// A few hundred equations have as many neurons as there may be, however well fewer do on them.
