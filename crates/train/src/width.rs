@@ -30,6 +30,9 @@ const WORK: f64 = 5.5e10;
 /// the words of masks whose common ones make `G`; some hundredths of a second on two cores.
 const SWIFT: f64 = 2.5e9;
 
+/// Most weights, `m (d + K)`, that are not asked for: a model file of 64 MiB.
+const FEW_WEIGHTS: f64 = 4.2e6;
+
 /// How many neurons a fit should have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -47,9 +50,24 @@ pub struct WidthChoice {
     pub rows: usize,
 }
 
+impl WidthChoice {
+    /// Whether there are more neurons than the errors ask for, as these take next to no time.
+    #[must_use]
+    pub fn is_swift(&self) -> bool {
+        let excess = self.error / self.limit - 1.0;
+        self.width > self.tried && !is_wanted(excess, self.tried, self.width / 2)
+    }
+}
+
+/// Whether a width leaves more of an excess than there should be.
+fn is_wanted(excess: f64, tried: usize, width: usize) -> bool {
+    excess * tried as f64 > EXCESS * width as f64
+}
+
 /// Chooses the width of a fit with a ridge: that of `options` where its leave-one-out error is within 1% of
 /// the error of infinite width, at the best ridge of each, or the power of two times it that should be; at most 65,536
-/// neurons and `n m (d + K)` of 5.5e10. Where `n m (d + K + n / 64)` is then less than 2.5e9, as many as make it that.
+/// neurons and `n m (d + K)` of 5.5e10. Where `n m (d + K + n / 64)` is then less than 2.5e9 and `m (d + K)` less than 4.2e6, as many
+/// as make one of them that.
 ///
 /// The search for both ridges begins at that of `options`, if there is one, and takes some six Cholesky factorisations of at most
 /// 2,048 equations at even distances from there, twice as many from nothing, in single precision for ridges of 0.003 mean diagonals
@@ -125,7 +143,8 @@ impl Affordable {
     /// For `n` equations and `d + K` inputs and outputs.
     fn of(equations: usize, pass: usize) -> Self {
         let (n, pass) = (equations as f64, pass as f64);
-        Self { wanted: WORK / (n * pass), swift: SWIFT / (n * (pass + n / 64.0)) }
+        let swift = (SWIFT / (n * (pass + n / 64.0))).min(FEW_WEIGHTS / pass);
+        Self { wanted: WORK / (n * pass), swift }
     }
 }
 
@@ -134,10 +153,9 @@ impl Affordable {
 fn wide_enough(tried: usize, excess: f64, affordable: Affordable) -> usize {
     let mut width = tried;
     // Not for an excess that is no number.
-    let wanted = |width: usize| excess * tried as f64 > EXCESS * width as f64;
     while 2 * width <= WIDEST
         && (2.0 * width as f64 <= affordable.swift
-            || wanted(width) && 2.0 * width as f64 <= affordable.wanted)
+            || is_wanted(excess, tried, width) && 2.0 * width as f64 <= affordable.wanted)
     {
         width *= 2;
     }
@@ -185,14 +203,20 @@ mod tests {
         assert!((16_384..32_768).contains(&swift(1500, 75)), "{}", swift(1500, 75));
         assert!((4096..8192).contains(&swift(4000, 27)), "{}", swift(4000, 27));
         assert!((4096..8192).contains(&swift(5700, 9)));
+        // Few rows of many columns: weights take memory, whatever a pass takes.
+        assert!((2048..8192).contains(&swift(20, 1001)), "{}", swift(20, 1001));
     }
 
     /// A few hundred equations have as many neurons as there may be, however well fewer do on them.
     #[test]
     fn few_equations_have_many_neurons() {
         let x: Vec<f64> = (0..100).flat_map(|i| [f64::from(i) / 50.0 - 1.0, 1.0]).collect();
-        let y = x.chunks(2).map(|x| x[0]).collect();
+        // Noise that leaves no width anything to gain.
+        let y = x.chunks(2).enumerate().map(|(i, x)| x[0] + (i * 37 % 100) as f64 / 50.0).collect();
         let equations = Equations::new(x, y, 2, 1).unwrap();
-        assert_eq!(choose_width(&equations, &Options::default()).unwrap().width, WIDEST);
+        let found = choose_width(&equations, &Options::default()).unwrap();
+        assert!(found.width == WIDEST && found.is_swift(), "{found:?}");
+        let asked = WidthChoice { error: 1.5 * found.limit, width: 2 * found.tried, ..found };
+        assert!(!asked.is_swift() && !WidthChoice { width: found.tried, ..found }.is_swift());
     }
 }

@@ -48,15 +48,14 @@ pub(super) fn metric(setup: &Setup) -> Option<String> {
 
 /// Why so many neurons.
 pub(super) fn width(setup: &Setup) -> String {
-    let Some(WidthChoice { tried, error, limit, width, .. }) = setup.width else {
-        return String::new();
-    };
+    let Some(choice) = setup.width else { return String::new() };
+    let WidthChoice { tried, error, limit, .. } = choice;
     // Nothing is left at any width where all targets are the same.
     if limit == 0.0 {
         return String::new();
     }
     let more = 100.0 * (error / limit - 1.0);
-    let swift = if width > tried && more <= 1.0 { ", and more take next to no time" } else { "" };
+    let swift = if choice.is_swift() { ", and more take next to no time" } else { "" };
     let (more, side) = if more < 0.0 { (-more, "below") } else { (more, "above") };
     format!(
         "; at width {tried} the error of left-out rows is {more:.1}% {side} that of infinite width{swift}"
