@@ -327,12 +327,14 @@ def nearlin(program, folder, train, test, target, classify, seed):
         of_own = told[classes].to_numpy()[np.arange(len(true)), own]
         return told["prediction"].to_numpy(), seconds, {"log_loss": float(-np.log(of_own[own >= 0]).mean())}
     predicted = told["prediction"].to_numpy()
-    off, half = np.abs(true - predicted), (told["upper"] - told["lower"]).to_numpy() / 2
-    within = (off <= half).mean()
-    # Twice the half width and what is missed, as intervals of 90% are scored; then with equal widths that cover as much.
-    score = lambda half: float(np.mean(2 * half + 20 * np.maximum(off - half, 0)) / true.std())
+    lower, upper, off = told["lower"].to_numpy(), told["upper"].to_numpy(), np.abs(true - predicted)
+    within = ((lower <= true) & (true <= upper)).mean()
+    # The length and what is missed, as intervals of 90% are scored; then with equal widths that cover as much.
+    missed = lambda lower, upper: np.maximum(lower - true, 0) + np.maximum(true - upper, 0)
+    score = lambda lower, upper: float(np.mean(upper - lower + 20 * missed(lower, upper)) / true.std())
     equal = np.quantile(off, within)
-    sure = {"coverage": float(within), "interval_score": score(half), "equal_score": score(equal)}
+    sure = {"coverage": float(within), "interval_score": score(lower, upper),
+            "equal_score": score(predicted - equal, predicted + equal)}
     return predicted, seconds, sure
 
 

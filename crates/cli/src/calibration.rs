@@ -1,10 +1,7 @@
 //! How sure a model is: probabilities and intervals, from training rows that were left out one at a time.
 
-use nearlin::sureness;
+use nearlin::{JackknifePlus, sureness};
 use serde::{Deserialize, Serialize};
-
-/// Residuals that a model keeps, at even ranks where there were more.
-const KEPT: usize = 1000;
 
 /// What rows that were left out say of predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,11 +25,9 @@ impl Calibration {
     /// From residuals over the scales of intervals at their rows, in any order.
     #[must_use]
     pub fn of_residuals(residuals: impl Iterator<Item = f64>) -> Self {
-        let mut sizes: Vec<f64> = residuals.map(f64::abs).collect();
-        sizes.sort_by(f64::total_cmp);
-        let (n, kept) = (sizes.len(), sizes.len().min(KEPT));
-        // The largest is among them.
-        Self::Residuals((1..=kept).map(|at| sizes[at * n / kept - 1]).collect())
+        let sizes: Vec<f64> = residuals.map(f64::abs).collect();
+        let kept = sureness::ranked(&sizes, JackknifePlus::KEPT);
+        Self::Residuals(kept.into_iter().map(|at| sizes[at]).collect())
     }
 
     /// Half the length of an interval of scale 1 that holds a new target with probability `level`; `None` for
@@ -157,7 +152,7 @@ mod tests {
         let residuals: Vec<f64> = (0..50_000).map(|i| f64::from((i * 7919) % 50_000)).collect();
         let calibration = Calibration::of_residuals(residuals.iter().copied());
         let Calibration::Residuals(kept) = &calibration else { panic!("regression") };
-        assert_eq!((kept.len(), kept[kept.len() - 1]), (KEPT, 49_999.0));
+        assert_eq!((kept.len(), kept[kept.len() - 1]), (JackknifePlus::KEPT, 49_999.0));
         for level in [0.1, 0.5, 0.9, 0.99] {
             let width = calibration.half_width(level).unwrap();
             assert!((width - 50_000.0 * level).abs() <= 100.0, "{level}: {width}");

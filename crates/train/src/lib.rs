@@ -23,6 +23,7 @@ mod ensemble;
 mod equations;
 mod error;
 mod estimator;
+mod jackknife;
 mod left_out;
 mod local_scale;
 mod loss;
@@ -56,8 +57,8 @@ pub use estimator::{
     Classification, ClassificationLeftOut, ClassificationModel, Classifier, Estimator, FitReport,
     MetricRule, Regression, RegressionLeftOut, RegressionModel, Regressor, Ridge,
 };
+pub use jackknife::{JackknifePlus, KeptRows, LeftOutRows};
 pub use left_out::{LeftOut, left_out};
-pub use local_scale::LocalScale;
 pub use loss::{
     LinearFit, LinearModel, Loss, LossCheckpoint, LossSnapshot, fit_linear, left_out_loss,
     loss_ridge_path, resume_loss, train_loss,

@@ -147,7 +147,7 @@ impl Loss {
     }
 
     /// The second derivative of each output by itself; where outputs share one, that along the gradient.
-    pub(crate) fn curvature(self, f: &[f64], y: &[f64], curvature: &mut [f64]) {
+    pub fn curvature(self, f: &[f64], y: &[f64], curvature: &mut [f64]) {
         if !self.couples() {
             self.root(f, y, curvature);
             return curvature.iter_mut().for_each(|s| *s *= *s);

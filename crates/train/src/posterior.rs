@@ -41,12 +41,17 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// Given `equations` and a ridge, and the standard deviation at each equation's inputs had it been left out.
+    /// Given `equations`, each of a weight `w_i >= 0` or all of 1, and a ridge; also the standard deviation at each equation's
+    /// inputs had it been left out.
     ///
+    /// An equation of weight `w` has noise of variance `mu / w`; for a loss of its own that is its curvature at the minimum.
     /// At most 256 landmarks `q`, equations at even distances: `n q (d + 2 q)` flops.
     ///
     /// # Errors
     /// [`TrainError::Option`] for a ridge that is not positive, [`TrainError::Factor`] where rounding leaves no factor.
+    ///
+    /// # Panics
+    /// If there are not `n` weights.
     ///
     /// # Examples
     /// ```
@@ -56,7 +61,7 @@ impl Posterior {
     /// // Rows of a line with a bias, none of them around 0.
     /// let x: Vec<f64> = (0..40).flat_map(|i| [1.0 + i as f64 / 40.0, 1.0]).collect();
     /// let equations = Equations::new(x, vec![0.0; 40], 2, 1)?;
-    /// let (posterior, left_out) = Posterior::new(&equations, 0.1, Par::Seq)?;
+    /// let (posterior, left_out) = Posterior::new(&equations, None, 0.1, Par::Seq)?;
     /// assert_eq!(left_out.len(), 40);
     /// let x = [1.5, 1.0, -1.0, 1.0];
     /// let sure = posterior.deviations(MatRef::from_row_major_slice(&x, 2, 2), Par::Seq);
@@ -65,6 +70,7 @@ impl Posterior {
     /// ```
     pub fn new(
         equations: &Equations,
+        weights: Option<&[f64]>,
         ridge: f64,
         par: Par,
     ) -> Result<(Self, Vec<f64>), TrainError> {
@@ -78,23 +84,29 @@ impl Posterior {
         let landmarks: Vec<f64> = at.iter().flat_map(|&i| (0..d).map(move |c| x[(i, c)])).collect();
         let basis = basis(&landmarks, d, par)?;
 
+        assert!(weights.is_none_or(|weights| weights.len() == n), "{n} weights");
+        let weight = |i: usize| weights.map_or(1.0, |weights| weights[i]);
+
         let mut gram = Mat::<f64>::zeros(q, q);
-        let blocks = || (0..n).step_by(BLOCK).map(|first| x.subrows(first, BLOCK.min(n - first)));
-        for rows in blocks() {
+        let blocks =
+            || (0..n).step_by(BLOCK).map(|first| (first, x.subrows(first, BLOCK.min(n - first))));
+        for (first, rows) in blocks() {
             let phi = features(&landmarks, &basis, rows, par);
+            let weighted = Mat::from_fn(q, rows.nrows(), |a, i| weight(first + i) * phi[(a, i)]);
             let scale = 1.0 / ridge;
-            matmul(gram.as_mut(), Accum::Add, &phi, phi.transpose(), scale, fixed_par(par));
+            matmul(gram.as_mut(), Accum::Add, &phi, weighted.transpose(), scale, fixed_par(par));
         }
         (0..q).for_each(|i| gram[(i, i)] += 1.0);
         let inner = upper(&Cholesky::factor(gram, par)?)?;
         let posterior = Self { landmarks, inputs: d, ridge, basis, inner };
 
         let mut left_out = Vec::with_capacity(n);
-        for rows in blocks() {
-            let phi = features(&posterior.landmarks, &posterior.basis, rows, par);
-            for (open, known) in posterior.variances(rows, phi, par) {
+        for (first, rows) in blocks() {
+            let (_, variances) = posterior.coordinates(rows, par);
+            for (i, (open, known)) in variances.into_iter().enumerate() {
                 // Without itself a row knows less of its features (Sherman and Morrison, 1950).
-                left_out.push((open + known / (1.0 - known / ridge).max(f64::EPSILON)).sqrt());
+                let rest = 1.0 - weight(first + i) * known / ridge;
+                left_out.push((open + known / rest.max(f64::EPSILON)).sqrt());
             }
         }
         Ok((posterior, left_out))
@@ -125,22 +137,24 @@ impl Posterior {
         let mut all = Vec::with_capacity(x.nrows());
         for first in (0..x.nrows()).step_by(BLOCK) {
             let rows = x.subrows(first, BLOCK.min(x.nrows() - first));
-            let phi = features(&self.landmarks, &self.basis, rows, par);
-            let parts = self.variances(rows, phi, par);
-            all.extend(parts.into_iter().map(|(open, known)| (open + known).sqrt()));
+            let (_, variances) = self.coordinates(rows, par);
+            all.extend(variances.into_iter().map(|(open, known)| (open + known).sqrt()));
         }
         all
     }
 
-    /// What no feature tells, `k(x, x) - |phi|^2`, and what the features' weights leave open.
-    fn variances(&self, x: MatRef<'_, f64>, mut phi: Mat<f64>, par: Par) -> Vec<(f64, f64)> {
+    /// `R^-T phi(x)` of rows `x : n x d`, q x n, whose products over `mu` are what an error at one row moves the function by
+    /// at another; and of each row what no feature tells, `k(x, x) - |phi|^2`, and what the features' weights leave open.
+    pub(crate) fn coordinates(&self, x: MatRef<'_, f64>, par: Par) -> (Mat<f64>, Vec<(f64, f64)>) {
         let squares = |phi: &Mat<f64>| -> Vec<f64> {
             phi.col_iter().map(|phi| phi.squared_norm_l2()).collect()
         };
+        let mut phi = features(&self.landmarks, &self.basis, x, par);
         let told = squares(&phi);
         self.inner.solve_transpose_in_place(phi.as_mut(), par);
         let open = x.row_iter().zip(told).map(|(x, told)| 0.5 * x.squared_norm_l2() - told);
-        open.map(|open| open.max(0.0)).zip(squares(&phi)).collect()
+        let variances = open.map(|open| open.max(0.0)).zip(squares(&phi)).collect();
+        (phi, variances)
     }
 
     /// The landmarks, q x d, row-major.
@@ -241,7 +255,7 @@ mod tests {
         fn variances_are_the_posteriors(n in 2usize..40, d in 1usize..5, ridge in 1e-3..10.0f64, seed: u64) {
             let (x, z) = (points(n, d, seed), points(7, d, !seed));
             let equations = Equations::new(x.clone(), vec![0.0; n], d, 1).unwrap();
-            let (posterior, left_out) = Posterior::new(&equations, ridge, Par::Seq).unwrap();
+            let (posterior, left_out) = Posterior::new(&equations, None, ridge, Par::Seq).unwrap();
             let rows = MatRef::from_row_major_slice(&z, 7, d);
             let (inverse, cross) = direct(&x, &z, d, ridge);
             for (at, sigma) in posterior.deviations(rows, Par::Seq).into_iter().enumerate() {
@@ -258,6 +272,31 @@ mod tests {
     }
 
     proptest! {
+        /// A row of weight `w` is a row that is multiplied by the root of `w`.
+        #[test]
+        fn weights_are_scales(n in 2usize..40, d in 1usize..5, ridge in 1e-2..10.0f64, seed: u64) {
+            let x = points(n, d, seed);
+            let weights: Vec<f64> = points(n, 1, seed ^ 5).iter().map(|w| 1.01 + w).collect();
+            let scaled = x.iter().enumerate().map(|(at, x)| weights[at / d].sqrt() * x).collect();
+            let made = |x: Vec<f64>, weights: Option<&[f64]>| {
+                let equations = Equations::new(x, vec![0.0; n], d, 1).unwrap();
+                Posterior::new(&equations, weights, ridge, Par::Seq).unwrap()
+            };
+            let (by_scale, scaled_out) = made(scaled, None);
+            let (by_weight, left_out) = made(x, Some(&weights));
+            let z = points(7, d, !seed);
+            let z = MatRef::from_row_major_slice(&z, 7, d);
+            let pairs = by_scale.deviations(z, Par::Seq).into_iter().zip(by_weight.deviations(z, Par::Seq));
+            for (scaled, weighted) in pairs {
+                prop_assert!((scaled.powi(2) - weighted.powi(2)).abs() < 1e-6, "{scaled} {weighted}");
+            }
+            for ((scaled, weighted), w) in scaled_out.iter().zip(&left_out).zip(&weights) {
+                prop_assert!((scaled.powi(2) - w * weighted.powi(2)).abs() < 1e-6, "{scaled} {weighted}");
+            }
+        }
+    }
+
+    proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
 
         /// Fewer landmarks than rows leave variances between nothing and the prior's.
@@ -265,7 +304,7 @@ mod tests {
         fn variances_are_bounded(n in 257usize..300, d in 1usize..4, ridge in 1e-2..1.0f64, seed: u64) {
             let x = points(n, d, seed);
             let equations = Equations::new(x.clone(), vec![0.0; n], d, 1).unwrap();
-            let (posterior, left_out) = Posterior::new(&equations, ridge, Par::Seq).unwrap();
+            let (posterior, left_out) = Posterior::new(&equations, None, ridge, Par::Seq).unwrap();
             let rows = MatRef::from_row_major_slice(&x, n, d);
             let inside = posterior.deviations(rows, Par::Seq);
             for ((x, inside), left_out) in rows.row_iter().zip(inside).zip(left_out) {
@@ -278,7 +317,7 @@ mod tests {
         #[test]
         fn parts_make_it_whole(n in 2usize..30, d in 1usize..5, seed: u64) {
             let equations = Equations::new(points(n, d, seed), vec![0.0; n], d, 1).unwrap();
-            let (posterior, _) = Posterior::new(&equations, 0.1, Par::Seq).unwrap();
+            let (posterior, _) = Posterior::new(&equations, None, 0.1, Par::Seq).unwrap();
             let (landmarks, inner) = (posterior.landmarks().to_vec(), posterior.inner());
             let again = Posterior::from_parts(landmarks, 0.1, &inner, Par::Seq).unwrap();
             let x = equations.x();

@@ -74,6 +74,15 @@ pub fn half_width(sizes: &[f64], level: f64) -> Option<f64> {
     sizes.get(rank.clamp(1, sizes.len().max(1)) - 1).copied()
 }
 
+/// Indices of at most `most` of these numbers, ascending by them and at even ranks, the largest among them.
+#[must_use]
+pub fn ranked(sizes: &[f64], most: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by(|&a, &b| sizes[a].total_cmp(&sizes[b]));
+    let (n, kept) = (order.len(), order.len().min(most));
+    (1..=kept).map(|at| order[at * n / kept - 1]).collect()
+}
+
 /// `2 h + 2 / (1 - level) max(|e| - h, 0)` for an absolute residual `|e|` and a half width `h`: the smaller on average, the
 /// better the intervals, as what makes them wide and what they miss are both told (Gneiting and Raftery, *Strictly proper
 /// scoring rules, prediction, and estimation*, 2007, eq. 43).

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use faer::Par;
-use nearlin::{LocalScale, Metric, MetricForm, Posterior};
+use nearlin::{JackknifePlus, KeptRows, Metric, MetricForm, Posterior};
 
 use super::{Model, ModelError};
 use crate::calibration::Calibration;
@@ -16,13 +16,13 @@ use crate::table::{Encoder, Target};
 /// The one key of the file's metadata.
 pub const KEY: &str = "nearlin";
 /// Version of the file's format.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 const NAMES: [&str; 3] = ["w0", "u", "signs"];
 /// Of a metric.
 const METRIC: &str = "metric";
-/// Of a local scale.
-const LOCAL: [&str; 2] = ["landmarks", "inner"];
+/// Of a jackknife.
+const JACKKNIFE: [&str; 4] = ["landmarks", "inner", "rows", "slopes"];
 
 /// The JSON text; its fields are written in this order.
 #[derive(Serialize, Deserialize)]
@@ -44,17 +44,19 @@ struct Metadata<'a> {
     /// Absent where nothing tells how sure predictions are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calibration: Option<Cow<'a, Calibration>>,
-    /// Absent for intervals that are as wide everywhere.
+    /// Absent for intervals that are as far around every prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    local: Option<Local>,
+    jackknife: Option<Jackknife>,
 }
 
-/// What a local scale is beside its landmarks.
+/// What a jackknife is beside its tensors and the residuals.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Local {
+struct Jackknife {
     landmarks: usize,
-    usual: f64,
+    /// Absent for intervals that are as wide everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual: Option<f64>,
 }
 
 /// What a metric is beside its map.
@@ -101,9 +103,9 @@ pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
             bias: metric.bias(),
         }),
         calibration: model.calibration.as_ref().map(Cow::Borrowed),
-        local: model.local.as_ref().map(|local| Local {
-            landmarks: local.posterior().landmarks().len() / model.inputs,
-            usual: local.usual(),
+        jackknife: model.jackknife.as_ref().map(|jackknife| Jackknife {
+            landmarks: jackknife.posterior().landmarks().len() / model.inputs,
+            usual: jackknife.usual(),
         }),
     };
     let json = serde_json::to_string(&metadata).map_err(|error| unreadable(&error))?;
@@ -126,12 +128,15 @@ pub(super) fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
         let shape = if metric.form() == MetricForm::Full { vec![p, p] } else { vec![p] };
         matrices.push((METRIC, Matrix { data: metric.map(), shape, dtype: Dtype::F64 }));
     }
-    let inner = model.local.as_ref().map(|local| local.posterior().inner());
-    if let (Some(local), Some(inner)) = (&model.local, &inner) {
-        let q = inner.len().isqrt();
-        let parts = [(local.posterior().landmarks(), model.inputs), (&inner[..], q)];
-        for (name, (data, columns)) in LOCAL.into_iter().zip(parts) {
-            matrices.push((name, Matrix { data, shape: vec![q, columns], dtype: Dtype::F64 }));
+    let inner = model.jackknife.as_ref().map(|jackknife| jackknife.posterior().inner());
+    if let (Some(jackknife), Some(inner)) = (&model.jackknife, &inner) {
+        let (q, d) = (inner.len().isqrt(), model.inputs);
+        let (landmarks, kept) = (jackknife.posterior().landmarks(), &jackknife.kept()[0]);
+        let r = kept.sizes.len();
+        let data = [landmarks, inner, &kept.x, &kept.slopes];
+        let shapes = [vec![q, d], vec![q, q], vec![r, d], vec![r]];
+        for (name, (data, shape)) in JACKKNIFE.into_iter().zip(data.into_iter().zip(shapes)) {
+            matrices.push((name, Matrix { data, shape, dtype: Dtype::F64 }));
         }
     }
     safetensors::serialize(matrices, Some(HashMap::from([(KEY.to_owned(), json)])))
@@ -155,12 +160,12 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
     found.sort_unstable();
     let mut expected = NAMES.to_vec();
     expected.extend(metadata.metric.map(|_| METRIC));
-    expected.extend(metadata.local.iter().flat_map(|_| LOCAL));
+    expected.extend(metadata.jackknife.iter().flat_map(|_| JACKKNIFE));
     expected.sort_unstable();
     if found != expected {
         return Err(ModelError::Tensors { found, expected });
     }
-    let local = metadata.local.map(|local| read_local(&tensors, local, &metadata));
+    let jackknife = metadata.jackknife.map(|of| read_jackknife(&tensors, of, &metadata));
     let metric = metadata.metric.map(|weighting| read_metric(&tensors, weighting, metadata.inputs));
     let weights = [metadata.width, metadata.inputs];
     let signs = read(&tensors, "signs", Dtype::I8, &[metadata.width, metadata.outputs])?;
@@ -178,7 +183,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
         target: metadata.target.into_owned(),
         metric: metric.transpose()?,
         calibration: metadata.calibration.map(Cow::into_owned),
-        local: local.transpose()?,
+        jackknife: jackknife.transpose()?,
         w0,
         u,
         signs: signs.iter().map(|&b| f64::from(b.cast_signed())).collect(),
@@ -205,21 +210,36 @@ fn read_metric(
     })
 }
 
-/// The local scale of a model.
-fn read_local(
+/// The jackknife of a model.
+fn read_jackknife(
     tensors: &SafeTensors<'_>,
-    Local { landmarks: q, usual }: Local,
+    Jackknife { landmarks: q, usual }: Jackknife,
     of: &Metadata<'_>,
-) -> Result<LocalScale, ModelError> {
-    let [landmarks, inner] = LOCAL;
-    let landmarks = numbers(read(tensors, landmarks, Dtype::F64, &[q, of.inputs])?);
-    let inner = numbers(read(tensors, inner, Dtype::F64, &[q, q])?);
-    let posterior = Posterior::from_parts(landmarks, of.ridge, &inner, Par::rayon(0));
-    let local = posterior.and_then(|posterior| LocalScale::from_parts(posterior, usual));
-    local.ok_or_else(|| ModelError::Invalid {
-        what: "local scale",
-        found: format!("numbers that no rows give, or a usual deviation of {usual}"),
-        expected: "landmarks whose kernel has a factor, and a positive number".into(),
+) -> Result<JackknifePlus, ModelError> {
+    let sizes = match of.calibration.as_deref() {
+        Some(Calibration::Residuals(sizes)) => sizes.clone(),
+        _ => Vec::new(),
+    };
+    let (d, r) = (of.inputs, sizes.len());
+    let shapes: [&[usize]; 4] = [&[q, d], &[q, q], &[r, d], &[r]];
+    let mut parts = Vec::with_capacity(shapes.len());
+    for (name, shape) in JACKKNIFE.into_iter().zip(shapes) {
+        parts.push(numbers(read(tensors, name, Dtype::F64, shape)?));
+    }
+    let made = <[Vec<f64>; 4]>::try_from(parts).ok().and_then(|[landmarks, inner, x, slopes]| {
+        let par = Par::rayon(0);
+        let posterior = Posterior::from_parts(landmarks, of.ridge, &inner, par)?;
+        JackknifePlus::from_parts(posterior, usual, vec![KeptRows::new(x, slopes, sizes)], par)
+    });
+    made.ok_or_else(|| ModelError::Invalid {
+        what: "jackknife",
+        found: match usual {
+            Some(usual) => format!("numbers that no rows give, or a usual deviation of {usual}"),
+            None => "numbers that no rows give".into(),
+        },
+        expected:
+            "finite numbers, landmarks whose kernel has a factor, and a positive deviation or none"
+                .into(),
     })
 }
 

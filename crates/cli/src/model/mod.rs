@@ -1,8 +1,9 @@
 //! The model file: everything that `predict` needs, in one safetensors file.
 //!
-//! Tensors `w0` and `u` (`W_0`, with the scale in it, and `W - W_0`; F64, `m x d`) and `signs`
-//! (I8, `m x K`), and `metric` (F64, `d - 1` or `d - 1 x d - 1`) where inputs are weighted; all else is one JSON text under the metadata key [`KEY`], since a map of several
-//! keys would be written in random order. Equal models give equal bytes: there is no time, path or
+//! Tensors `w0` and `u` (`W_0`, with the scale in it, and `W - W_0`; F64, `m x d`) and `signs` (I8, `m x K`), `metric` (F64,
+//! `d - 1` or `d - 1 x d - 1`) where inputs are weighted, and `landmarks`, `inner`, `rows` and `slopes` (F64, `q x d`,
+//! `q x q`, `r x d`, `r`) where intervals are known; all else is one JSON text under the metadata key [`KEY`], since a map
+//! of several keys would be written in random order. Equal models give equal bytes: there is no time, path or
 //! thread count in the file.
 
 mod error;
@@ -16,7 +17,7 @@ use std::path::Path;
 use crate::calibration::Calibration;
 use crate::output;
 use crate::table::{Encoder, Target, Task};
-use nearlin::{LocalScale, Metric, Network};
+use nearlin::{JackknifePlus, Metric, Network};
 
 pub use error::ModelError;
 pub use format::{KEY, VERSION};
@@ -50,8 +51,9 @@ pub struct Model {
     pub metric: Option<Metric>,
     /// How sure predictions are; `None` where nothing tells.
     pub calibration: Option<Calibration>,
-    /// Where intervals are wider; `None` for the same width everywhere.
-    pub local: Option<LocalScale>,
+    /// Where its intervals are, of the residuals of [`calibration`](Self::calibration); `None` for as far as these say around
+    /// every prediction.
+    pub jackknife: Option<JackknifePlus>,
     /// Initial weights times the scale: row-major, `m x d`.
     pub w0: Vec<f64>,
     /// What training added to them: row-major, `m x d`.
@@ -153,13 +155,16 @@ impl Model {
             require(of == task, "calibration", found.into(), &format!("for {}", task.name()))?;
             require(calibration.is_valid(), "calibration", "inconsistent".into(), sound)?;
         }
-        if let Some(local) = &self.local {
-            let of = (local.posterior().inputs(), local.posterior().ridge());
+        if let Some(jackknife) = &self.jackknife {
+            let of = (jackknife.posterior().inputs(), jackknife.posterior().ridge());
             let found = format!("for {} inputs at ridge {}", of.0, of.1);
-            let expected = format!("for {d} at {ridge}, and residuals");
-            let fine =
-                of == (d, ridge) && matches!(self.calibration, Some(Calibration::Residuals(_)));
-            require(fine, "local scale", found, &expected)?;
+            let expected = format!("for {d} at {ridge}, and with its residuals");
+            let sizes = jackknife.kept().iter().map(|kept| &kept.sizes);
+            let same = match &self.calibration {
+                Some(Calibration::Residuals(known)) => sizes.eq([known]),
+                _ => false,
+            };
+            require(of == (d, ridge) && same, "jackknife", found, &expected)?;
         }
         check_entries("w0", &self.w0, [self.width, d], f64::is_finite)?;
         check_entries("u", &self.u, [self.width, d], f64::is_finite)?;

@@ -10,7 +10,7 @@ use super::{KEY, Model, ModelError};
 use crate::calibration::Calibration;
 use crate::table::{Encoder, Table, Target, Task};
 use faer::Par;
-use nearlin::{LocalScale, Metric, MetricForm, Posterior};
+use nearlin::{JackknifePlus, KeptRows, Metric, MetricForm, Posterior};
 
 /// A model of a small table with numbers and categories; its weights are made up.
 fn model(task: Task) -> Model {
@@ -37,47 +37,53 @@ fn model(task: Task) -> Model {
         signs: (0..width * outputs).map(|i| if i % 3 == 0 { 1.0 } else { -1.0 }).collect(),
         metric: None,
         calibration: None,
-        local: None,
+        jackknife: None,
         encoder,
         target,
     }
 }
 
-/// Where intervals are wider comes back bit for bit; what is for other inputs or another ridge, or broken, is refused.
+/// Where intervals are comes back bit for bit; what is for other inputs, another ridge or other residuals, or broken, is refused.
 #[test]
-fn local_scales_round_trip() {
+fn jackknives_round_trip() {
     let plain = model(Task::Regression);
     let d = plain.inputs;
-    let local = |d: usize, ridge: f64, usual: f64| {
+    let sizes = vec![0.3, 2.5];
+    let made = |d: usize, ridge: f64, usual: Option<f64>| {
         let landmarks: Vec<f64> = (0..3 * d).map(|i| (i as f64).sin()).collect();
         let inner = [2.0, 0.1, 0.2, 0.0, 3.0, 0.3, 0.0, 0.0, 4.0];
         let posterior = Posterior::from_parts(landmarks, ridge, &inner, Par::Seq).unwrap();
-        LocalScale::from_parts(posterior, usual)
+        let x = (0..2 * d).map(|i| (i as f64).cos()).collect();
+        let kept = KeptRows::new(x, vec![0.1, -0.2], sizes.clone());
+        JackknifePlus::from_parts(posterior, usual, vec![kept], Par::Seq)
     };
-    assert!(local(d, 0.01, 0.0).is_none());
-    let residuals = Calibration::of_residuals([0.3, 2.5].into_iter());
-    let with = |local: Option<LocalScale>| Model {
-        calibration: Some(residuals.clone()),
-        local,
+    let residuals = Some(Calibration::Residuals(sizes.clone()));
+    let with = |jackknife: Option<JackknifePlus>| Model {
+        calibration: residuals.clone(),
+        jackknife,
         ..plain.clone()
     };
-    let sound = with(local(d, 0.01, 0.2));
-    let bytes = sound.to_bytes().unwrap();
-    assert_eq!(Model::from_bytes(&bytes).unwrap(), sound);
-    for wrong in [with(local(d + 1, 0.01, 0.2)), with(local(d, 0.02, 0.2))] {
-        let error = wrong.to_bytes().unwrap_err().to_string();
-        assert!(error.contains("local scale") && error.contains("at 0.01"), "{error}");
+    for usual in [None, Some(0.2)] {
+        let sound = with(made(d, 0.01, usual));
+        assert_eq!(Model::from_bytes(&sound.to_bytes().unwrap()).unwrap(), sound);
     }
-    let silent = Model { calibration: None, ..sound.clone() };
-    assert!(silent.to_bytes().unwrap_err().to_string().contains("residuals"));
+    let sound = with(made(d, 0.01, Some(0.2)));
+    let others = Some(Calibration::Residuals(vec![0.3, 2.0]));
+    let classes = Model { calibration: None, ..sound.clone() };
+    let others = Model { calibration: others, ..sound.clone() };
+    for wrong in [with(made(d + 1, 0.01, None)), with(made(d, 0.02, None)), others, classes] {
+        let error = wrong.to_bytes().unwrap_err().to_string();
+        assert!(error.contains("jackknife") && error.contains("at 0.01, and with its"), "{error}");
+    }
     // A usual deviation of no length.
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let at = text.find("usual").unwrap();
-    let at = at + text[at..].find("0.2").unwrap();
-    let mut broken = bytes;
+    let mut broken = sound.to_bytes().unwrap();
+    let find = |from: usize, what: &[u8]| {
+        from + broken[from..].windows(what.len()).position(|window| window == what).unwrap()
+    };
+    let at = find(find(0, b"usual"), b"0.2");
     broken[at..at + 3].copy_from_slice(b"0.0");
     let error = Model::from_bytes(&broken).unwrap_err().to_string();
-    assert!(error.contains("local scale") && error.contains("usual deviation of 0"), "{error}");
+    assert!(error.contains("jackknife") && error.contains("deviation of 0"), "{error}");
 }
 
 /// The model with a metric of each form.
@@ -249,10 +255,10 @@ fn files_that_are_no_models() {
     assert!(matches!(Model::from_bytes(&foreign), Err(ModelError::Foreign { .. })));
     assert!(matches!(Model::from_bytes(b""), Err(ModelError::NotSafetensors { .. })));
 
-    let later = json.replace("\"version\":1", "\"version\":2,\"more\":[]");
+    let later = json.replace("\"version\":2", "\"version\":3,\"more\":[]");
     let error = fails(&later, &good);
-    assert_eq!(error.to_string(), "format version 2, expected 1");
-    for bad in ["", "{}", "[1]", &json[1..], &json.replace("\"seed\"", "\"sead\"")] {
+    assert_eq!(error.to_string(), "format version 3, expected 2");
+    for bad in ["", "{}", "[2]", &json[1..], &json.replace("\"seed\"", "\"sead\"")] {
         assert!(matches!(fails(bad, &good), ModelError::Metadata { .. }), "{bad}");
     }
     for (from, to) in [

@@ -70,7 +70,7 @@ impl Case {
             Task::Classification => Calibration::Sharpness(3.0),
         });
         Model {
-            local: None,
+            jackknife: None,
             width,
             inputs,
             outputs,

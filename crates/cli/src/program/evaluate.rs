@@ -2,9 +2,10 @@
 
 use faer::{MatRef, Par};
 use nearlin::sureness::best;
-use nearlin::{LeftOut, LocalScale, Loss, Network, Posterior, TrainError, left_out, left_out_loss};
+use nearlin::{JackknifePlus, LeftOut, Loss, Network, TrainError, left_out, left_out_loss};
 
 use super::setup::Setup;
+use super::sureness::{of_left_out, of_test};
 use crate::calibration::Calibration;
 use crate::table::{Part, Truth};
 
@@ -42,11 +43,18 @@ pub(super) struct Scores {
     pub(super) left_out: Option<Errors>,
     /// What those say of predictions, or test rows where training was on batches.
     pub(super) calibration: Option<Calibration>,
-    /// Where intervals are wider; `None` for classification, or the same width everywhere.
-    pub(super) local: Option<LocalScale>,
+    /// Where intervals are; `None` for classification, or as far around every prediction.
+    pub(super) jackknife: Option<JackknifePlus>,
     /// Rows of the test, or else of the training, left out: by class, and by the class that is predicted;
     /// `None` for regression, or without such rows.
     pub(super) confusion: Option<Vec<Vec<usize>>>,
+}
+
+impl Scores {
+    /// Whether intervals are wider in some places.
+    pub(super) fn is_local(&self) -> bool {
+        self.jackknife.as_ref().is_some_and(|jackknife| jackknife.usual().is_some())
+    }
 }
 
 /// `f(W, x_i)` for `x : n x d`, row-major: `n x K`, row-major, the same bits on any number of
@@ -76,19 +84,14 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
     };
     let train = decoded(training_outputs(setup, network)?);
     let test = decoded(outputs(network, &problem.test_x)?);
-    let held =
-        held(setup, network)?.map(|outputs| decoded(setup.problem.equations.by_row(&outputs)));
-    let (calibration, local) = match &held {
+    let told = held(setup, network)?;
+    let held = told.as_ref().map(|outputs| decoded(setup.problem.equations.by_row(outputs)));
+    let (calibration, jackknife) = match (&told, &held) {
+        (Some(told), Some(held)) => of_left_out(setup, network, told, held)?,
         // More rows than can be left out: what the fit itself takes for probabilities.
-        None if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
-        // What is told is no middle of what will be.
-        Some(_) if matches!(setup.loss, Some(Loss::Pinball { .. })) => (None, None),
-        None if setup.beyond.is_some() => (of_test(&problem.test, &test), None),
-        Some(held) => {
-            let (calibration, local) = calibration(setup, held);
-            (Some(calibration), local)
-        }
-        None => (None, None),
+        _ if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
+        _ if setup.beyond.is_some() => (of_test(&problem.test, &test), None),
+        _ => (None, None),
     };
     let errors = |part: &Part, outputs: &[f64], calibration: Option<&Calibration>| {
         let found = errors(part, outputs, calibration, target.has_logits());
@@ -108,7 +111,7 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
         left_out: held.as_ref().map(|held| errors(&problem.train, held, calibrated)),
         confusion: judged.and_then(|(part, outputs)| confusion(&part.truth, outputs)),
         calibration,
-        local,
+        jackknife,
     })
 }
 
@@ -135,39 +138,6 @@ fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError
     }
 }
 
-/// What test rows say of predictions, if there are any.
-fn of_test(test: &Part, outputs: &[f64]) -> Option<Calibration> {
-    if test.rows.is_empty() {
-        return None;
-    }
-    Some(match &test.truth {
-        Truth::Labels(labels) => Calibration::of_scores(outputs, labels),
-        Truth::Numbers(numbers) => {
-            Calibration::of_residuals(outputs.iter().zip(numbers).map(|(f, y)| f - y))
-        }
-    })
-}
-
-/// What training rows that were left out, by their outputs, say of predictions.
-fn calibration(setup: &Setup, outputs: &[f64]) -> (Calibration, Option<LocalScale>) {
-    let numbers = match &setup.problem.train.truth {
-        Truth::Labels(labels) => return (Calibration::of_scores(outputs, labels), None),
-        Truth::Numbers(numbers) => numbers,
-    };
-    let residuals: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
-    // Where rounding leaves no posterior, intervals are as wide everywhere.
-    let posterior = Posterior::new(&setup.equations, setup.options.ridge, Par::rayon(0)).ok();
-    let local = posterior.and_then(|(posterior, deviations)| {
-        let deviations = setup.problem.equations.by_row(&deviations);
-        LocalScale::worthwhile(posterior, &residuals, &deviations)
-    });
-    let Some((local, scales)) = local else {
-        return (Calibration::of_residuals(residuals.into_iter()), None);
-    };
-    let scaled = residuals.iter().zip(scales).map(|(residual, scale)| residual / scale);
-    (Calibration::of_residuals(scaled), Some(local))
-}
-
 /// Rows by class and predicted class.
 fn confusion(truth: &Truth, scores: &[f64]) -> Option<Vec<Vec<usize>>> {
     let Truth::Labels(labels) = truth else { return None };
@@ -184,15 +154,18 @@ fn confusion(truth: &Truth, scores: &[f64]) -> Option<Vec<Vec<usize>>> {
 /// Outputs for every training row, from the equations that the rows were merged into: those are
 /// the rows' outputs times the square root of the count.
 fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainError> {
+    Ok(setup.problem.equations.by_row(&by_equation(setup, network)?))
+}
+
+/// Outputs for every equation.
+pub(super) fn by_equation(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainError> {
     let equations = &setup.equations;
-    let (d, k) = (network.inputs(), network.outputs());
-    let mut by_equation = Vec::with_capacity(equations.rows() * k);
+    let mut outputs = Vec::with_capacity(equations.rows() * network.outputs());
     for first in (0..equations.rows()).step_by(BLOCK) {
         let x = equations.x().subrows(first, BLOCK.min(equations.rows() - first));
-        debug_assert_eq!(x.ncols(), d);
-        by_equation.extend(network.forward(x, Par::rayon(0))?.outputs);
+        outputs.extend(network.forward(x, Par::rayon(0))?.outputs);
     }
-    Ok(setup.problem.equations.by_row(&by_equation))
+    Ok(outputs)
 }
 
 fn errors(part: &Part, outputs: &[f64], calibration: Option<&Calibration>, logits: bool) -> Errors {

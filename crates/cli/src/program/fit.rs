@@ -130,7 +130,7 @@ fn model(setup: &Setup, run: &Run, scores: &Scores) -> Model {
         target: setup.problem.target.clone(),
         metric: setup.metric.as_ref().map(|choice| choice.metric.clone()),
         calibration: scores.calibration.clone(),
-        local: scores.local.clone(),
+        jackknife: scores.jackknife.clone(),
         w0: network.initial_weights(),
         u: network.change().to_vec(),
         signs: network.signs().to_vec(),

@@ -23,6 +23,7 @@ mod rates;
 mod report;
 mod setup;
 mod summary;
+mod sureness;
 mod words;
 
 use std::fmt;

@@ -51,7 +51,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<(), ProgramError> {
         say(&format_args!("nearlin: warning: {warning}"));
     }
     let outputs = evaluate::outputs(&network, &encoded.x)?;
-    let sure = sureness(args, &model, calibration, &encoded.x);
+    let sure = sureness(args, &model, calibration, &encoded.x, &outputs);
     let fill = |out: &mut dyn Write| write_predictions(out, &model.target, &outputs, &sure);
     args.output.as_ref().map_or_else(
         || to_stdout(fill),
@@ -81,17 +81,19 @@ fn sureness(
     model: &Model,
     calibration: Option<Calibration>,
     x: &[f64],
+    outputs: &[f64],
 ) -> Sureness {
     let Some(calibration) = calibration else { return Sureness::Silent };
-    let half = args.interval.and_then(|level| calibration.half_width(level));
-    let Some(half) = half else { return Sureness::Probabilities(calibration) };
-    let rows = x.len() / model.inputs;
-    let half_widths = model.local.as_ref().map_or_else(
-        || vec![half; rows],
-        |local| {
-            let x = MatRef::from_row_major_slice(x, rows, model.inputs);
-            local.scales(x, Par::rayon(0)).into_iter().map(|scale| scale * half).collect()
-        },
-    );
-    Sureness::Interval { half_widths }
+    let half = args.interval.and_then(|level| Some((level, calibration.half_width(level)?)));
+    let Some((level, half)) = half else { return Sureness::Probabilities(calibration) };
+    let mut predictions = outputs.to_vec();
+    predictions.chunks_exact_mut(1).for_each(|row| model.target.decode(row));
+    let ends = match &model.jackknife {
+        Some(jackknife) => {
+            let x = MatRef::from_row_major_slice(x, predictions.len(), model.inputs);
+            jackknife.intervals(x, &predictions, level, Par::rayon(0))
+        }
+        None => predictions.iter().map(|f| [f - half, f + half]).collect(),
+    };
+    Sureness::Interval { ends }
 }

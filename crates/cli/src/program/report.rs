@@ -298,7 +298,7 @@ impl Report {
                 left_out_accuracy: left_out.and_then(|left| left.accuracy).map(Finite),
                 left_out_log_loss: left_out.and_then(|left| left.log_loss).map(Finite),
                 half_width_90: half_width.map(Finite),
-                widths: half_width.map(|_| if scores.local.is_some() { "local" } else { "equal" }),
+                widths: half_width.map(|_| if scores.is_local() { "local" } else { "equal" }),
                 confusion: scores.confusion.as_ref().map(|counts| Confusion {
                     rows: if test.is_some() { "test" } else { "left-out" },
                     classes: setup.problem.target.classes().unwrap_or_default().to_vec(),

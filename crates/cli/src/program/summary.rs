@@ -293,7 +293,7 @@ impl Summary<'_> {
         let rows = self.setup.problem.train.rows.len();
         let half_width = self.scores.calibration.as_ref().and_then(|by| by.half_width(0.9));
         let interval = half_width.map_or(String::new(), |half_width| {
-            let about = if self.scores.local.is_some() { "about " } else { "" };
+            let about = if self.scores.is_local() { "about " } else { "" };
             format!("; nine of ten within {about}{} of the prediction", figure(half_width))
         });
         self.errors(errors, rows) + ", one at a time" + &interval

@@ -17,8 +17,8 @@ pub enum Sureness {
     Silent,
     /// Regression: columns `lower` and `upper`.
     Interval {
-        /// Half their distance, for each row.
-        half_widths: Vec<f64>,
+        /// Of each row.
+        ends: Vec<[f64; 2]>,
     },
     /// Classification: probabilities in place of scores.
     Probabilities(Calibration),
@@ -57,7 +57,7 @@ impl<'a, W: Write> Predictions<'a, W> {
     /// What the writer says.
     ///
     /// # Panics
-    /// If `outputs` is not a whole number of rows, or there are more of them than half widths.
+    /// If `outputs` is not a whole number of rows, or there are more of them than intervals.
     pub fn push(&mut self, outputs: &[f64]) -> io::Result<()> {
         let k = self.target.outputs();
         assert_eq!(outputs.len() % k, 0, "rows of {k} outputs");
@@ -70,10 +70,7 @@ impl<'a, W: Write> Predictions<'a, W> {
                 Sureness::Probabilities(calibration) => {
                     calibration.to_probabilities(&mut row);
                 }
-                Sureness::Interval { half_widths } => {
-                    let (prediction, half_width) = (row[0], half_widths[self.rows]);
-                    row.extend([prediction - half_width, prediction + half_width]);
-                }
+                Sureness::Interval { ends } => row.extend(ends[self.rows]),
                 Sureness::Silent => {}
             }
             for value in &row {

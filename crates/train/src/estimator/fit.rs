@@ -94,8 +94,12 @@ impl Inputs {
 pub(super) struct Held {
     /// n x K, row-major.
     pub(super) outputs: Vec<f64>,
-    /// For regression, what they leave open, and the deviation at each of them.
+    /// For regression, what they leave open, and the function's deviation at each of them.
     pub(super) posterior: Option<(Posterior, Vec<f64>)>,
+    /// Outputs less targets of each equation, equations x K, row-major.
+    pub(super) slopes: Vec<f64>,
+    pub(super) equations: Equations,
+    pub(super) equation_of: Vec<usize>,
 }
 
 /// A trained network with what it takes to use it.
@@ -173,10 +177,12 @@ impl Fitted {
         };
         let held = held(&equations, &report)?.map(|outputs| {
             let posterior = (judge == Judge::SquaredError)
-                .then(|| Posterior::new(&equations, options.ridge, options.par).ok())
+                .then(|| Posterior::new(&equations, None, options.ridge, options.par).ok())
                 .flatten()
                 .map(|(posterior, deviations)| (posterior, merged.by_row(&deviations)));
-            Held { outputs: merged.by_row(&outputs), posterior }
+            let slopes = outputs.iter().zip(equations.y()).map(|(f, y)| f - y).collect();
+            let outputs = merged.by_row(&outputs);
+            Held { outputs, posterior, slopes, equations, equation_of: merged.equation_of }
         });
         Ok((Self { encoder, report }, held))
     }

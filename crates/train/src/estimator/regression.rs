@@ -2,13 +2,13 @@
 
 use core::ops::ControlFlow;
 
-use faer::MatRef;
+use faer::{MatRef, Par};
 
 use super::fit::{FitReport, Fitted, Held, Inputs};
 use super::{Estimator, Regression};
 use crate::matrix::entries;
 use crate::sureness::half_width;
-use crate::{Event, Judge, LocalScale, Matrix, Observer, Standard, TrainError};
+use crate::{Event, JackknifePlus, Judge, LeftOutRows, Matrix, Observer, Standard, TrainError};
 
 /// A fit that predicts numbers.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct RegressionModel {
     fitted: Fitted,
     targets: Vec<Standard>,
     left_out: Option<RegressionLeftOut>,
-    /// Where intervals are wider; `None` for the same width everywhere.
-    local: Option<LocalScale>,
+    /// Its intervals; `None` where nothing was left out or rounding leaves no posterior.
+    jackknife: Option<JackknifePlus>,
 }
 
 /// What training rows would have been told had each been left out.
@@ -30,7 +30,7 @@ pub struct RegressionLeftOut {
     pub rmse: Vec<f64>,
     /// `1 - (rmse / standard deviation of the targets)^2` of each output.
     pub r2: Vec<f64>,
-    /// Absolute residuals of each output over the scale of intervals, ascending.
+    /// Absolute residuals of each output over the scale of intervals, ascending, those that are kept.
     sizes: Vec<Vec<f64>>,
 }
 
@@ -88,10 +88,11 @@ impl Estimator<Regression> {
         }
         let (fitted, held) =
             Fitted::new(&self.settings, inputs, &y, Judge::SquaredError, observer)?;
-        let (left_out, local) = held
-            .map(|held| RegressionLeftOut::new(held, &truth, &targets))
-            .map_or((None, None), |(left_out, local)| (Some(left_out), local));
-        Ok(RegressionModel { fitted, targets, left_out, local })
+        let par = fitted.report.options.par;
+        let (left_out, jackknife) = held
+            .map(|held| RegressionLeftOut::new(held, &truth, &targets, par))
+            .map_or((None, None), |(left_out, jackknife)| (Some(left_out), jackknife));
+        Ok(RegressionModel { fitted, targets, left_out, jackknife })
     }
 }
 
@@ -110,9 +111,8 @@ impl RegressionModel {
     }
 
     /// For each output half the length of an interval around predictions that holds new targets with probability
-    /// `level`, by the residuals of training rows that were left out (the jackknife). With a
-    /// [`local_scale`](Self::local_scale) that is the length where the scale is 1: [`intervals`](Self::intervals) has
-    /// each row's own.
+    /// `level`, by the residuals of training rows that were left out (the jackknife), in the middle of the data:
+    /// [`intervals`](Self::intervals) has each row's own.
     ///
     /// # Errors
     /// [`TrainError::Option`] for a level not between 0 and 1, [`TrainError::Unsure`] without
@@ -127,7 +127,8 @@ impl RegressionModel {
     }
 
     /// For rows `x : n x d` and each output the ends of an interval that holds new targets with probability `level`, in
-    /// the targets' units: n x K, row-major.
+    /// the targets' units: n x K, row-major. They are those of [`JackknifePlus`], or of
+    /// [`half_widths`](Self::half_widths) where rounding leaves no [`jackknife`](Self::jackknife).
     ///
     /// # Errors
     /// As [`predict`](Self::predict) and [`half_widths`](Self::half_widths).
@@ -146,26 +147,23 @@ impl RegressionModel {
     pub fn intervals(&self, x: impl Matrix, level: f64) -> Result<Vec<[f64; 2]>, TrainError> {
         let half_widths = self.half_widths(level)?;
         let predictions = self.predict(&x)?;
-        let rows = predictions.chunks_exact(half_widths.len());
-        let scales = match &self.local {
-            None => vec![1.0; rows.len()],
-            Some(local) => {
-                let encoded = self.fitted.encoded(&x)?;
-                let d = encoded.len() / rows.len().max(1);
-                let encoded = MatRef::from_row_major_slice(&encoded, rows.len(), d);
-                local.scales(encoded, self.fitted.report.options.par)
-            }
+        let Some(jackknife) = &self.jackknife else {
+            let rows = predictions.chunks_exact(half_widths.len());
+            let around = rows
+                .flat_map(|row| row.iter().zip(&half_widths).map(|(f, half)| [f - half, f + half]));
+            return Ok(around.collect());
         };
-        let around = rows.zip(scales).flat_map(|(row, scale)| {
-            row.iter().zip(&half_widths).map(move |(f, half)| [f - scale * half, f + scale * half])
-        });
-        Ok(around.collect())
+        let encoded = self.fitted.encoded(&x)?;
+        let d = jackknife.posterior().inputs();
+        let encoded = MatRef::from_row_major_slice(&encoded, encoded.len() / d, d);
+        let par = self.fitted.report.options.par;
+        Ok(jackknife.intervals(encoded, &predictions, level, par))
     }
 
-    /// Where intervals are wider than elsewhere: `None` where that would not make them better, or nothing was left out.
+    /// What tells intervals; `None` where rounding leaves none, or nothing was left out.
     #[must_use]
-    pub fn local_scale(&self) -> Option<&LocalScale> {
-        self.local.as_ref()
+    pub fn jackknife(&self) -> Option<&JackknifePlus> {
+        self.jackknife.as_ref()
     }
 
     /// Training rows that were left out: an honest error. `None` at ridge 0 or one that is
@@ -189,14 +187,16 @@ impl RegressionModel {
 }
 
 impl RegressionLeftOut {
-    fn new(held: Held, truth: &[f64], targets: &[Standard]) -> (Self, Option<LocalScale>) {
+    fn new(
+        held: Held,
+        truth: &[f64],
+        targets: &[Standard],
+        par: Par,
+    ) -> (Self, Option<JackknifePlus>) {
         let (k, mut predictions) = (targets.len(), held.outputs);
         decode(&mut predictions, targets);
         let residuals: Vec<f64> =
             predictions.iter().zip(truth).map(|(f, y)| (f - y).clamp(f64::MIN, f64::MAX)).collect();
-        let local = held.posterior.and_then(|(posterior, deviations)| {
-            LocalScale::worthwhile(posterior, &residuals, &deviations)
-        });
         let column = |col: usize| residuals.iter().skip(col).step_by(k).map(|r| r.abs()).collect();
         let mut sizes: Vec<Vec<f64>> = (0..k).map(column).collect();
         // In units of the spread, so that no square overflows.
@@ -207,13 +207,25 @@ impl RegressionLeftOut {
         let relative: Vec<f64> = sizes.iter().zip(targets).map(|(s, t)| relative(s, t)).collect();
         let rmse = relative.iter().zip(targets).map(|(square, t)| square.sqrt() * t.spread());
         let (rmse, r2) = (rmse.collect(), relative.iter().map(|square| 1.0 - square).collect());
-        for sizes in &mut sizes {
-            if let Some((_, scales)) = &local {
-                sizes.iter_mut().zip(scales).for_each(|(size, scale)| *size /= scale);
+        let jackknife = held.posterior.map(|(posterior, deviations)| {
+            let in_units = |(at, slope): (usize, &f64)| slope * targets[at % k].spread();
+            let slopes: Vec<f64> = held.slopes.iter().enumerate().map(in_units).collect();
+            let rows = LeftOutRows {
+                residuals: &residuals,
+                deviations: &deviations,
+                equation_of: &held.equation_of,
+                x: held.equations.x(),
+                slopes: &slopes,
+            };
+            JackknifePlus::new(posterior, &rows, par)
+        });
+        match &jackknife {
+            Some(jackknife) => {
+                sizes = jackknife.kept().iter().map(|kept| kept.sizes.clone()).collect();
             }
-            sizes.sort_by(f64::total_cmp);
+            None => sizes.iter_mut().for_each(|sizes| sizes.sort_by(f64::total_cmp)),
         }
-        (Self { predictions, rmse, r2, sizes }, local.map(|(local, _)| local))
+        (Self { predictions, rmse, r2, sizes }, jackknife)
     }
 }
 

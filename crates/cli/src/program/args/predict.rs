@@ -23,8 +23,8 @@ pub(in crate::program) struct PredictArgs {
     #[arg(value_name = "DATA")]
     pub(in crate::program) data: PathBuf,
 
-    /// Add columns `lower` and `upper`: an interval that holds this part of new targets, from the residuals of
-    /// training rows that were left out, or of test rows after a fit on batches; regression only. N residuals tell no
+    /// Add columns `lower` and `upper`: an interval that holds this part of new targets, from training rows that were
+    /// left out (jackknife+), or the residuals of test rows after a fit on batches; regression only. N residuals tell no
     /// larger part than N/(N+1).
     #[arg(
         long,

@@ -1,6 +1,6 @@
 //! What is in a model.
 
-use nearlin::{Metric, MetricForm};
+use nearlin::{JackknifePlus, Metric, MetricForm};
 use serde::Serialize;
 
 use super::share::{Share, percent};
@@ -154,7 +154,10 @@ impl About {
                 .metric
                 .as_ref()
                 .map(|metric| Weighting { form: metric.form().name(), bias: metric.bias() }),
-            sureness: model.calibration.as_ref().map(|by| Sureness::of(by, model.local.is_some())),
+            sureness: model
+                .calibration
+                .as_ref()
+                .map(|by| Sureness::of(by, model.jackknife.as_ref())),
         }
     }
 
@@ -240,7 +243,7 @@ impl About {
 }
 
 impl Sureness {
-    fn of(calibration: &Calibration, local: bool) -> Self {
+    fn of(calibration: &Calibration, jackknife: Option<&JackknifePlus>) -> Self {
         let interval =
             |level| calibration.half_width(level).map(|half_width| Interval { level, half_width });
         match calibration {
@@ -249,7 +252,7 @@ impl Sureness {
                 residuals: sizes.len(),
                 intervals: LEVELS.into_iter().filter_map(interval).collect(),
                 largest: sizes.last().copied().unwrap_or(0.0),
-                local,
+                local: jackknife.is_some_and(|by| by.usual().is_some()),
             },
         }
     }

@@ -21,15 +21,19 @@ fn surely_written(target: &Target, outputs: &[f64], sure: &Sureness) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Targets 1 and 3 have mean 2 and deviation 1; an interval is in the user's units.
+/// Targets 1 and 3 have mean 2 and deviation 1; intervals are in the user's units already.
 #[test]
 fn intervals_about_predictions() {
     let target = target("y\n1\n3\n", Task::Regression);
     assert_eq!(
-        surely_written(&target, &[0.0, 1.0], &Sureness::Interval { half_widths: vec![0.25, 0.5] }),
+        surely_written(
+            &target,
+            &[0.0, 1.0],
+            &Sureness::Interval { ends: vec![[1.75, 2.25], [2.5, 4.5]] }
+        ),
         "prediction,lower,upper\n\
          2.0000000000000000e0,1.7500000000000000e0,2.2500000000000000e0\n\
-         3.0000000000000000e0,2.5000000000000000e0,3.5000000000000000e0\n"
+         3.0000000000000000e0,2.5000000000000000e0,4.5000000000000000e0\n"
     );
 }
 
