@@ -1,5 +1,7 @@
 //! One Gauss-Newton step: the inner system, solved and certified.
 
+mod passes;
+
 use core::ops::ControlFlow;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -12,9 +14,13 @@ use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
 use crate::vector::{Element, cast, norm, ratio, rows, rows_mut};
 use crate::{Equations, TrainError};
+use passes::Passes;
 
 /// Rounds of iterative refinement; each gains several digits in `f32`, all of them in `f64`.
 const MAX_ROUNDS: usize = 8;
+
+/// A tolerance that passes in `f32` can tell, whose own rounding is about a thousandth of it.
+const TOLD: f64 = 1e-3;
 
 /// The inputs and signs in the precision of the inner solver.
 #[derive(Debug)]
@@ -113,8 +119,8 @@ pub(crate) struct System<'a, T> {
 impl<T: Element> System<'_, T> {
     /// Solves the system to `tolerance` relative to its start and forms the step.
     ///
-    /// The system is solved in `T`; its residual is formed in `f64` from the step itself, and the solve
-    /// repeated on what is left until the tolerance holds.
+    /// The system is solved in `T`; its residual is formed in `f64` from the step itself, unless passes in `T` tell the
+    /// tolerance as well, and the solve repeated on what is left until the tolerance holds.
     pub(crate) fn direction(
         &self,
         tolerance: f64,
@@ -123,35 +129,37 @@ impl<T: Element> System<'_, T> {
     ) -> Result<Direction, TrainError> {
         let &Self { point, exact, preconditioner, ridge, damping, .. } = self;
         let (shift, kappa) = (ridge + damping, ratio(ridge, ridge + damping));
-        let par = options.par;
         let (n, d, m, k) = exact.shape;
-        let jacobian = exact.jacobian(point.active);
-        let fits = "equations and network have been matched";
+        let passes = self.passes(tolerance, options);
         let mut b = point.residual.to_vec();
         if ridge > 0.0 {
             let mut ju = vec![0.0; n * k];
-            jacobian.apply(rows_mut(&mut ju, n, k), rows(point.change, m, d), par).expect(fits);
+            passes.image(&mut ju, point.change);
             b.iter_mut().zip(&ju).for_each(|(b, v)| *b -= kappa * v);
         }
         let b_norm = norm(&b);
 
         // D from g, J D, and what is left of the system.
         let certify = |at: &mut Candidate| -> Vec<f64> {
-            jacobian
-                .apply_adjoint(rows_mut(&mut at.step, m, d), rows(&at.g, n, k), par)
-                .expect(fits);
+            passes.adjoint(&mut at.step, &at.g);
             for (s, u) in at.step.iter_mut().zip(point.change) {
                 *s = if ridge > 0.0 { -*s - kappa * u } else { -*s };
             }
-            let image = rows_mut(&mut at.image, n, k);
-            jacobian.apply(image, rows(&at.step, m, d), par).expect(fits);
+            passes.image(&mut at.image, &at.step);
+            at.formed = true;
             (0..n * k).map(|i| point.residual[i] + at.image[i] - shift * at.g[i]).collect()
         };
         let mut at = Candidate::new(m * d, n * k);
         let mut rho = match point.multipliers {
             Some(g) if ridge > 0.0 => {
                 at.g.iter_mut().zip(g).for_each(|(at, g)| *at = kappa * g);
-                certify(&mut at)
+                match passes.gram(&at.g) {
+                    Some(product) => {
+                        let rows = b.iter().zip(&product).zip(&at.g);
+                        rows.map(|((b, p), g)| b - p - shift * g).collect()
+                    }
+                    None => certify(&mut at),
+                }
             }
             _ => b.clone(),
         };
@@ -187,13 +195,16 @@ impl<T: Element> System<'_, T> {
                 break;
             }
         }
+        if !at.formed {
+            left = norm(&certify(&mut at));
+        }
         let reduction = ratio(left, start);
         // Without a ridge the certificate is of `r + J D`, of which damping keeps a part.
         let linear = || point.residual.iter().zip(&at.image).map(|(r, v)| (r + v) * (r + v));
         let damped = ridge == 0.0 && damping > 0.0;
         let eta_inner = ratio(if damped { linear().sum::<f64>().sqrt() } else { left }, b_norm);
         debug_assert_eq!(preconditioner.dim(), n * k);
-        let Candidate { g: multipliers, step, image } = at;
+        let Candidate { g: multipliers, step, image, .. } = at;
         Ok(Direction {
             step,
             image: Some(image),
@@ -205,6 +216,14 @@ impl<T: Element> System<'_, T> {
             stopped,
             broken,
         })
+    }
+
+    /// In `T` where that tells `tolerance`.
+    fn passes(&self, tolerance: f64, options: &Options) -> Passes<'_, T> {
+        let active = self.point.active;
+        let told = T::NAME == "f32" && tolerance >= TOLD;
+        let working = told.then(|| self.features.jacobian(active));
+        Passes { exact: self.exact.jacobian(active), working, par: options.par }
     }
 
     /// A step without a certificate, solved in `T` alone: what the linear model makes of it is seen from the
@@ -310,11 +329,14 @@ struct Candidate {
     g: Vec<f64>,
     step: Vec<f64>,
     image: Vec<f64>,
+    /// Whether the last two are.
+    formed: bool,
 }
 
 impl Candidate {
     fn new(parameters: usize, equations: usize) -> Self {
-        Self { g: vec![0.0; equations], step: vec![0.0; parameters], image: vec![0.0; equations] }
+        let (g, image) = (vec![0.0; equations], vec![0.0; equations]);
+        Self { g, step: vec![0.0; parameters], image, formed: false }
     }
 }
 
