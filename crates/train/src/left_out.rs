@@ -42,7 +42,7 @@ const PART: f64 = 0.1;
 const PROBED: usize = 4096;
 
 /// No leverage is taken for larger, as rounding may have made it.
-const MOST: f64 = 1.0 - 1e-8;
+pub(crate) const MOST: f64 = 1.0 - 1e-8;
 
 /// Outputs for examples that were left out, one at a time.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,14 +138,14 @@ pub(crate) fn check(
 }
 
 /// The network with its masks held.
-struct Linear<'a> {
+pub(crate) struct Linear<'a> {
     equations: &'a Equations,
     network: &'a Network,
     active: Activations,
 }
 
 impl<'a> Linear<'a> {
-    fn new(equations: &'a Equations, network: &'a Network, mask: PackedMask) -> Self {
+    pub(crate) fn new(equations: &'a Equations, network: &'a Network, mask: PackedMask) -> Self {
         let (d, k) = (equations.inputs(), equations.outputs());
         let active = Activations::new(mask, network.copies(), d, k);
         Self { equations, network, active }
@@ -184,7 +184,7 @@ impl<'a> Linear<'a> {
 
     /// The trace of `(J J^T + mu I)^-1` with a preconditioner of low rank, all in `f32`, and whether its systems were
     /// solved.
-    fn rough_trace(&self, ridge: f64, par: Par) -> Result<(f64, bool), TrainError> {
+    pub(crate) fn rough_trace(&self, ridge: f64, par: Par) -> Result<(f64, bool), TrainError> {
         let (examples, outputs) = (self.equations.rows(), self.equations.outputs());
         let features = self.features();
         let jacobian = features.jacobian(&self.active);

@@ -72,7 +72,7 @@ pub(super) enum ProgramError {
     /// A model that cannot say how sure it is.
     #[error(
         "`{option}` is for {expected}, and the model is {}",
-        if task == expected { "from a fit that tells nothing of that: without a ridge, for a quantile, with a loss of its own on over 4,096 rows, or on batches without test rows".to_owned() }
+        if task == expected { "from a fit that tells nothing of that: without a ridge, for a quantile, or on batches without test rows".to_owned() }
         else { format!("for {task}") }
     )]
     Sureness {

@@ -38,8 +38,7 @@ pub(super) struct Scores {
     pub(super) train: Errors,
     /// Over the test rows; `None` if there are none.
     pub(super) test: Option<Errors>,
-    /// Over the training rows, each left out; `None` without a ridge, on batches, with another loss and many rows, or where
-    /// that could not be solved for.
+    /// Over the training rows, each left out; `None` without a ridge, on batches, or where that could not be solved for.
     pub(super) left_out: Option<Errors>,
     /// What those say of predictions, or test rows where training was on batches.
     pub(super) calibration: Option<Calibration>,
@@ -88,7 +87,7 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
     let held = told.as_ref().map(|outputs| decoded(setup.problem.equations.by_row(outputs)));
     let (calibration, jackknife) = match (&told, &held) {
         (Some(told), Some(held)) => of_left_out(setup, network, told, held)?,
-        // More rows than can be left out: what the fit itself takes for probabilities.
+        // Nothing was left out: what the fit itself takes for probabilities.
         _ if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
         _ if setup.beyond.is_some() => (of_test(&problem.test, &test), None),
         _ => (None, None),
@@ -128,10 +127,10 @@ fn held(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError
             let weights = setup.problem.weights.as_deref();
             left_out_loss(equations, network, loss, weights, ridge, par)
         }
-        None => left_out(equations, network, ridge, par).map(Some),
+        None => left_out(equations, network, ridge, par),
     };
     match left {
-        Ok(left) => Ok(left.filter(|left| left.converged).map(|LeftOut { outputs, .. }| outputs)),
+        Ok(LeftOut { outputs, converged, .. }) => Ok(Some(outputs).filter(|_| converged)),
         // The ridge is lost in rounding: as good as none.
         Err(TrainError::Factor(_)) => Ok(None),
         Err(error) => Err(error),

@@ -11,14 +11,19 @@
 //!
 //! with the slope `g_i` of its loss. For squared errors that is what [`left_out`](crate::left_out()) computes. Of
 //! `h_i c_i`, the leverage, all is known from one diagonal: it is `1 - mu [(mu I + S G S)^-1]_ii` with `S^2 = H`.
+//!
+//! Where there are too many rows for that, they are taken to leave the function at each other equally open, with one `v`:
+//! leverages are `h_i v / (1 + h_i v)` then, and `v` is that of which their mean is the one that the trace of
+//! `(mu I + S G S)^-1` says. As the network is positively homogeneous, `S G S` is the Gram matrix of inputs `s_i x_i`, so
+//! that trace is estimated as that of squared errors is.
 
 use faer::{Mat, Par};
 use nearlin_dense::Cholesky;
-use nearlin_relu::{Activations, Forward, Network, gram};
+use nearlin_relu::{Activations, Forward, Network, PackedMask, gram};
 
 use super::Loss;
 use super::network::check_weights;
-use crate::left_out::{LEVERAGES, LeftOut, check};
+use crate::left_out::{LEVERAGES, LeftOut, Linear, MOST, check};
 use crate::{Equations, TrainError};
 
 /// The least curvature of a row, relative to the largest: what a row without any would be told follows from it to as
@@ -31,8 +36,9 @@ const FLOOR: f64 = 1e-6;
 /// Outputs of a softmax share a curvature, `H_i = w_i (diag(p) - p p^T)`: that along a row's gradient `g_i` takes its place, which
 /// with two classes is all there is of it. Terms of `J J^T` across outputs are left out.
 ///
-/// `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops: for a softmax once, else for each output. In memory for three n x n
-/// matrices. `None` for more than 4,096 equations.
+/// Up to 4,096 equations: `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops, for a softmax once, else for each output;
+/// in memory for three n x n matrices. Beyond, every row leaves as much open as others do, which vectors of random signs
+/// estimate as in [`left_out`](crate::left_out()), at its cost.
 ///
 /// # Errors
 /// [`TrainError::Option`] for a ridge that is not positive or a weight, [`TrainError::Target`] for targets that are not
@@ -52,9 +58,8 @@ const FLOOR: f64 = 1e-6;
 /// let mut watch = |_: &Event<'_>| ControlFlow::Continue(());
 /// let network = train_loss(&equations, Loss::Logistic, None, &options, &mut watch)?.network;
 /// let left = left_out_loss(&equations, &network, Loss::Logistic, None, 0.1, options.par)?;
-/// let left = left.expect("few rows").outputs;
 /// let seen = network.forward(equations.x(), options.par)?.outputs;
-/// assert!(Loss::Logistic.value(&left, &y) > Loss::Logistic.value(&seen, &y));
+/// assert!(Loss::Logistic.value(&left.outputs, &y) > Loss::Logistic.value(&seen, &y));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn left_out_loss(
@@ -64,19 +69,14 @@ pub fn left_out_loss(
     weights: Option<&[f64]>,
     ridge: f64,
     par: Par,
-) -> Result<Option<LeftOut>, TrainError> {
+) -> Result<LeftOut, TrainError> {
     check(equations, network, ridge)?;
     let (n, k) = (equations.rows(), equations.outputs());
     loss.check(equations.y(), k)?;
     if let Some(weights) = weights {
         check_weights(weights, n)?;
     }
-    if n > LEVERAGES {
-        return Ok(None);
-    }
     let Forward { outputs: mut f, mask, .. } = network.forward(equations.x(), par)?;
-    let active = Activations::new(mask, network.copies(), equations.inputs(), k);
-    let gram = gram(equations.x(), active.mask(), par)?;
     let weight = |i: usize| weights.map_or(1.0, |weights| weights[i]);
     let (mut slopes, mut curvatures) = (vec![0.0; n * k], vec![0.0; n * k]);
     let rows = slopes.chunks_exact_mut(k).zip(curvatures.chunks_exact_mut(k));
@@ -86,6 +86,14 @@ pub fn left_out_loss(
         loss.curvature(f, y, h);
         g.iter_mut().chain(h).for_each(|number| *number *= weight(i));
     }
+    if n > LEVERAGES {
+        let (v, leverage) = common_influence(equations, network, mask, &curvatures, ridge, par)?;
+        f.iter_mut().zip(&slopes).for_each(|(f, slope)| *f += v * slope);
+        let converged = f.iter().all(|f| f.is_finite());
+        return Ok(LeftOut { outputs: f, leverage, exact: false, converged });
+    }
+    let active = Activations::new(mask, network.copies(), equations.inputs(), k);
+    let gram = gram(equations.x(), active.mask(), par)?;
     let mut leverage = 0.0;
     let columns = if loss.couples() { 1 } else { k };
     for column in 0..columns {
@@ -98,7 +106,7 @@ pub fn left_out_loss(
         }
     }
     let converged = f.iter().all(|f| f.is_finite());
-    Ok(Some(LeftOut { outputs: f, leverage, exact: true, converged }))
+    Ok(LeftOut { outputs: f, leverage, exact: true, converged })
 }
 
 /// `v_i`, and the mean leverage, for curvatures `h`.
@@ -118,4 +126,101 @@ fn influence(
     let kept = inverse.iter().map(|inverse| (ridge * inverse).clamp(f64::EPSILON, 1.0));
     let influence = kept.clone().zip(&s).map(|(kept, s)| (1.0 - kept) / (s * s * kept)).collect();
     Ok((influence, 1.0 - kept.sum::<f64>() / n as f64))
+}
+
+/// One `v` for all rows, infinite where it is not found, and the mean leverage, for curvatures `h`, n x K.
+fn common_influence(
+    equations: &Equations,
+    network: &Network,
+    mask: PackedMask,
+    h: &[f64],
+    ridge: f64,
+    par: Par,
+) -> Result<(f64, f64), TrainError> {
+    let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
+    // Outputs of a row as one, relative to the largest of all rows.
+    let mut h: Vec<f64> = h.chunks_exact(k).map(|h| h.iter().sum::<f64>() / k as f64).collect();
+    let largest = h.iter().copied().fold(0.0, f64::max);
+    if largest < f64::MIN_POSITIVE {
+        return Ok((f64::INFINITY, 0.0));
+    }
+    for h in &mut h {
+        *h = (*h / largest).max(FLOOR);
+    }
+    let x = equations.x();
+    let scaled = (0..n * d).map(|at| h[at / d].sqrt() * x[(at / d, at % d)]).collect();
+    let scaled = Equations::new(scaled, vec![0.0; n * k], d, k)?;
+    let ridge = ridge / largest;
+    let (trace, solved) = Linear::new(&scaled, network, mask).rough_trace(ridge, par)?;
+    let leverage = (1.0 - ridge * trace / (n * k) as f64).clamp(0.0, MOST);
+    let mean = |v: f64| h.iter().map(|h| h * v / (1.0 + h * v)).sum::<f64>() / n as f64;
+    // All between the least curvature and the largest were alone.
+    let (mut low, mut high) = (0.0, leverage / (1.0 - leverage) / FLOOR);
+    for _ in 0..200 {
+        let middle = f64::midpoint(low, high);
+        if mean(middle) < leverage { low = middle } else { high = middle }
+    }
+    Ok((if solved { high / largest } else { f64::INFINITY }, leverage))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ops::ControlFlow;
+
+    use super::*;
+    use crate::{Event, Options, train_loss};
+
+    /// One number for all rows stands for their own: rows that are left out lose as much on average, whatever the loss and
+    /// the weights.
+    #[test]
+    fn common_influences_stand_for_each() {
+        let n = 400;
+        let wave = |i: usize, w: f64| (w * i as f64).sin();
+        let x = (0..n).flat_map(|i| [wave(i, 0.37), wave(i, 0.73), wave(i, 1.13), 1.0]).collect();
+        let class = |i: usize| wave(i, 0.37) + wave(i, 0.73) + 0.7 * wave(i, 2.9) > 0.2;
+        let weights: Vec<f64> = (0..n).map(|i| 1.0 + 0.5 * wave(i, 1.7)).collect();
+        let y: Vec<f64> = (0..n).map(|i| f64::from(u8::from(class(i)))).collect();
+        let both: Vec<f64> = y.iter().flat_map(|y| [*y, 1.0 - y]).collect();
+        let losses =
+            [(Loss::Logistic, &y), (Loss::Softmax, &both), (Loss::Huber { delta: 0.3 }, &y)];
+        let x: Vec<f64> = x;
+        for (loss, y) in losses {
+            let k = y.len() / n;
+            let equations = Equations::new(x.clone(), y.clone(), 4, k).unwrap();
+            for ridge in [0.02, 0.2] {
+                let options = Options::default().width(512).ridge(ridge);
+                let mut watch = |_: &Event<'_>| ControlFlow::Continue(());
+                let network = train_loss(&equations, loss, Some(&weights), &options, &mut watch)
+                    .unwrap()
+                    .network;
+                let exact =
+                    left_out_loss(&equations, &network, loss, Some(&weights), ridge, Par::Seq)
+                        .unwrap();
+                let Forward { outputs: seen, mask, .. } =
+                    network.forward(equations.x(), Par::Seq).unwrap();
+                let (mut slopes, mut h) = (vec![0.0; n * k], vec![0.0; n * k]);
+                for (i, weight) in weights.iter().enumerate() {
+                    let of = i * k..(i + 1) * k;
+                    let (slopes, h) = (&mut slopes[of.clone()], &mut h[of.clone()]);
+                    loss.gradient(&seen[of.clone()], &y[of.clone()], slopes);
+                    loss.curvature(&seen[of.clone()], &y[of], h);
+                    slopes.iter_mut().chain(h).for_each(|number| *number *= weight);
+                }
+                let (v, leverage) =
+                    common_influence(&equations, &network, mask, &h, ridge, Par::Seq).unwrap();
+                let left: Vec<f64> = seen.iter().zip(&slopes).map(|(f, g)| f + v * g).collect();
+                let lost = |left: &[f64]| loss.value(left, y) - loss.value(&seen, y);
+                let (found, expected) = (lost(&left), lost(&exact.outputs));
+                assert!(
+                    (leverage / exact.leverage - 1.0).abs() < 0.1,
+                    "{loss:?} {ridge}: {leverage} {}",
+                    exact.leverage
+                );
+                assert!(
+                    (found / expected - 1.0).abs() < 0.3,
+                    "{loss:?} {ridge}: {found} {expected}"
+                );
+            }
+        }
+    }
 }

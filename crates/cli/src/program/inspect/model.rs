@@ -179,8 +179,7 @@ impl About {
         );
         let sureness = self.sureness.as_ref().map_or_else(
             || {
-                "not known: the fit had no ridge, was of a quantile, had a loss of its own on over 4,096 rows, or batches \
-                 without test rows"
+                "not known: the fit had no ridge, was of a quantile, or of batches without test rows"
                     .to_owned()
             },
             Sureness::text,
