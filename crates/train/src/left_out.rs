@@ -102,9 +102,14 @@ pub fn left_out(
         let tolerances = if k > 1 { &CLOSER[..] } else { &[CLOSE] };
         let (mut off, mut solved) = (Vec::new(), false);
         for tolerance in tolerances {
-            (off, solved) = linear.multipliers(&b, &factor, *tolerance, ridge, par)?;
-            off.iter_mut().enumerate().for_each(|(at, g)| *g /= inverse[at / k]);
-            if !solved || tolerance * norm(&b) <= PART * norm(&off) {
+            let (g, closer) = linear.multipliers(&b, &factor, *tolerance, ridge, par)?;
+            // Further than passes in `f32` can go, what they found before is what there is.
+            if solved && !closer {
+                break;
+            }
+            off = g.iter().enumerate().map(|(at, g)| g / inverse[at / k]).collect();
+            solved = closer;
+            if tolerance * norm(&b) <= PART * norm(&off) {
                 break;
             }
         }

@@ -69,3 +69,61 @@ fn rounded<T: Element>(v: &[f64]) -> (Vec<T>, f64) {
     let scale = if size > 0.0 { 1.0 / size } else { 0.0 };
     (v.iter().map(|v| cast(v * scale)).collect(), size)
 }
+
+#[cfg(test)]
+mod tests {
+    use core::ops::ControlFlow;
+
+    use nearlin_relu::{Activations, Forward};
+
+    use super::*;
+    use crate::step::Features;
+    use crate::{Equations, Event, Options, train};
+
+    /// Passes in `f32` differ from those in `f64` by its rounding, whatever the units of what they are given.
+    #[test]
+    fn passes_agree() {
+        let n = 50;
+        let x: Vec<f64> =
+            (0..n).map(f64::from).flat_map(|i| [(0.37 * i).sin(), (0.73 * i).cos(), 1.0]).collect();
+        let y = x.chunks(3).flat_map(|x| [x[0] * x[1], x[1] - x[0]]).collect();
+        let equations = Equations::new(x, y, 3, 2).unwrap();
+        let options = Options::default().width(64).ridge(0.1).max_steps(1);
+        let mut still = |_: &Event<'_>| ControlFlow::Continue(());
+        let network = train(&equations, &options, &mut still).unwrap().network;
+        let Forward { mask, .. } = network.forward(equations.x(), Par::Seq).unwrap();
+        let active = Activations::new(mask, network.copies(), 3, 2);
+        let exact = Features::<f64>::new(&equations, network.signs(), 64);
+        let working = Features::<f32>::new(&equations, network.signs(), 64);
+        let passes = |rounded: bool| Passes::<f32> {
+            exact: exact.jacobian(&active),
+            working: rounded.then(|| working.jacobian(&active)),
+            par: Par::Seq,
+        };
+        for unit in [1e-60, 1.0, 1e60] {
+            let wave = |len: usize| (0..len).map(|i| unit * (0.7 * i as f64).sin()).collect();
+            let (v, g): (Vec<f64>, Vec<f64>) = (wave(64 * 3), wave(50 * 2));
+            let all = |rounded: bool| {
+                let passes = passes(rounded);
+                let (mut image, mut adjoint) = (vec![0.0; 50 * 2], vec![0.0; 64 * 3]);
+                passes.image(&mut image, &v);
+                passes.adjoint(&mut adjoint, &g);
+                let gram = passes.gram(&g).unwrap_or_else(|| {
+                    let mut gram = vec![0.0; 50 * 2];
+                    passes.image(&mut gram, &adjoint);
+                    gram
+                });
+                [image, adjoint, gram]
+            };
+            for (rounded, exact) in all(true).iter().zip(&all(false)) {
+                let off: Vec<f64> = rounded.iter().zip(exact).map(|(a, b)| a - b).collect();
+                assert!(norm(exact) > 0.0 && norm(&off) < 1e-5 * norm(exact), "{unit}");
+                assert!(rounded != exact);
+            }
+        }
+        let zero = vec![0.0; 64 * 3];
+        let mut image = vec![1.0; 50 * 2];
+        passes(true).image(&mut image, &zero);
+        assert!(image.iter().all(|v| *v == 0.0));
+    }
+}
