@@ -190,6 +190,11 @@ proptest! {
         let minres = Minres::default().with_rtol(1e-9).with_shift(shift).with_warm_start(true);
         let frobenius = values.iter().map(|v| (v - shift).powi(2)).sum::<f64>().sqrt();
         let allowed = 2e-9 * (2.0 * frobenius * size + norm(b.as_ref())) / 0.05;
+        // Forming the residual at an eigenvector rounds by `n eps |A| |x|` along others, relative to itself by that of the
+        // condition number, and the one step for its own eigenvalue magnifies it by that once more.
+        let distances = || values.iter().map(|v| (v - shift).abs());
+        let spread = distances().fold(0.0, f64::max) / distances().fold(f64::INFINITY, f64::min);
+        let noise = n as f64 * f64::EPSILON * spread * spread;
         let halves = Dense(Mat::from_fn(n, n, |i, j| if i == j { 0.5 } else { 0.0 }));
         let identity = Dense(Mat::identity(n, n));
         for p in [&identity, &halves] {
@@ -199,7 +204,8 @@ proptest! {
             let stack = MemStack::new(&mut buffer);
             let report = minres.solve_into(x.as_mut(), &a, p, right.as_ref(), &mut watch, Par::Seq, stack).unwrap();
             let steps: Vec<usize> = report.columns.iter().map(|c| c.iters).collect();
-            prop_assert!(steps[1] == 0 && steps[2] <= 1, "{report:?}");
+            prop_assert_eq!(steps[1], 0, "{:?}", report);
+            prop_assert!(steps[2] <= 1 || noise > 1e-9, "{noise:e} {report:?}");
             prop_assert_eq!(report.applications, report.iters + 2);
             for j in 0..4 {
                 let difference = norm((x.as_ref().subcols(j, 1) - &solution).as_ref());

@@ -299,14 +299,18 @@ mod tests {
     use super::*;
     use crate::{Event, Options, train};
 
+    /// Rows of three inputs.
+    fn waves(n: u32) -> Vec<f64> {
+        (0..n).map(f64::from).flat_map(|i| [(0.37 * i).sin(), (0.73 * i).cos(), 1.0]).collect()
+    }
+
     /// The trace from random signs and the preconditioner of low rank is that of the inverse: Hutchinson's estimate errs
     /// by at most `(2 / (n q))^(1/2)` of it for `q` vectors where entries off the diagonal are no more than those on it,
     /// and the solves by a tenth of what they change.
     #[test]
     fn traces_are_estimated() {
         let n = 300;
-        let x: Vec<f64> =
-            (0..n).map(f64::from).flat_map(|i| [(0.37 * i).sin(), (0.73 * i).cos(), 1.0]).collect();
+        let x = waves(n);
         let y = x.chunks(3).map(|x| x[0] * x[1]).collect();
         let equations = Equations::new(x, y, 3, 1).unwrap();
         for ridge in [1e-3, 0.1, 10.0] {
@@ -325,8 +329,7 @@ mod tests {
     #[test]
     fn small_errors_are_solved_for() {
         let n = 120;
-        let x: Vec<f64> =
-            (0..n).map(f64::from).flat_map(|i| [(0.37 * i).sin(), (0.73 * i).cos(), 1.0]).collect();
+        let x = waves(n);
         // Targets that a network has, and others.
         let smooth = |x: &[f64]| [x[0] + 2.0 * x[1], x[0] - x[1], x[1]];
         let rough = |x: &[f64]| [(9.0 * x[0]).sin(), x[0] * x[1], (40.0 * x[1]).cos()];

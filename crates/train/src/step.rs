@@ -179,7 +179,7 @@ impl<T: Element> System<'_, T> {
             if left == 0.0 {
                 break;
             }
-            // A little more than needed: what counts is the residual in `f64` below, which differs from
+            // A little more than needed: what counts is the residual of the passes below, which differs from
             // the recurrence's by rounding.
             let rtol = (0.98 * tolerance * start / left).max(attainable::<T>());
             let round = self.round((&rho, left, start), rtol, iterations, options, observer)?;
@@ -362,3 +362,6 @@ pub(crate) fn gradient(
     gradient.iter_mut().zip(change).for_each(|(g, u)| *g += ridge * u);
     gradient
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,19 @@ fn what_cannot_be_left_out_is_an_error() {
     assert!(matches!(found, Err(TrainError::Shape { .. })));
     assert!(matches!(of(Loss::Softmax, None, 0.1), Ok(true)));
 }
+
+/// More rows than can have a leverage each have a common one: what they lose is as little as the mean leverage is.
+#[test]
+fn many_rows_are_left_out_alike() {
+    let all = equations(4200, 2);
+    let options = Options::default().width(64).ridge(RIDGE);
+    let mut watch = |_: &Event<'_>| ControlFlow::Continue(());
+    let network = train_loss(&all, Loss::Softmax, None, &options, &mut watch).unwrap().network;
+    let left = left_out_loss(&all, &network, Loss::Softmax, None, RIDGE, Par::Seq).unwrap();
+    assert!(left.converged && !left.exact && 0.0 < left.leverage && left.leverage < 0.1);
+    let value = |f: &[f64]| -> f64 {
+        f.chunks(2).zip(all.y().chunks(2)).map(|(f, y)| Loss::Softmax.value(f, y)).sum()
+    };
+    let (seen, told) = (value(&outputs(&network, &all)), value(&left.outputs));
+    assert!(seen < told && told < 1.1 * seen, "{told} {seen}");
+}

@@ -2,7 +2,9 @@
 
 use faer::{MatRef, Par};
 use nearlin::sureness::best;
-use nearlin::{JackknifePlus, LeftOut, Loss, Network, TrainError, left_out, left_out_loss};
+use nearlin::{
+    Equations, JackknifePlus, LeftOut, Loss, Network, TrainError, left_out, left_out_loss,
+};
 
 use super::setup::Setup;
 use super::sureness::{of_left_out, of_test};
@@ -81,12 +83,13 @@ pub(super) fn scores(setup: &Setup, network: &Network) -> Result<Scores, TrainEr
         outputs.chunks_exact_mut(target.outputs()).for_each(|row| target.decode(row));
         outputs
     };
-    let train = decoded(training_outputs(setup, network)?);
+    let fitted = by_equation(&setup.equations, network)?;
+    let train = decoded(setup.problem.equations.by_row(&fitted));
     let test = decoded(outputs(network, &problem.test_x)?);
     let told = held(setup, network)?;
     let held = told.as_ref().map(|outputs| decoded(setup.problem.equations.by_row(outputs)));
     let (calibration, jackknife) = match (&told, &held) {
-        (Some(told), Some(held)) => of_left_out(setup, network, told, held)?,
+        (Some(told), Some(held)) => of_left_out(setup, &fitted, told, held),
         // Nothing was left out: what the fit itself takes for probabilities.
         _ if target.has_logits() => (Some(Calibration::Sharpness(1.0)), None),
         _ if setup.beyond.is_some() => (of_test(&problem.test, &test), None),
@@ -150,15 +153,8 @@ fn confusion(truth: &Truth, scores: &[f64]) -> Option<Vec<Vec<usize>>> {
     Some(counts)
 }
 
-/// Outputs for every training row, from the equations that the rows were merged into: those are
-/// the rows' outputs times the square root of the count.
-fn training_outputs(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainError> {
-    Ok(setup.problem.equations.by_row(&by_equation(setup, network)?))
-}
-
-/// Outputs for every equation.
-pub(super) fn by_equation(setup: &Setup, network: &Network) -> Result<Vec<f64>, TrainError> {
-    let equations = &setup.equations;
+/// Outputs for every equation: those of its rows times the square root of their count.
+fn by_equation(equations: &Equations, network: &Network) -> Result<Vec<f64>, TrainError> {
     let mut outputs = Vec::with_capacity(equations.rows() * network.outputs());
     for first in (0..equations.rows()).step_by(BLOCK) {
         let x = equations.x().subrows(first, BLOCK.min(equations.rows() - first));

@@ -1,9 +1,8 @@
 //! What rows that were left out say of predictions.
 
 use faer::Par;
-use nearlin::{JackknifePlus, LeftOutRows, Loss, Network, Posterior, TrainError};
+use nearlin::{JackknifePlus, LeftOutRows, Loss, Posterior};
 
-use super::evaluate::by_equation;
 use super::setup::Setup;
 use crate::calibration::Calibration;
 use crate::table::{Part, Truth};
@@ -24,34 +23,32 @@ pub(super) fn of_test(test: &Part, outputs: &[f64]) -> Option<Calibration> {
     })
 }
 
-/// From training rows that were left out, by the outputs of their equations and their own in the target's units.
-///
-/// # Errors
-/// [`TrainError`] if the network is not of this problem.
+/// From training rows that were left out, by the outputs of their equations, before (`fitted`) and without each (`told`),
+/// and by the latter of the rows in the target's units.
 pub(super) fn of_left_out(
     setup: &Setup,
-    network: &Network,
-    by_equation: &[f64],
+    fitted: &[f64],
+    told: &[f64],
     outputs: &[f64],
-) -> Result<Sureness, TrainError> {
+) -> Sureness {
     let numbers = match &setup.problem.train.truth {
-        Truth::Labels(labels) => return Ok((Some(Calibration::of_scores(outputs, labels)), None)),
+        Truth::Labels(labels) => return (Some(Calibration::of_scores(outputs, labels)), None),
         // What is told is no middle of what will be.
         Truth::Numbers(_) if matches!(setup.loss, Some(Loss::Pinball { .. })) => {
-            return Ok((None, None));
+            return (None, None);
         }
         Truth::Numbers(numbers) => numbers,
     };
     let residuals: Vec<f64> = outputs.iter().zip(numbers).map(|(f, y)| f - y).collect();
-    let curvatures = curvatures(setup, network)?;
+    let curvatures = curvatures(setup, fitted);
     let (equations, par) = (&setup.equations, Par::rayon(0));
     let posterior = Posterior::new(equations, curvatures.as_deref(), setup.options.ridge, par);
     // Where rounding leaves no posterior, intervals are as wide everywhere.
     let Ok((posterior, deviations)) = posterior else {
-        return Ok((Some(Calibration::of_residuals(residuals.into_iter())), None));
+        return (Some(Calibration::of_residuals(residuals.into_iter())), None);
     };
     let spread = setup.problem.target.spread().unwrap_or(1.0);
-    let slopes = slopes(setup, by_equation).map(|slope| spread * slope).collect::<Vec<_>>();
+    let slopes = slopes(setup, told).map(|slope| spread * slope).collect::<Vec<_>>();
     let rows = LeftOutRows {
         residuals: &residuals,
         deviations: &setup.problem.equations.by_row(&deviations),
@@ -61,20 +58,19 @@ pub(super) fn of_left_out(
     };
     let jackknife = JackknifePlus::new(posterior, &rows, par);
     let sizes = jackknife.kept().first().map_or(Vec::new(), |kept| kept.sizes.clone());
-    Ok((Some(Calibration::Residuals(sizes)), Some(jackknife)))
+    (Some(Calibration::Residuals(sizes)), Some(jackknife))
 }
 
 /// The weight of each equation at the minimum of its loss; `None` for squared errors.
-fn curvatures(setup: &Setup, network: &Network) -> Result<Option<Vec<f64>>, TrainError> {
-    let Some(loss) = setup.loss else { return Ok(None) };
-    let outputs = by_equation(setup, network)?;
+fn curvatures(setup: &Setup, outputs: &[f64]) -> Option<Vec<f64>> {
+    let loss = setup.loss?;
     let rows = outputs.iter().zip(setup.equations.y()).enumerate();
     let curvatures = rows.map(|(i, (f, y))| {
         let mut curvature = [0.0];
         loss.curvature(&[*f], &[*y], &mut curvature);
         weight(setup, i) * curvature[0]
     });
-    Ok(Some(curvatures.collect()))
+    Some(curvatures.collect())
 }
 
 /// The slope of the loss of each equation at what it would have been told.

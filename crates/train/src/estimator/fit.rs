@@ -208,10 +208,17 @@ impl Fitted {
     /// # Errors
     /// [`TrainError::Columns`], [`TrainError::NonFinite`] or [`TrainError::TooLarge`].
     pub(super) fn outputs(&self, x: &impl Matrix) -> Result<Vec<f64>, TrainError> {
-        let encoded = self.encoded(x)?;
+        self.forward(&self.encoded(x)?)
+    }
+
+    /// Outputs for encoded rows, n x K, row-major.
+    ///
+    /// # Errors
+    /// [`TrainError::TooLarge`].
+    pub(super) fn forward(&self, encoded: &[f64]) -> Result<Vec<f64>, TrainError> {
         let (network, par) = (&self.report.run.network, self.report.options.par);
         let d = network.inputs();
-        let mut outputs = room("outputs", x.nrows(), network.outputs())?;
+        let mut outputs = room("outputs", encoded.len() / d, network.outputs())?;
         for x in encoded.chunks(BLOCK * d) {
             let x = MatRef::from_row_major_slice(x, x.len() / d, d);
             outputs.extend(network.forward(x, par)?.outputs);

@@ -146,14 +146,15 @@ impl RegressionModel {
     /// ```
     pub fn intervals(&self, x: impl Matrix, level: f64) -> Result<Vec<[f64; 2]>, TrainError> {
         let half_widths = self.half_widths(level)?;
-        let predictions = self.predict(&x)?;
+        let encoded = self.fitted.encoded(&x)?;
+        let mut predictions = self.fitted.forward(&encoded)?;
+        decode(&mut predictions, &self.targets);
         let Some(jackknife) = &self.jackknife else {
             let rows = predictions.chunks_exact(half_widths.len());
             let around = rows
                 .flat_map(|row| row.iter().zip(&half_widths).map(|(f, half)| [f - half, f + half]));
             return Ok(around.collect());
         };
-        let encoded = self.fitted.encoded(&x)?;
         let d = jackknife.posterior().inputs();
         let encoded = MatRef::from_row_major_slice(&encoded, encoded.len() / d, d);
         let par = self.fitted.report.options.par;

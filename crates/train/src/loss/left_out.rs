@@ -209,7 +209,10 @@ mod tests {
                 let (v, leverage) =
                     common_influence(&equations, &network, mask, &h, ridge, Par::Seq).unwrap();
                 let left: Vec<f64> = seen.iter().zip(&slopes).map(|(f, g)| f + v * g).collect();
-                let lost = |left: &[f64]| loss.value(left, y) - loss.value(&seen, y);
+                let value = |f: &[f64]| -> f64 {
+                    f.chunks(k).zip(y.chunks(k)).map(|(f, y)| loss.value(f, y)).sum()
+                };
+                let lost = |left: &[f64]| value(left) - value(&seen);
                 let (found, expected) = (lost(&left), lost(&exact.outputs));
                 assert!(
                     (leverage / exact.leverage - 1.0).abs() < 0.1,
