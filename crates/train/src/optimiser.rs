@@ -34,7 +34,7 @@ use crate::plan::{self, Candidate, Shape, plan};
 use crate::primal::is_overdetermined;
 use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
-use crate::step::{Direction, Features, gradient};
+use crate::step::{Direction, Features, Passes, gradient};
 use crate::vector::{Element, norm};
 use crate::{Equations, TrainError};
 
@@ -257,8 +257,14 @@ impl<'a, T: Element> Optimiser<'a, T> {
             outputs.iter().zip(self.equations.y()).map(|(f, y)| f - y).collect();
         let ridge = self.options.ridge;
         let (measure, share) = if self.by_gradient() {
-            let jacobian = self.exact.jacobian(&active);
-            let plain = gradient(&jacobian, &residual, network.change(), ridge, self.options);
+            // Where steps are judged by what they lower the objective by, it is only shown.
+            let rough = T::NAME == "f32" && self.by_gain() && pins.is_empty();
+            let mut passes = Passes {
+                exact: self.exact.jacobian(&active),
+                working: rough.then(|| self.features.jacobian(&active)),
+                par: self.options.par,
+            };
+            let plain = gradient(&mut passes, &residual, network.change(), ridge);
             let size = norm(&plain);
             let smallest = self.smallest_gradient(plain, &network, active.mask(), &residual, &pins);
             (smallest, if size > 0.0 { smallest / size } else { 1.0 })

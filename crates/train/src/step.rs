@@ -12,9 +12,10 @@ use nearlin_relu::{Activations, Jacobian};
 use crate::dual::{Dual, Preconditioner, unstack};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
-use crate::vector::{Element, cast, norm, ratio, rows, rows_mut};
+use crate::vector::{Element, cast, norm, ratio};
 use crate::{Equations, TrainError};
-use passes::Passes;
+
+pub(crate) use passes::Passes;
 
 /// Rounds of iterative refinement; each gains several digits in `f32`, all of them in `f64`.
 const MAX_ROUNDS: usize = 8;
@@ -346,20 +347,21 @@ impl Candidate {
     }
 }
 
-/// `J^T r + mu U`, m x d.
-pub(crate) fn gradient(
-    jacobian: &Jacobian<'_, f64>,
+/// `J^T r + mu U`, m x d, by passes in `f64` where those in `T` would not tell it.
+pub(crate) fn gradient<T: Element>(
+    passes: &mut Passes<'_, T>,
     residual: &[f64],
     change: &[f64],
     ridge: f64,
-    options: &Options,
 ) -> Vec<f64> {
-    let (m, d) = (jacobian.width(), jacobian.inputs());
-    let mut gradient = vec![0.0; m * d];
-    let target: MatMut<'_, f64> = rows_mut(&mut gradient, m, d);
-    let residual = rows(residual, jacobian.examples(), jacobian.outputs());
-    jacobian.apply_adjoint(target, residual, options.par).expect("matched shapes");
+    let mut gradient = vec![0.0; change.len()];
+    passes.adjoint(&mut gradient, residual);
     gradient.iter_mut().zip(change).for_each(|(g, u)| *g += ridge * u);
+    // At a minimum the two cancel.
+    if passes.working.is_some() && norm(&gradient) < NEAREST * ridge * norm(change) {
+        passes.working = None;
+        return self::gradient(passes, residual, change, ridge);
+    }
     gradient
 }
 

@@ -18,7 +18,7 @@ use crate::options::{MAX_SCALE, Options, Precision, Scale};
 use crate::plan::{Shape, plan};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
-use crate::step::{Features, gradient};
+use crate::step::{Features, Passes, gradient};
 use crate::vector::{distance, norm};
 use crate::{Equations, TrainError};
 
@@ -258,8 +258,9 @@ impl<'a> Trainer<'a> {
                 *g *= weight;
             }
         }
-        let jacobian = self.features.jacobian(&active);
-        let gradient = gradient(&jacobian, &slopes, network.change(), ridge, self.options);
+        let (exact, par) = (self.features.jacobian(&active), self.options.par);
+        let mut passes = Passes::<f64> { exact, working: None, par };
+        let gradient = gradient(&mut passes, &slopes, network.change(), ridge);
         let objective = self.sum(&outputs, |f, y| self.loss.value(f, y))
             + 0.5 * ridge * norm(network.change()).powi(2);
         State { network, active, outputs, multipliers, objective, gradient: norm(&gradient) }

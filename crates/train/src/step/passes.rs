@@ -11,16 +11,16 @@ use crate::vector::{Element, cast, norm, rows, rows_mut};
 const FITS: &str = "equations and network have been matched";
 
 /// Products with the Jacobian at a point, n x K and m x d in `f64` whatever they are computed in.
-pub(super) struct Passes<'a, T> {
-    pub(super) exact: Jacobian<'a, f64>,
+pub(crate) struct Passes<'a, T> {
+    pub(crate) exact: Jacobian<'a, f64>,
     /// What computes them instead, if anything does.
-    pub(super) working: Option<Jacobian<'a, T>>,
-    pub(super) par: Par,
+    pub(crate) working: Option<Jacobian<'a, T>>,
+    pub(crate) par: Par,
 }
 
 impl<T: Element> Passes<'_, T> {
     /// `J v`.
-    pub(super) fn image(&self, out: &mut [f64], v: &[f64]) {
+    pub(crate) fn image(&self, out: &mut [f64], v: &[f64]) {
         let ((n, k), (m, d)) = self.shapes();
         let Some(jacobian) = &self.working else {
             let (out, v) = (rows_mut(out, n, k), rows(v, m, d));
@@ -33,7 +33,7 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// `J^T g`.
-    pub(super) fn adjoint(&self, out: &mut [f64], g: &[f64]) {
+    pub(crate) fn adjoint(&self, out: &mut [f64], g: &[f64]) {
         let ((n, k), (m, d)) = self.shapes();
         let Some(jacobian) = &self.working else {
             let (out, g) = (rows_mut(out, m, d), rows(g, n, k));
@@ -46,7 +46,7 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// `J J^T g` in one sweep; `None` in `f64`.
-    pub(super) fn gram(&self, g: &[f64]) -> Option<Vec<f64>> {
+    pub(crate) fn gram(&self, g: &[f64]) -> Option<Vec<f64>> {
         let operator = Dual { jacobian: self.working?, ridge: cast(0.0) };
         let (g, size) = rounded::<T>(g);
         let mut product = Mat::<T>::zeros(g.len(), 1);
