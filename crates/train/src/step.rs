@@ -12,7 +12,7 @@ use nearlin_relu::{Activations, Jacobian};
 use crate::dual::{Dual, Preconditioner, unstack};
 use crate::observe::{Event, Observer, Phase};
 use crate::options::Options;
-use crate::vector::{Element, cast, norm, ratio};
+use crate::vector::{Element, cast, cast_beside, norm, ratio};
 use crate::{Equations, TrainError};
 
 pub(crate) use passes::Passes;
@@ -38,7 +38,8 @@ impl<T: Element> Features<T> {
     pub(crate) fn new(equations: &Equations, signs: &[f64], width: usize) -> Self {
         let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
         let x = equations.x();
-        let x = (0..n * d).map(|at| cast(x[(at / d, at % d)])).collect();
+        let x = || (0..n * d).map(|at| x[(at / d, at % d)]);
+        let x = cast_beside(x().map(f64::abs).fold(0.0, f64::max), x());
         Self { x, signs: signs.iter().map(|&v| cast(v)).collect(), shape: (n, d, width, k) }
     }
 

@@ -6,7 +6,7 @@ use nearlin_krylov::LinOp;
 use nearlin_relu::Jacobian;
 
 use crate::dual::Dual;
-use crate::vector::{Element, cast, norm, rows, rows_mut};
+use crate::vector::{Element, cast, cast_beside, norm, rows, rows_mut};
 
 const FITS: &str = "equations and network have been matched";
 
@@ -67,7 +67,7 @@ impl<T: Element> Passes<'_, T> {
 fn rounded<T: Element>(v: &[f64]) -> (Vec<T>, f64) {
     let size = norm(v);
     let scale = if size > 0.0 { 1.0 / size } else { 0.0 };
-    (v.iter().map(|v| cast(v * scale)).collect(), size)
+    (cast_beside(1.0, v.iter().map(|v| v * scale)), size)
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! The problems of the grid.
 
-use faer::{MatRef, Par};
+use faer::Par;
 use nearlin::{Equations, TrainError};
-use nearlin_dense::SymmetricEigen;
-use nearlin_relu::arc_cosine_kernel;
+use nearlin_dense::{SymmetricEigen, mirror_lower};
+use nearlin_relu::{Init, Signs};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::Serialize;
 
-/// Rows whose kernel is decomposed for the condition number.
+use crate::bench::Outcome;
+
+/// Rows whose Gram matrix is decomposed for the condition number.
 const LOOKED_AT: usize = 1024;
 
 /// How the inputs lie.
@@ -121,20 +123,20 @@ impl Case {
         Equations::new(x, y, d, k)
     }
 
-    /// The condition number of the infinite-width Gram matrix with the ridge, from its first 1,024 rows: the largest
-    /// eigenvalue grows like the rows.
-    pub(super) fn condition(&self) -> Result<f64, Box<dyn std::error::Error>> {
+    /// The condition number of `J J^T + mu I` at the initial weights, from its first 1,024 rows: the largest eigenvalue
+    /// grows like the rows. At most what `f64` tells, 1e15.
+    pub(super) fn condition(&self) -> Outcome<f64> {
         let few = Self { rows: self.rows.min(LOOKED_AT), ..*self }.equations()?;
-        let n = few.rows();
-        let x: Vec<f64> =
-            (0..n * self.inputs).map(|at| few.x()[(at / self.inputs, at % self.inputs)]).collect();
-        let x = MatRef::from_row_major_slice(&x, n, self.inputs);
-        let kernel = arc_cosine_kernel(x, Par::rayon(0));
-        let eigen = SymmetricEigen::decompose(kernel.as_ref(), Par::rayon(0))?;
+        let (n, d, par) = (few.rows(), self.inputs, Par::rayon(0));
+        let init = Init { inputs: d, outputs: 1, width: self.width, seed: 0, signs: Signs::Random };
+        let mask = init.network(1.0)?.forward(few.x(), par)?.mask;
+        let mut gram = nearlin_relu::gram(few.x(), &mask, par)?;
+        mirror_lower(gram.as_mut());
+        let eigen = SymmetricEigen::decompose(gram.as_ref(), par)?;
         let largest = eigen.values().iter().copied().fold(0.0, f64::max);
-        let smallest = eigen.values().iter().copied().fold(f64::INFINITY, f64::min).max(0.0);
-        let grown = largest * self.rows as f64 / n as f64;
-        Ok((grown + self.ridge) / (smallest + self.ridge))
+        let smallest = eigen.values().iter().copied().fold(f64::INFINITY, f64::min);
+        let grown = largest * self.rows as f64 / n as f64 + self.ridge;
+        Ok(grown / (smallest + self.ridge).max(grown * 1e-15))
     }
 
     /// The problem in words.

@@ -71,7 +71,7 @@ pub(super) fn page(measured: &Measured) -> String {
          each in a process of its own with at most 16 GiB; the planner knows the rates of this machine, which are measured \
          first. A solver gets {:.0} seconds or {:.0} times those of the choice, whichever is more; one that was ended then \
          counts as slower. The choice and those within half again of the quickest run {ROUNDS} times in turn, and medians count; a \
-         run of less than two seconds is repeated within its process. Condition numbers are those of the infinite-width Gram matrix with the ridge.\n\n\
+         run of less than two seconds is repeated within its process. Condition numbers are those of `J J^T + mu I` at the initial weights, from the first 1,024 rows.\n\n\
          ## Results\n\n\
          - The choice takes at most 1.3 times the best solver's time on {} of {cases} problems, at most twice on {}.\n\
          - Predicted seconds are within a factor of 2 of those measured on {timed}, predicted bytes within 1.3 on {sized} \
