@@ -5,6 +5,7 @@
 //! else is in `newton`, the same for all.
 
 mod blocks;
+pub(crate) mod coupled;
 mod curvature;
 mod left_out;
 mod linear;

@@ -69,6 +69,11 @@ impl<T: Real> LowRankPlus<T> {
         self.v.ncols()
     }
 
+    /// `V`, n x k.
+    pub(crate) fn directions(&self) -> MatRef<'_, T> {
+        self.v.as_ref()
+    }
+
     /// `delta`.
     #[must_use]
     pub fn delta(&self) -> f64 {

@@ -54,6 +54,8 @@ pub struct Shape {
     pub corners: bool,
     /// Whether the loss is the sum of squares.
     pub squared: bool,
+    /// Whether outputs share a curvature, as under a softmax.
+    pub coupled: bool,
 }
 
 impl Shape {
@@ -72,14 +74,24 @@ impl Shape {
     /// A shape from its numbers: `n` equations, `d` inputs, `K` outputs.
     #[must_use]
     pub fn of(rows: usize, inputs: usize, outputs: usize, threads: usize) -> Self {
-        let (least_eigenvalue, corners, squared) = (f64::INFINITY, false, true);
-        Self { rows, inputs, outputs, threads, decay: None, least_eigenvalue, corners, squared }
+        Self {
+            rows,
+            inputs,
+            outputs,
+            threads,
+            decay: None,
+            least_eigenvalue: f64::INFINITY,
+            corners: false,
+            squared: true,
+            coupled: false,
+        }
     }
 
     /// This shape under a loss.
     #[must_use]
     pub fn under(self, loss: Loss) -> Self {
-        Self { corners: loss.has_corners(), squared: loss == Loss::Squared, ..self }
+        let (corners, coupled) = (loss.has_corners(), loss.couples());
+        Self { corners, squared: loss == Loss::Squared, coupled, ..self }
     }
 }
 

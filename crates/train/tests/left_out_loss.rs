@@ -51,14 +51,11 @@ fn outputs(network: &Network, equations: &Equations) -> Vec<f64> {
 }
 
 /// What rows are told by networks that were trained without them is what is told of them to first order: within a tenth
-/// of the change, a fifth where three classes share a curvature that one number stands for.
+/// of the change, whether outputs share a curvature or not.
 #[test]
 fn rows_are_told_what_a_refit_tells_them() {
     let huber = Loss::Huber { delta: 0.4 };
-    let of_three = (Loss::Softmax, 3, 0.2);
-    for (loss, k, part) in
-        [(Loss::Logistic, 1, 0.1), (Loss::Softmax, 2, 0.1), of_three, (huber, 1, 0.1)]
-    {
+    for (loss, k) in [(Loss::Logistic, 1), (Loss::Softmax, 2), (Loss::Softmax, 3), (huber, 1)] {
         let n = 40;
         let all = equations(n, k);
         let weights: Vec<f64> = (0..n).map(|i| 1.0 + 0.5 * noise(9, i)).collect();
@@ -76,7 +73,7 @@ fn rows_are_told_what_a_refit_tells_them() {
                 change += (told[at] - seen[at]).abs();
             }
         }
-        assert!(change > 0.1 && error < part * change, "{loss:?}, {k}: {error} of {change}");
+        assert!(change > 0.1 && error < 0.1 * change, "{loss:?}, {k}: {error} of {change}");
     }
 }
 

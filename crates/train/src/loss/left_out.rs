@@ -17,6 +17,8 @@
 //! `(mu I + S G S)^-1` says. As the network is positively homogeneous, `S G S` is the Gram matrix of inputs `s_i x_i`, so
 //! that trace is estimated as that of squared errors is.
 
+mod softmax;
+
 use faer::{Mat, Par};
 use nearlin_dense::Cholesky;
 use nearlin_relu::{Activations, Forward, Network, PackedMask, gram};
@@ -33,11 +35,12 @@ const FLOOR: f64 = 1e-6;
 /// Leaves each equation out of a network that [`train_loss`](crate::train_loss()) trained on all of them, one at a time and to first order:
 /// by one Newton step from the minimum, as if masks and ridge had been the same without it.
 ///
-/// Outputs of a softmax share a curvature, `H_i = w_i (diag(p) - p p^T)`: that along a row's gradient `g_i` takes its place, which
-/// with two classes is all there is of it. Terms of `J J^T` across outputs are left out.
+/// Outputs of a softmax share a curvature, `H_i = w_i (diag(p) - p p^T)`. With two classes that is one number, as it is with
+/// several where `K n^2` is above 2^25: that along a row's gradient `g_i`, with which rows of ten classes are told too much of
+/// themselves. Terms of `J J^T` across outputs are left out.
 ///
-/// Up to 4,096 equations: `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops, for a softmax once, else for each output;
-/// in memory for three n x n matrices. Beyond, every row leaves as much open as others do, which vectors of random signs
+/// Up to 4,096 equations: `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops for each output, of a softmax for all at
+/// once, in memory for three n x n matrices; `3 K n^3` flops and `K + 4` such matrices for the matrices of a softmax. Beyond, every row leaves as much open as others do, which vectors of random signs
 /// estimate as in [`left_out`](crate::left_out()), at its cost.
 ///
 /// # Errors
@@ -94,6 +97,14 @@ pub fn left_out_loss(
     }
     let active = Activations::new(mask, network.copies(), equations.inputs(), k);
     let gram = gram(equations.x(), active.mask(), par)?;
+    if loss.couples() && k > 2 && softmax::has_room(n, k) {
+        let mut p = f.clone();
+        p.chunks_exact_mut(k).for_each(|p| loss.mean(p));
+        let (steps, leverage) = softmax::steps(&gram, &p, &slopes, weight, ridge, par)?;
+        f.iter_mut().zip(&steps).for_each(|(f, step)| *f += step);
+        let converged = f.iter().all(|f| f.is_finite());
+        return Ok(LeftOut { outputs: f, leverage, exact: true, converged });
+    }
     let mut leverage = 0.0;
     let columns = if loss.couples() { 1 } else { k };
     for column in 0..columns {

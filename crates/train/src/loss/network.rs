@@ -11,8 +11,8 @@ use core::ops::ControlFlow;
 
 use nearlin_relu::{Activations, Forward, Init, Network, Signs};
 
-use super::Loss;
 use super::saved::LossSnapshot;
+use super::{Loss, coupled};
 use crate::observe::{Event, Latch, Observer, Phase};
 use crate::options::{MAX_SCALE, Options, Precision, Scale};
 use crate::plan::{Shape, plan};
@@ -97,6 +97,8 @@ pub(super) struct Trainer<'a> {
     pub(super) init: Init,
     pub(super) features: Features<f64>,
     pub(super) solver: Box<dyn InnerSolver<f64>>,
+    /// What makes blocks where that is not the solver.
+    pub(super) coupled: Option<Box<dyn InnerSolver<f64>>>,
 }
 
 /// The iterate.
@@ -171,7 +173,9 @@ impl<'a> Trainer<'a> {
         let init = Init { inputs: d, outputs, width: options.width, seed: options.seed, signs };
         let features = Features::new(equations, init.network(1.0)?.signs(), options.width);
         let solver = kind.instance(sketch, options.seed);
-        Ok(Self { equations, loss, weights, options, init, features, solver })
+        let coupled =
+            loss.couples().then(|| coupled::solver(kind, (n, outputs), options.seed)).flatten();
+        Ok(Self { equations, loss, weights, options, init, features, solver, coupled })
     }
 
     fn run(&self, observer: &mut dyn Observer) -> Result<Run, TrainError> {

@@ -291,7 +291,7 @@ impl Problem<'_> {
             let cg = Cg::default().with_rtol(rtol).with_max_iters(most);
             cg.solve_into(q.as_mut(), &system, precond, b.as_ref(), &mut watch, self.par, stack)
         };
-        let blocks = self.blocks.filter(|blocks| !curvature.couples && blocks.may_be_made());
+        let blocks = self.blocks.filter(|blocks| blocks.may_be_made());
         let known = match blocks.filter(|blocks| blocks.are_made()) {
             Some(blocks) => blocks.at(curvature, self.ridge)?,
             None => None,

@@ -50,7 +50,8 @@ impl Trainer<'_> {
         let jacobian = self.features.jacobian(&state.active);
         // With a curvature of `h` for all the system is `h (G + mu / h I)`.
         let ridge = options.ridge / self.curvature(&state.outputs);
-        let blocks = Blocks::new(&*self.solver, jacobian, options.ridge, options.par);
+        let known = self.coupled.as_ref().unwrap_or(&self.solver);
+        let blocks = Blocks::new(&**known, jacobian, options.ridge, options.par);
         // Corners make many systems of one `G`, which the exact block is where there is one output.
         let exact = self.loss.has_corners() && k == 1 && self.solver.kind() == SolverKind::Cholesky;
         let dense = match exact.then(|| blocks.make()).transpose()?.flatten() {

@@ -2,6 +2,7 @@
 
 use super::guess::{Guess, NEWTON, guess, size};
 use super::{Candidate, Rates, Shape};
+use crate::loss::coupled::numbers;
 use crate::options::{Options, Precision, Scale};
 use crate::solver::{SolverKind, ranks_tried, sketch_size};
 
@@ -188,7 +189,8 @@ fn factor_bytes(
     };
     // Of the matrix that a Nyström approximation is of no entry is known.
     let copied = if kind == SolverKind::Nystrom { 0.0 } else { n.min(COPIED) * size * n };
-    factor + FACTORING[usize::from(shape.outputs > 1)] + copied
+    let shared = if shape.coupled { numbers(kind, (shape.rows, shape.outputs)) } else { 0.0 };
+    8.0 * shared + factor + FACTORING[usize::from(shape.outputs > 1)] + copied
 }
 
 /// How often a matrix is factored until a factor is found.
