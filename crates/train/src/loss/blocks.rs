@@ -208,102 +208,96 @@ mod tests {
     use crate::{Equations, Loss};
 
     proptest! {
-           #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(32))]
 
-           /// With the exact block for each output what is solved is the system itself, whichever rows have a curvature, shared or
-           /// not: an error of `eps` times the condition number. With a kernel that is cut at its full rank, likewise.
-           #[test]
-           fn systems_are_solved(
-               n in 2usize..24, outputs in 1usize..4, couples: bool, curved in 0.0f64..1.0, power in -3i32..1, rank in 0usize..24,
-               seed: u64,
-           ) {
-               let noise = |stream, len| -> Vec<f64> { random_signs(len * 4, seed, stream) };
-               let sums = |stream: u64, len| -> Vec<f64> {
-                   noise(stream, len).chunks(4).enumerate().map(|(i, c)| {
-                       c.iter().sum::<f64>() + 0.1 * (i as f64).sin()
-                   }).collect()
-               };
-               let equations = Equations::new(sums(0, 3 * n), vec![0.0; n], 3, 1).unwrap();
-               let init = Init { inputs: 3, outputs: 1, width: 64, seed, signs: Signs::Random };
-               let network = init.network(1.0).unwrap();
-               let features = Features::<f64>::new(&equations, network.signs(), 64);
-               let forward = network.forward(equations.x(), Par::Seq).unwrap();
-               let active = Activations::new(forward.mask, network.copies(), 3, 1);
-               let kind = if rank > 0 { SolverKind::RpCholesky } else { SolverKind::Cholesky };
-               let solver = kind.instance::<f64>(rank.min(n), seed);
-               let mu = 10f64.powi(power);
-               let blocks = Blocks::new(&*solver, features.jacobian(&active), mu * 1e-12, Par::rayon(2));
-               prop_assert!(!blocks.are_made() && blocks.may_be_made());
-               let shared = (n as f64 * curved) as usize;
-               let mut root: Vec<f64> = (0..n * outputs).map(|at| {
-                   if at / outputs < shared { 1.0 + (at / outputs) as f64 + (at % outputs) as f64 } else { 0.0 }
-               }).collect();
-               if couples {
-                   // Roots of probabilities, some of them zero.
-                   for (i, root) in root.chunks_mut(outputs).enumerate() {
-                       root.fill(1.0);
-                       root[i % outputs] = if i < shared { 2.0 } else { 1e3 };
-                       if i == 0 && outputs > 2 { root[1] = 0.0 }
-                       let length = root.iter().map(|s| s * s).sum::<f64>().sqrt();
-                       for s in root.iter_mut() {
-    *s /= length;
-    }
-                   }
-               }
-               let scale = (0..n).map(|i| 1.0 + 0.5 * (i as f64).cos()).collect();
-               let curvature = Curvature { root, scale, outputs, couples };
-               let solved = blocks.at(&curvature, mu).unwrap().unwrap();
-               prop_assert!(blocks.are_made());
+        /// With the exact block for each output what is solved is the system itself, whichever rows have a curvature, shared or
+        /// not: an error of `eps` times the condition number. With a kernel of low rank, and what is left of it, likewise.
+        #[test]
+        fn systems_are_solved(
+            n in 2usize..24, outputs in 1usize..4, couples: bool, curved in 0.0f64..1.0, power in -3i32..1, rank in 0usize..24,
+            seed: u64,
+        ) {
+            let noise = |stream, len| -> Vec<f64> { random_signs(len * 4, seed, stream) };
+            let sums = |stream: u64, len| -> Vec<f64> {
+                noise(stream, len).chunks(4).enumerate().map(|(i, c)| {
+                    c.iter().sum::<f64>() + 0.1 * (i as f64).sin()
+                }).collect()
+            };
+            let equations = Equations::new(sums(0, 3 * n), vec![0.0; n], 3, 1).unwrap();
+            let init = Init { inputs: 3, outputs: 1, width: 64, seed, signs: Signs::Random };
+            let network = init.network(1.0).unwrap();
+            let features = Features::<f64>::new(&equations, network.signs(), 64);
+            let forward = network.forward(equations.x(), Par::Seq).unwrap();
+            let active = Activations::new(forward.mask, network.copies(), 3, 1);
+            let kind = if rank > 0 { SolverKind::RpCholesky } else { SolverKind::Cholesky };
+            let solver = kind.instance::<f64>(rank.min(n), seed);
+            let mu = 10f64.powi(power);
+            let blocks = Blocks::new(&*solver, features.jacobian(&active), mu * 1e-12, Par::rayon(2));
+            prop_assert!(!blocks.are_made() && blocks.may_be_made());
+            let shared = (n as f64 * curved) as usize;
+            let mut root: Vec<f64> = (0..n * outputs).map(|at| {
+                if at / outputs < shared { 1.0 + (at / outputs) as f64 + (at % outputs) as f64 } else { 0.0 }
+            }).collect();
+            if couples {
+                // Roots of probabilities, some of them zero.
+                for (i, root) in root.chunks_mut(outputs).enumerate() {
+                    root.fill(1.0);
+                    root[i % outputs] = if i < shared { 2.0 } else { 1e3 };
+                    if i == 0 && outputs > 2 { root[1] = 0.0 }
+                    let length = root.iter().map(|s| s * s).sum::<f64>().sqrt();
+                    for s in root {
+                        *s /= length;
+                    }
+                }
+            }
+            let scale = (0..n).map(|i| 1.0 + 0.5 * (i as f64).cos()).collect();
+            let curvature = Curvature { root, scale, outputs, couples };
+            let solved = blocks.at(&curvature, mu).unwrap().unwrap();
+            prop_assert!(blocks.are_made());
 
-               // What stands for the block: with a low rank the mean of what it leaves is added, by output.
-               let block = |output: usize| match blocks.make().unwrap().unwrap() {
-                   Block::Dense(b) => b.clone(),
-                   Block::LowRank(low) => {
-                       let s = |i: usize| curvature.scale[i] * curvature.root[i * outputs + output];
-                       let active: Vec<usize> = (0..n).filter(|&i| s(i) != 0.0).collect();
-                       let mean = active.iter().map(|&i| s(i) * s(i)).sum::<f64>() / active.len().max(1) as f64;
-                       let mut b = low.factor() * low.factor().transpose();
-                       for &i in &active {
-    b[(i, i)] += mean * mean_left(low) / (s(i) * s(i));
+            // What stands for the block: with a low rank the mean of what it leaves is added, by output.
+            let block = |output: usize| match blocks.make().unwrap().unwrap() {
+                Block::Dense(b) => b.clone(),
+                Block::LowRank(low) => {
+                    let s = |i: usize| curvature.scale[i] * curvature.root[i * outputs + output];
+                    let active: Vec<usize> = (0..n).filter(|&i| s(i) != 0.0).collect();
+                    let mean = active.iter().map(|&i| s(i) * s(i)).sum::<f64>() / active.len().max(1) as f64;
+                    let mut b = low.factor() * low.factor().transpose();
+                    for &i in &active {
+                        b[(i, i)] += mean * mean_left(low) / (s(i) * s(i));
+                    }
+                    b
+                }
+            };
+            let blocks: Vec<Mat<f64>> = (0..outputs).map(block).collect();
+            let system = |x: &[f64]| -> Vec<f64> {
+                let mut inner = x.to_vec();
+                curvature.apply(&mut inner);
+                let mut y: Vec<f64> = (0..n * outputs).map(|at| {
+                    let (i, k) = (at / outputs, at % outputs);
+                    (0..n).map(|j| blocks[k][(i, j)] * inner[j * outputs + k]).sum()
+                }).collect();
+                curvature.adjoint(&mut y);
+                y.iter_mut().zip(x).for_each(|(y, x)| *y += mu * x);
+                y
+            };
+            let x = sums(1, n * outputs);
+            let image = system(&x);
+            let image = MatRef::from_column_major_slice(&image, n * outputs, 1);
+            let mut found = Mat::from_fn(n * outputs, 1, |_, _| f64::NAN);
+            let mut none = faer::dyn_stack::MemBuffer::new(faer::dyn_stack::StackReq::EMPTY);
+            let stack = MemStack::new(&mut none);
+            solved.apply(found.as_mut(), image, Par::rayon(2), stack);
+            let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let off: Vec<f64> = found.col(0).iter().zip(&x).map(|(a, b)| a - b).collect();
+            let trace: f64 = (0..n * outputs).map(|at| {
+                let (i, k) = (at / outputs, at % outputs);
+                (curvature.scale[i] * curvature.root[at]).powi(2) * blocks[k][(i, i)]
+            }).sum();
+            let condition = (mu + trace) / mu;
+            prop_assert!(length(&off) <= 1e-12 * condition * (1.0 + length(&x)), "{} {condition}", length(&off));
+        }
     }
-                       b
-                   }
-               };
-               let blocks: Vec<Mat<f64>> = (0..outputs).map(block).collect();
-               let system = |x: &[f64]| -> Vec<f64> {
-                   let mut inner = x.to_vec();
-                   curvature.apply(&mut inner);
-                   let mut y: Vec<f64> = (0..n * outputs).map(|at| {
-                       let (i, k) = (at / outputs, at % outputs);
-                       (0..n).map(|j| blocks[k][(i, j)] * inner[j * outputs + k]).sum()
-                   }).collect();
-                   curvature.adjoint(&mut y);
-                   y.iter_mut().zip(x).for_each(|(y, x)| *y += mu * x);
-                   y
-               };
-               let mut x = sums(1, n * outputs);
-               if couples {
-                   // As solutions of a Newton step are.
-                   let ones = vec![1.0; n];
-                   let alone = Curvature { root: curvature.root.clone(), scale: ones, outputs, couples };
-                   alone.adjoint(&mut x);
-               }
-               let image = system(&x);
-               let image = MatRef::from_column_major_slice(&image, n * outputs, 1);
-               let mut found = Mat::from_fn(n * outputs, 1, |_, _| f64::NAN);
-               let mut none = faer::dyn_stack::MemBuffer::new(faer::dyn_stack::StackReq::EMPTY);
-               let stack = MemStack::new(&mut none);
-               solved.apply(found.as_mut(), image, Par::rayon(2), stack);
-               let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-               let off: Vec<f64> = found.col(0).iter().zip(&x).map(|(a, b)| a - b).collect();
-               let trace: f64 = (0..n * outputs).map(|at| {
-                   let (i, k) = (at / outputs, at % outputs);
-                   (curvature.scale[i] * curvature.root[at]).powi(2) * blocks[k][(i, i)]
-               }).sum();
-               let condition = (mu + trace) / mu;
-               prop_assert!(length(&off) <= 1e-12 * condition * (1.0 + length(&x)), "{} {condition}", length(&off));
-           }
-       }
 
     /// A solver without blocks is not asked twice.
     #[test]

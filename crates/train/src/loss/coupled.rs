@@ -106,11 +106,13 @@ impl Shared {
         let mut first = 0;
         for part in parts {
             let Factor::LowRank(low) = &part.factor else { continue };
-            let part_of = 1.0 / low.delta();
-            for (a, &i) in part.active.iter().enumerate() {
-                diagonal[i] += part.s[a] * part.s[a] * part_of;
-                for j in 0..low.rank() {
-                    w[(i, first + j)] = part_of.sqrt() * part.s[a] * low.directions()[(a, j)];
+            for (s, &i) in part.s.iter().zip(&part.active) {
+                diagonal[i] += s * s / low.delta();
+            }
+            for (j, column) in low.directions().col_iter().enumerate() {
+                let mut to = w.col_mut(first + j);
+                for ((v, s), &i) in column.iter().zip(&part.s).zip(&part.active) {
+                    to[i] = v * s / low.delta().sqrt();
                 }
             }
             first += low.rank();

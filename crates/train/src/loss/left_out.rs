@@ -35,13 +35,13 @@ const FLOOR: f64 = 1e-6;
 /// Leaves each equation out of a network that [`train_loss`](crate::train_loss()) trained on all of them, one at a time and to first order:
 /// by one Newton step from the minimum, as if masks and ridge had been the same without it.
 ///
-/// Outputs of a softmax share a curvature, `H_i = w_i (diag(p) - p p^T)`. With two classes that is one number, as it is with
-/// several where `K n^2` is above 2^25: that along a row's gradient `g_i`, with which rows of ten classes are told too much of
-/// themselves. Terms of `J J^T` across outputs are left out.
+/// Outputs of a softmax share a curvature, `H_i = w_i (diag(p) - p p^T)`. Where that would take more than 2^25 numbers, `K n^2`,
+/// that along a row's gradient `g_i` stands for it, as with two classes, where there is no more of it. Terms of `J J^T`
+/// across outputs are left out.
 ///
-/// Up to 4,096 equations: `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops for each output, of a softmax for all at
-/// once, in memory for three n x n matrices; `3 K n^3` flops and `K + 4` such matrices for the matrices of a softmax. Beyond, every row leaves as much open as others do, which vectors of random signs
-/// estimate as in [`left_out`](crate::left_out()), at its cost.
+/// Up to 4,096 equations: `G` in `n^2 m / 2` bit operations, and `2 n^3 / 3` flops for each output, in memory for three n x n
+/// matrices; with three classes and more `3 K n^3` flops and `K + 4` such matrices. Beyond, every row leaves as much open as
+/// others do, which vectors of random signs estimate as in [`left_out`](crate::left_out()), at its cost.
 ///
 /// # Errors
 /// [`TrainError::Option`] for a ridge that is not positive or a weight, [`TrainError::Target`] for targets that are not
