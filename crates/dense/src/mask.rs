@@ -6,23 +6,46 @@ use crate::pages::enlarge;
 ///
 /// Bit `r` of row `i` is bit `r % 64` of word `r / 64`. Bits past the width are always zero, so
 /// that words can be counted and compared without looking at the width. Takes `n ceil(m / 64) 8`
-/// bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// bytes, and up to 56 before the first row, which begins a line of the cache.
+#[derive(Debug)]
 pub struct PackedMask {
     rows: usize,
     width: usize,
     words_per_row: usize,
     words: Vec<u64>,
+    /// Words before the first row.
+    skipped: usize,
 }
+
+impl Clone for PackedMask {
+    fn clone(&self) -> Self {
+        let mut other = Self::zeros(self.rows, self.width);
+        other.words_mut().copy_from_slice(self.words());
+        other
+    }
+}
+
+impl PartialEq for PackedMask {
+    fn eq(&self, other: &Self) -> bool {
+        let shape = |mask: &Self| (mask.rows, mask.width);
+        shape(self) == shape(other) && self.words() == other.words()
+    }
+}
+
+impl Eq for PackedMask {}
+
+/// Words of a line of the cache.
+const LINE: usize = 8;
 
 impl PackedMask {
     /// An `n x m` mask of zeros.
     #[must_use]
     pub fn zeros(rows: usize, width: usize) -> Self {
         let words_per_row = width.div_ceil(64);
-        let mut words = vec![0; rows * words_per_row];
+        let mut words = vec![0; rows * words_per_row + LINE - 1];
         enlarge(&mut words);
-        Self { rows, width, words_per_row, words }
+        let skipped = words.as_ptr().align_offset(size_of::<u64>() * LINE).min(LINE - 1);
+        Self { rows, width, words_per_row, words, skipped }
     }
 
     /// The `n x m` mask whose entry `(i, r)` is `bit(i, r)`.
@@ -32,7 +55,8 @@ impl PackedMask {
         for i in 0..rows {
             for r in 0..width {
                 if bit(i, r) {
-                    mask.words[i * mask.words_per_row + r / 64] |= 1 << (r % 64);
+                    let at = i * mask.words_per_row + r / 64;
+                    mask.words_mut()[at] |= 1 << (r % 64);
                 }
             }
         }
@@ -73,24 +97,24 @@ impl PackedMask {
     /// If `i` is out of range.
     #[must_use]
     pub fn row(&self, i: usize) -> &[u64] {
-        &self.words[i * self.words_per_row..(i + 1) * self.words_per_row]
+        &self.words()[i * self.words_per_row..(i + 1) * self.words_per_row]
     }
 
     /// All words, row after row.
     pub(crate) fn words(&self) -> &[u64] {
-        &self.words
+        &self.words[self.skipped..][..self.rows * self.words_per_row]
     }
 
     /// All words, row after row, for a writer that keeps the bits past the width zero.
     #[must_use]
     pub fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.words
+        &mut self.words[self.skipped..][..self.rows * self.words_per_row]
     }
 
     /// Row `to` becomes row `from` of a mask of the same width.
     pub(crate) fn copy_row(&mut self, to: usize, other: &Self, from: usize) {
         let words = self.words_per_row;
-        self.words[to * words..(to + 1) * words].copy_from_slice(other.row(from));
+        self.words_mut()[to * words..(to + 1) * words].copy_from_slice(other.row(from));
     }
 
     /// Ones in rows `i` and `j` both.
@@ -109,7 +133,7 @@ impl PackedMask {
     #[must_use]
     pub fn count_differences(&self, other: &Self) -> u64 {
         assert_eq!((self.rows, self.width), (other.rows, other.width), "masks of unlike shape");
-        self.words.iter().zip(&other.words).map(|(a, b)| u64::from((a ^ b).count_ones())).sum()
+        self.words().iter().zip(other.words()).map(|(a, b)| u64::from((a ^ b).count_ones())).sum()
     }
 }
 

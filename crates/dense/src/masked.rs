@@ -30,6 +30,11 @@ pub fn masked_apply<T: Real>(
     let layer = Layer::new(mask, x, signs, alpha)?;
     layer.check_vector(v)?;
     layer.check_outputs("output", y.as_ref())?;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if crate::amx::suits(&layer) {
+        crate::amx::apply(layer, y, v, par);
+        return Ok(());
+    }
     if layer.suits() {
         layer.apply(y, v, par);
     } else {
@@ -57,6 +62,11 @@ pub fn masked_adjoint<T: Real>(
     let layer = Layer::new(mask, x, signs, alpha)?;
     layer.check_vector(v.as_ref())?;
     layer.check_outputs("residual", u)?;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if crate::amx::suits(&layer) {
+        crate::amx::adjoint(layer, v, u, par);
+        return Ok(());
+    }
     if layer.suits() {
         layer.adjoint(v, u, par);
     } else {
@@ -85,6 +95,11 @@ pub fn masked_gram_apply<T: Real>(
     let layer = Layer::new(mask, x, signs, alpha)?;
     layer.check_outputs("residual", u)?;
     layer.check_outputs("output", y.as_ref())?;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if crate::amx::suits(&layer) {
+        crate::amx::gram_apply(layer, y, u, par);
+        return Ok(());
+    }
     if layer.suits() {
         layer.gram_apply(y, u, par);
     } else {

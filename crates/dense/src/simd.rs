@@ -19,6 +19,8 @@ pub(crate) use dispatch::dispatched;
 pub(crate) use gather::{SIDE, gather_rows};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use level::Level;
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use level::side_by_side;
 pub(crate) use popcount::{COLS, Counts, ROWS};
 pub use upper::clear_upper;
 

@@ -54,11 +54,12 @@ pub(super) fn check() -> u8 {
 }
 
 fn run() -> Result<u8, Box<dyn Error>> {
-    let (avx2, avx512) = processor();
+    let (avx2, avx512, amx) = processor();
     let mut tests = None;
     for (cap, changes, why) in [
         ("portable", avx2, "this processor runs the portable kernels anyway"),
         ("avx2", avx512, "this processor has nothing above it"),
+        ("avx512", avx512 && amx, "this processor has nothing above it"),
     ] {
         if !changes {
             println!("paths: {CAP}={cap} skipped, {why}");
@@ -87,15 +88,16 @@ fn run() -> Result<u8, Box<dyn Error>> {
     Ok(0)
 }
 
-/// Whether this processor has AVX2 and FMA, and AVX-512 beside them, as the kernels need them.
-fn processor() -> (bool, bool) {
+/// Whether this processor has AVX2 and FMA, AVX-512 beside them, and a matrix unit, as the kernels need them.
+fn processor() -> (bool, bool, bool) {
     #[cfg(target_arch = "x86_64")]
     {
         let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-        (avx2, avx2 && std::is_x86_feature_detected!("avx512f"))
+        let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        (avx2, avx2 && std::is_x86_feature_detected!("avx512f"), flags.contains("amx_bf16"))
     }
     #[cfg(not(target_arch = "x86_64"))]
-    (false, false)
+    (false, false, false)
 }
 
 /// The programs, compiled where they are not.
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn wider_vectors_come_with_narrower_ones() {
-        let (avx2, avx512) = processor();
-        assert!(avx2 || !avx512);
+        let (avx2, avx512, amx) = processor();
+        assert!((avx2 || !avx512) && (avx512 || !amx));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The choice is made once, when the first kernel runs, and costs every other one what it costs to ask the standard
 //! library for a feature: a number is loaded and compared. `nearlin-sketch`, which does not know this crate, has
-//! the same file without what is for tests.
+//! the same file without the matrix unit and what is for tests.
 
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,6 +17,8 @@ pub(crate) enum Level {
     Avx2,
     /// The foundation of AVX-512. What else there is of it is asked for where it is used.
     Avx512,
+    /// The matrix unit with `bf16`, which the system must permit.
+    Amx,
 }
 
 /// The highest level that kernels may use; 0 before it is known.
@@ -34,31 +36,44 @@ impl Level {
         self as u8 <= if chosen == 0 { choose() } else { chosen }
     }
 
-    /// The highest that the processor has.
-    fn of_processor() -> Self {
+    /// The highest that the processor has, up to a cap.
+    fn of_processor(cap: Self) -> Self {
         let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-        match avx2 {
-            true if std::is_x86_feature_detected!("avx512f") => Self::Avx512,
-            true => Self::Avx2,
-            false => Self::Portable,
-        }
+        let avx512 = avx2 && std::is_x86_feature_detected!("avx512f");
+        // Not asked for in vain: a process that may use the unit has larger signal frames.
+        let found = match cap {
+            Self::Amx if avx512 && has_amx() => Self::Amx,
+            _ if avx512 => Self::Avx512,
+            _ if avx2 => Self::Avx2,
+            _ => Self::Portable,
+        };
+        found.min(cap)
     }
 
-    /// The highest up to a cap by its name; what names none is no cap.
-    fn capped(self, cap: Option<&OsStr>) -> Self {
-        let cap = match cap.and_then(OsStr::to_str) {
+    /// A cap by its name; what names none is no cap.
+    fn cap(name: Option<&OsStr>) -> Self {
+        match name.and_then(OsStr::to_str) {
             Some("portable") => Self::Portable,
             Some("avx2") => Self::Avx2,
-            _ => Self::Avx512,
-        };
-        self.min(cap)
+            Some("avx512") => Self::Avx512,
+            _ => Self::Amx,
+        }
     }
+}
+
+/// Whether there is a matrix unit that this process may use.
+fn has_amx() -> bool {
+    #[cfg(target_os = "linux")]
+    return crate::amx::permitted();
+    #[cfg(not(target_os = "linux"))]
+    false
 }
 
 /// Finds the level. Threads that do so at the same time find the same.
 #[cold]
 fn choose() -> u8 {
-    let chosen = Level::of_processor().capped(std::env::var_os("NEARLIN_ISA").as_deref()) as u8;
+    let cap = Level::cap(std::env::var_os("NEARLIN_ISA").as_deref());
+    let chosen = Level::of_processor(cap) as u8;
     CHOSEN.store(chosen, Ordering::Relaxed);
     chosen
 }
@@ -86,7 +101,8 @@ pub(crate) mod side_by_side {
             };
             std::thread::scope(|scope| scope.spawn(capped).join().expect("no panic"))
         };
-        let higher = [Level::Avx2, Level::Avx512].into_iter().filter(|level| level.on());
+        let higher =
+            [Level::Avx2, Level::Avx512, Level::Amx].into_iter().filter(|level| level.on());
         (at(Level::Portable), higher.map(|level| (level, at(level))).collect())
     }
 }
@@ -96,37 +112,37 @@ mod tests {
     use super::side_by_side::at_each_level;
     use super::*;
 
+    const ALL: [Level; 4] = [Level::Portable, Level::Avx2, Level::Avx512, Level::Amx];
+
     #[test]
-    fn a_cap_lowers_the_level_and_raises_none() {
-        let levels = [Level::Portable, Level::Avx2, Level::Avx512];
-        for (cap, name) in levels.into_iter().zip(["portable", "avx2", "avx512"]) {
-            for level in levels {
-                assert_eq!(level.capped(Some(OsStr::new(name))), level.min(cap), "{name}");
-            }
+    fn levels_are_capped_by_name() {
+        for (cap, name) in ALL.into_iter().zip(["portable", "avx2", "avx512", "amx"]) {
+            assert_eq!(Level::cap(Some(OsStr::new(name))), cap, "{name}");
+        }
+        assert_eq!(Level::cap(None), Level::Amx);
+        for name in ["", "AVX2", "avx", "neon", "portable "] {
+            assert_eq!(Level::cap(Some(OsStr::new(name))), Level::Amx, "{name:?}");
         }
     }
 
     #[test]
-    fn what_is_no_level_is_no_cap() {
-        for level in [Level::Portable, Level::Avx2, Level::Avx512] {
-            assert_eq!(level.capped(None), level);
-            for name in ["", "AVX2", "avx", "neon", "portable "] {
-                assert_eq!(level.capped(Some(OsStr::new(name))), level, "{name:?}");
-            }
-        }
+    fn a_cap_lowers_the_level_and_raises_none() {
+        let most = Level::of_processor(Level::Amx);
+        assert!(ALL.iter().all(|&cap| Level::of_processor(cap) == most.min(cap)));
     }
 
     /// Also where the environment caps this very run.
     #[test]
     fn kernels_use_what_the_processor_has_and_the_environment_allows() {
-        let most = Level::of_processor().capped(std::env::var_os("NEARLIN_ISA").as_deref());
-        for level in [Level::Portable, Level::Avx2, Level::Avx512] {
+        let cap = Level::cap(std::env::var_os("NEARLIN_ISA").as_deref());
+        let most = Level::of_processor(cap);
+        for level in ALL {
             assert_eq!(level.on(), level <= most, "{level:?} of {most:?}");
         }
-        let on = || [Level::Portable, Level::Avx2, Level::Avx512].map(Level::on);
+        let on = || ALL.map(Level::on);
         let (portable, higher) = at_each_level(on);
-        assert_eq!(portable, [true, false, false]);
-        assert!(higher.iter().all(|&(level, on)| on == [true, true, level == Level::Avx512]));
+        assert_eq!(portable, [true, false, false, false]);
+        assert!(higher.iter().all(|&(level, on)| on == ALL.map(|other| other <= level)));
         assert_eq!(higher.last().map_or(Level::Portable, |&(level, _)| level), most);
     }
 }

@@ -1,0 +1,56 @@
+//! Products on the matrix unit beside those of the other levels.
+
+use faer::Mat;
+
+use super::*;
+use crate::simd::Level;
+use crate::simd::side_by_side::at_each_level;
+use crate::{masked_adjoint, masked_apply, masked_gram_apply};
+
+/// Every level's products are those of the portable ones, to rounding: an addition for each term and each of its
+/// pieces, and some ten more.
+#[test]
+fn levels_agree() {
+    for (n, m, d) in
+        [(128, 128, 1), (131, 1700, 16), (600, 200, 17), (257, 3200, 49), (150, 390, 100)]
+    {
+        let noise = |i: usize, j: usize, salt: u64| {
+            let mut z =
+                (i as u64 * 0x9e37_79b9 + j as u64 + salt).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ z >> 31).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ z >> 29) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        };
+        let matrix = |rows: usize, cols: usize, salt: u64| {
+            Mat::<f32>::from_fn(rows, cols, |i, j| noise(i, j, salt) as f32)
+        };
+        let mask = PackedMask::from_fn(n, m, |i, r| noise(i, r, 1 << 40) > 0.0);
+        let (x, v, u) = (matrix(n, d, 1 << 41), matrix(m, d, 1 << 42), matrix(n, 1, 1 << 43));
+        let signs = Mat::from_fn(m, 1, |r, _| if r % 3 == 0 { -1.0f32 } else { 1.0 });
+        let products = || {
+            let (x, v, u, a) = (x.as_ref(), v.as_ref(), u.as_ref(), signs.as_ref());
+            let [mut y, mut swept] = [0, 1].map(|_| Mat::<f32>::zeros(n, 1));
+            let mut w = Mat::<f32>::zeros(m, d);
+            masked_apply(y.as_mut(), &mask, x, v, a, 0.5, Par::Seq).expect("fits");
+            masked_adjoint(w.as_mut(), &mask, x, u, a, 0.5, Par::Seq).expect("fits");
+            masked_gram_apply(swept.as_mut(), &mask, x, u, a, 0.5, Par::Seq).expect("fits");
+            [y, w, swept]
+        };
+        let (portable, others) = at_each_level(products);
+        // By the sizes of the terms, all of them active.
+        let size = |terms: usize, largest: f64| terms as f64 * largest;
+        let unit = |terms: usize| (3 * terms + d + 32) as f64 * f64::from(f32::EPSILON) / 2.0;
+        let bounds = [
+            unit(m) * size(m * d, 0.5),
+            unit(n) * size(n, 0.5),
+            unit(m + n) * size(m * d * n, 0.25),
+        ];
+        for (level, products) in others {
+            for ((a, b), bound) in portable.iter().zip(&products).zip(bounds) {
+                let error = f64::from((a - b).norm_max());
+                // Errors of random sign are far below their bound.
+                assert!(error <= bound / 16.0, "{level:?}, {n} x {m}, d = {d}: {error} of {bound}");
+                assert!(level != Level::Amx || a.norm_max() > 0.1, "sums are not all zero");
+            }
+        }
+    }
+}
