@@ -7,13 +7,22 @@ use crate::simd::Level;
 use crate::simd::side_by_side::at_each_level;
 use crate::{masked_adjoint, masked_apply, masked_gram_apply};
 
+/// Few and many columns, more examples and more neurons of a chunk than a block has rows; last ones of any length.
+const SHAPES: [(usize, usize, usize); 7] = [
+    (128, 128, 1),
+    (131, 1700, 16),
+    (600, 200, 17),
+    (257, 3200, 49),
+    (150, 390, 100),
+    (1700, 300, 40),
+    (130, 25_000, 20),
+];
+
 /// Every level's products are those of the portable ones, to rounding: an addition for each term and each of its
 /// pieces, and some ten more.
 #[test]
 fn levels_agree() {
-    for (n, m, d) in
-        [(128, 128, 1), (131, 1700, 16), (600, 200, 17), (257, 3200, 49), (150, 390, 100)]
-    {
+    for (n, m, d) in SHAPES {
         let noise = |i: usize, j: usize, salt: u64| {
             let mut z =
                 (i as u64 * 0x9e37_79b9 + j as u64 + salt).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -52,5 +61,36 @@ fn levels_agree() {
                 assert!(level != Level::Amx || a.norm_max() > 0.1, "sums are not all zero");
             }
         }
+    }
+}
+
+/// A sum of one term is that term, bit for bit: all of its 24 digits arrive, whichever piece they are in.
+#[test]
+fn single_terms_are_exact() {
+    let digits = |i: usize, j: usize| {
+        let bits = (i as u32 * 0x9e37 + j as u32).wrapping_mul(0x9e37_79b9) >> 9;
+        f32::from_bits(0x3f80_0000 | bits) * if (i + j).is_multiple_of(3) { -1.0 } else { 1.0 }
+    };
+    for (n, m, d) in [(200, 330, 20), (1700, 1800, 5), (300, 400, 130), (1700, 25_001, 18)] {
+        // Example i has one active neuron, and that neuron no other example.
+        let active = |i: usize| (7 * i + 3) % m;
+        let mask = PackedMask::from_fn(n, m, |i, r| r == active(i));
+        let signs = Mat::from_fn(m, 1, |r, _| if r % 5 == 0 { -1.0f32 } else { 1.0 });
+        let (v, x) = (Mat::from_fn(m, d, digits), Mat::from_fn(n, d, digits));
+        let one = Mat::from_fn(n, d, |i, c| if c == i % d { 1.0f32 } else { 0.0 });
+        let ones = Mat::from_fn(n, 1, |_, _| 1.0f32);
+        let (mut y, mut w) = (Mat::<f32>::zeros(n, 1), Mat::<f32>::zeros(m, d));
+        let (a, par) = (signs.as_ref(), Par::Seq);
+        masked_apply(y.as_mut(), &mask, one.as_ref(), v.as_ref(), a, 1.0, par).expect("fits");
+        masked_adjoint(w.as_mut(), &mask, x.as_ref(), ones.as_ref(), a, 1.0, par).expect("fits");
+        for i in 0..n {
+            let r = active(i);
+            assert!(y[(i, 0)] == a[(r, 0)] * v[(r, i % d)], "{n} x {m} x {d}: J v, row {i}");
+            let row = (0..d).all(|c| w[(r, c)] == a[(r, 0)] * x[(i, c)]);
+            assert!(row, "{n} x {m} x {d}: J^T u, row {r}");
+        }
+        let found: f32 =
+            (0..m).filter(|r| !(0..n).any(|i| active(i) == *r)).map(|r| w.row(r).norm_l2()).sum();
+        assert!(found == 0.0, "inactive neurons");
     }
 }
