@@ -3,16 +3,17 @@
 //! The unit multiplies tiles of `bf16`, 16 x 32 by 32 x 16, and adds to sums in `f32`: sixteen times the work of the FMA
 //! units in the same time. Entries of the mask are 0 or 1, which a `bf16` holds, and an `f32` is the sum of three of
 //! them exactly (see [`pieces`]), so three products of tiles add the very terms that are asked for, and what rounds are
-//! sums alone, as anywhere else. Subnormal pieces count as zero.
+//! sums alone, as anywhere else. Subnormal pieces and sums count as zero. A number that is not finite spoils all sums that its
+//! row has a bit in a tile with, whatever that bit is.
 //!
 //! Both products sum rows `s` of a factor where the mask tells,
 //!
 //! `sums_oc = sum over s of M_so pieces_sc`,
 //!
 //! over neurons for the examples `o` of `J v`, whose bits lie side by side and are the left factor, and over examples for
-//! the neurons `o` of `J^T u`, where the mask is the right one. Words of the mask become tiles [`BLOCK`] rows at a time,
-//! in a first-level cache. Chunks of neurons, what a task is and in which order its sums are added are as in
-//! [`tabulated`](crate::tabulated).
+//! the neurons `o` of `J^T u`, where the mask is the right one. Words of the mask become tiles [`RING`] blocks at a time, in a
+//! first-level cache, or where several tiles of columns use them [`BLOCK`] rows at a time. A task is a chunk of neurons, and
+//! their sums are added in order, as in [`tabulated`](crate::tabulated).
 
 mod pieces;
 mod simd;
@@ -23,9 +24,7 @@ use std::ops::Range;
 
 use faer::{MatMut, MatRef, Par};
 
-use self::simd::{
-    Ahead, Columns, Rows, Sums, Tile, Unit, copy_words, dot, split_rows, sum_lanes, turn,
-};
+use self::simd::{Ahead, Columns, Rows, Sums, Tile, Unit, dot, split_rows, sum_lanes, turn};
 use crate::layer::Layer;
 use crate::parallel::{for_each_part, for_each_row_chunk};
 use crate::simd::Level;
@@ -73,7 +72,7 @@ type Words = [u64; WORDS];
 
 /// Whether the unit is there, and worth it: as for look-up, tiles of bits must serve many rows.
 pub(crate) fn suits<T: Real>(layer: &Layer<'_, T>) -> bool {
-    T::NAME == "f32" && layer.suits() && Level::Amx.on()
+    T::NAME == "f32" && layer.suits() && !layer.is_empty() && Level::Amx.on()
 }
 
 /// Tiles of `d` columns.
@@ -295,12 +294,11 @@ fn apply_chunk(
 ) {
     let n = part.len();
     let words = factors.len() / (2 * PIECES * count);
-    let row = |i: usize| (i < n).then(|| &mask.row(i)[at..at + words]);
     let (block, room) = room(count, factors.len());
     let mut unit = Unit::new();
     let mut group =
         |bits: &mut [Words; GROUP], tiles: &mut [_], sums: &mut [Sums], first: usize| {
-            copy_bits(bits, |e| row(first + e));
+            copy_bits(&unit, bits, mask, first, (at, words));
             let after = first + GROUP;
             let mut ahead = Ahead::new(mask, after..after + GROUP, (at, words));
             sums.as_flattened_mut().fill(0.0);
@@ -324,13 +322,17 @@ fn apply_chunk(
     });
 }
 
-/// Copies rows of words, zeros where there is no row.
-fn copy_bits<'a>(bits: &mut [Words], row: impl Fn(usize) -> Option<&'a [u64]>) {
-    for (e, bits) in bits.iter_mut().enumerate() {
-        match row(e) {
-            Some(row) => copy_words(bits, row),
-            None => bits.fill(0),
-        }
+/// Copies words of the mask's rows from `first` on, `count` from word `at` on, as many rows as there are. Where there is
+/// none any bits will do: sums of examples that there are not are not read, and factors of those are zero.
+fn copy_bits(
+    unit: &Unit,
+    bits: &mut [Words],
+    mask: &PackedMask,
+    first: usize,
+    (at, count): (usize, usize),
+) {
+    for (bits, i) in bits.iter_mut().zip(first..mask.nrows()) {
+        unit.copy_words(bits, &mask.row(i)[at..at + count]);
     }
 }
 
@@ -364,12 +366,11 @@ fn adjoint_chunk(
 ) {
     let mut unit = Unit::new();
     let groups = w.len().div_ceil(GROUP * len);
-    let row = |i: usize| (i < mask.nrows()).then(|| &mask.row(i)[at..at + groups]);
     let (_, room) = room(count, factors.len());
     with_tiles(TILES * room, |tiles| {
         with_sums(groups * TILES * count, |sums| {
             for (b, factors) in factors.chunks(BLOCK / DEEP * PIECES * count).enumerate() {
-                copy_bits(words, |e| row(b * BLOCK + e));
+                copy_bits(&unit, words, mask, b * BLOCK, (at, groups));
                 for (at, sums) in sums.chunks_exact_mut(TILES * count).enumerate() {
                     let bits = Columns { rows: words, at };
                     unit.multiply(sums, tiles.as_chunks_mut().0, bits, factors, None);

@@ -6,10 +6,11 @@
 //! `f64`, and no result depends on the number of threads.
 //!
 //! # Instruction sets
-//! On x86-64 the kernels use AVX2 and AVX-512 where the processor has them, and on Linux the matrix unit AMX. The
-//! environment variable `NEARLIN_ISA` caps that for the whole process: `portable`, `avx2` or `avx512`. What is none of these is no cap, and so is one
-//! that the processor does not reach. It is read once, when the first kernel runs; faer's kernels do not read it.
-//! Results may differ between sets by rounding.
+//! On x86-64 the kernels use AVX2 and AVX-512 where the processor has them, and on Linux the matrix unit AMX, for which
+//! the process asks once (`arch_prctl`; its signal frames are larger from then on). The environment variable
+//! `NEARLIN_ISA` caps that for the whole process: `portable`, `avx2` or `avx512`. What is none of these is no cap, and so
+//! is one that the processor does not reach. It is read once, when the first kernel runs; faer's kernels do not read it.
+//! Results may differ between sets by rounding, and where numbers are not finite or below some 1e-33.
 //!
 //! # Examples
 //! ```

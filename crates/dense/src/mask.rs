@@ -6,7 +6,7 @@ use crate::pages::enlarge;
 ///
 /// Bit `r` of row `i` is bit `r % 64` of word `r / 64`. Bits past the width are always zero, so
 /// that words can be counted and compared without looking at the width. Takes `n ceil(m / 64) 8`
-/// bytes, and up to 56 before the first row, which begins a line of the cache.
+/// bytes, and 56 more, for the first row to begin a line of the cache.
 #[derive(Debug)]
 pub struct PackedMask {
     rows: usize,

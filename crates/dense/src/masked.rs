@@ -1,6 +1,6 @@
-//! The products `J v` and `J^T u` of a masked layer: through tables of partial sums where there is one
-//! output and enough to look up (see [`tabulated`](crate::tabulated)), through tiles in registers otherwise
-//! (see [`tiles`]).
+//! The products `J v` and `J^T u` of a masked layer: where there is one output and enough to look up through tables of
+//! partial sums (see [`tabulated`](crate::tabulated)), or in `f32` on a matrix unit where there is one (`amx`); through
+//! tiles in registers otherwise (see [`tiles`]).
 //!
 //! Row `(i, k)` of `J` is `sum over r of a_rk M_ir (e_r kron x_i)`, scaled by `alpha`. Nothing of size
 //! n x m is stored.
@@ -14,7 +14,8 @@ use crate::{DenseError, PackedMask, Real};
 /// `y <- alpha J v`: `y_ik = alpha sum over r of a_rk M_ir (x_i . v_r)`.
 ///
 /// `y : n x K`, `mask : n x m`, `x : n x d`, `v : m x d`, `signs = a : m x K`. Takes
-/// `2 n m (d + K)` flops, a copy of `x` (and with one output `n m / 768` sums), and fixed buffers.
+/// `2 n m (d + K)` flops, a copy of `x` (and with one output `n m / 768` sums), and fixed buffers; on a matrix
+/// unit another half of a copy.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.

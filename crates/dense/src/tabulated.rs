@@ -122,7 +122,7 @@ impl<T: Real> Layer<'_, T> {
     }
 
     /// Neurons of a task.
-    pub(crate) fn chunk(&self) -> usize {
+    fn chunk(&self) -> usize {
         let width = self.mask.width();
         if !(2 * LEAST..TASKS * CHUNK).contains(&width) {
             return CHUNK;

@@ -5,12 +5,13 @@ mod bits;
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use super::{Lanes, NUMBERS, PIECES, SIDE, TILES, WORDS, Words, pieces};
 use crate::simd::dispatched;
 
-pub(super) use self::bits::{Ahead, Bits, Columns, Rows, copy_words};
+pub(super) use self::bits::{Ahead, Bits, Columns, Rows};
 
 /// 16 rows of 16 pairs of `bf16`, the second of a pair in the upper half.
 pub(super) type Tile = [u32; NUMBERS];
@@ -30,8 +31,13 @@ pub(crate) fn permitted() -> bool {
     let beside = std::is_x86_feature_detected!("avx512bw")
         && std::is_x86_feature_detected!("bmi2")
         && std::is_x86_feature_detected!("xsave");
-    // AMX-BF16 and AMX-TILE.
-    let unit = || __cpuid_count(7, 0).edx >> 22 & 0b101 == 0b101;
+    #[allow(unused_unsafe, reason = "the intrinsic is safe since Rust 1.94")]
+    let unit = || {
+        // SAFETY: a processor with AVX-512 has the instruction, and this leaf.
+        let leaf = unsafe { __cpuid_count(7, 0) };
+        // AMX-BF16 and AMX-TILE.
+        leaf.edx >> 22 & 0b101 == 0b101
+    };
     // SAFETY: the processor has xsave.
     beside && unit() && unsafe { is_kept() } && ask()
 }
@@ -52,8 +58,8 @@ fn ask() -> bool {
         asm!(
             "syscall",
             inlateout("rax") 158_i64 => answer,
-            in("rdi") 0x1023,
-            in("rsi") 18,
+            in("rdi") 0x1023_i64,
+            in("rsi") 18_i64,
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
@@ -119,11 +125,17 @@ macro_rules! add {
 #[derive(Debug)]
 pub(super) struct Unit(PhantomData<*const ()>);
 
+thread_local! {
+    /// Whether this thread has the unit set up.
+    static SET_UP: Cell<bool> = const { Cell::new(false) };
+}
+
 impl Unit {
     /// # Panics
-    /// Where the unit is not on.
+    /// Where the unit is not on, or this thread has set it up already.
     pub(super) fn new() -> Self {
         assert!(crate::simd::Level::Amx.on(), "no matrix unit");
+        assert!(!SET_UP.replace(true), "the unit is set up");
         // SAFETY: the process may use it; no compiled code holds anything in its registers.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &SHAPES, options(nostack, readonly, preserves_flags));
@@ -172,6 +184,7 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
+        SET_UP.set(false);
         // SAFETY: it was set up.
         unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) }
     }

@@ -94,3 +94,19 @@ fn single_terms_are_exact() {
         assert!(found == 0.0, "inactive neurons");
     }
 }
+
+#[test]
+fn without_inputs_products_are_zero() {
+    let mask = PackedMask::from_fn(128, 192, |i, r| (i + r) % 2 == 0);
+    let (x, v, signs) =
+        (Mat::<f32>::zeros(128, 0), Mat::<f32>::zeros(192, 0), Mat::full(192, 1, 1.0f32));
+    let (mut y, u) = (Mat::full(128, 1, 7.0f32), Mat::full(128, 1, 1.0f32));
+    let mut w = Mat::<f32>::zeros(192, 0);
+    let (x, a, par) = (x.as_ref(), signs.as_ref(), Par::Seq);
+    masked_apply(y.as_mut(), &mask, x, v.as_ref(), a, 1.0, par).expect("fits");
+    masked_adjoint(w.as_mut(), &mask, x, u.as_ref(), a, 1.0, par).expect("fits");
+    assert!(y.norm_max() == 0.0);
+    y.fill(7.0);
+    masked_gram_apply(y.as_mut(), &mask, x, u.as_ref(), a, 1.0, par).expect("fits");
+    assert!(y.norm_max() == 0.0);
+}

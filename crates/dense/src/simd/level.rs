@@ -2,7 +2,7 @@
 //!
 //! The choice is made once, when the first kernel runs, and costs every other one what it costs to ask the standard
 //! library for a feature: a number is loaded and compared. `nearlin-sketch`, which does not know this crate, has
-//! the same file without the matrix unit and what is for tests.
+//! such a file without the matrix unit.
 
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 use std::ops::Range;
 
 use super::super::{DEEP, GROUP, SIDE, TILES, WORDS, Words};
-use super::{ROW, Tile};
+use super::{ROW, Tile, Unit};
 use crate::PackedMask;
 
 /// 1 as a `bf16`.
@@ -148,20 +148,23 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Copies the first words of a row.
-pub(in super::super) fn copy_words(to: &mut Words, from: &[u64]) {
-    #[target_feature(enable = "avx512f")]
-    fn compiled(to: &mut [u64], from: &[u64]) {
-        let ((lines, rest), (from_lines, from_rest)) = (to.as_chunks_mut(), from.as_chunks());
-        for (to, from) in lines.iter_mut().zip(from_lines) {
-            store(to, load(from));
+impl Unit {
+    /// Copies the first words of a row.
+    #[allow(clippy::unused_self, reason = "who has the unit has the instructions")]
+    pub(in super::super) fn copy_words(&self, to: &mut Words, from: &[u64]) {
+        #[target_feature(enable = "avx512f")]
+        fn compiled(to: &mut [u64], from: &[u64]) {
+            let ((lines, rest), (from_lines, from_rest)) = (to.as_chunks_mut(), from.as_chunks());
+            for (to, from) in lines.iter_mut().zip(from_lines) {
+                store(to, load(from));
+            }
+            for (to, from) in rest.iter_mut().zip(from_rest) {
+                *to = *from;
+            }
         }
-        for (to, from) in rest.iter_mut().zip(from_rest) {
-            *to = *from;
-        }
+        // SAFETY: who has the unit has the instructions.
+        unsafe { compiled(&mut to[..from.len()], from) }
     }
-    // SAFETY: who has the unit has the instructions.
-    unsafe { compiled(&mut to[..from.len()], from) }
 }
 
 #[inline]
