@@ -51,6 +51,8 @@ impl Bits for Rows<'_> {
         2 * (WORDS - self.at)
     }
 
+    /// # Safety
+    /// As for any [`Bits`].
     #[inline(always)]
     unsafe fn expand(self, tiles: &mut [Tile; TILES], b: usize, quarter: usize) {
         let (word, shift) = (self.at + b / 2, DEEP * (b % 2));
@@ -70,6 +72,8 @@ impl Bits for Columns<'_> {
         self.rows.len() / DEEP
     }
 
+    /// # Safety
+    /// As for any [`Bits`].
     #[inline(always)]
     unsafe fn expand(self, tiles: &mut [Tile; TILES], b: usize, quarter: usize) {
         let pairs = self.rows.as_chunks::<DEEP>().0[b].as_chunks::<2>().0;
