@@ -142,7 +142,7 @@ fn copy_rows<T: Real>(out: &mut [f32], a: MatRef<'_, T>, weight: impl Fn(usize) 
 fn factor<T: Real>(out: &mut [Tile], a: MatRef<'_, T>, across: bool, weight: impl Fn(usize) -> T) {
     let (count, len) = (tiles(a.ncols()), SIDE * tiles(a.ncols()));
     f32::with_buffer(DEEP * len, |rows| {
-        for (b, out) in out.chunks_mut(BLOCK / DEEP * PIECES * count).enumerate() {
+        for (b, out) in out.chunks_mut(block_tiles(count)).enumerate() {
             let out = out.as_chunks_mut::<PIECES>().0;
             let blocks = out.len() / count;
             for at in 0..blocks {
@@ -220,23 +220,16 @@ pub(crate) fn gram_apply<T: Real>(
             f32::with_buffer(groups * GROUP * len, |w| {
                 let bits = (layer.mask, first / 64);
                 adjoint_chunks(bits, w, len, examples);
-                for (r, row) in w.chunks_exact_mut(len).take(neurons).enumerate() {
+                let w = MatRef::from_row_major_slice(&w[..neurons * len], neurons, len);
+                let squared = |r: usize| {
                     let weight = layer.weight(first + r).as_f64() as f32;
-                    for w in row {
-                        *w *= weight * weight;
-                    }
-                }
+                    weight * weight
+                };
                 for columns in columns(len) {
-                    let count = tiles(columns.len());
+                    let (w, count) =
+                        (w.subcols(columns.start, columns.len()), tiles(columns.len()));
                     with_tiles(2 * groups * PIECES * count, |factors| {
-                        let each = factors.chunks_mut(BLOCK / DEEP * PIECES * count);
-                        for (factors, w) in each.zip(w.chunks(BLOCK * len)) {
-                            let factors = factors.as_chunks_mut().0;
-                            let blocks = factors.len() / count;
-                            for (at, w) in w.chunks_exact(DEEP * len).enumerate() {
-                                split_rows(&mut factors[at..], blocks, &w[columns.start..], len);
-                            }
-                        }
+                        factor(factors, w, false, squared);
                         apply_chunk(bits, part, factors, count, x.from(columns.start));
                     });
                 }
@@ -294,7 +287,7 @@ fn apply_chunk(
 ) {
     let n = part.len();
     let words = factors.len() / (2 * PIECES * count);
-    let (block, room) = room(count, factors.len());
+    let block = if count == 1 { factors.len() } else { block_tiles(count) };
     let mut unit = Unit::new();
     let mut group =
         |bits: &mut [Words; GROUP], tiles: &mut [_], sums: &mut [Sums], first: usize| {
@@ -313,7 +306,7 @@ fn apply_chunk(
         };
     with_words(GROUP, |bits| {
         let bits = bits.first_chunk_mut().expect("as many");
-        with_tiles(TILES * room, |tiles| {
+        with_tiles(TILES * room(count), |tiles| {
             let tiles = tiles.as_chunks_mut().0;
             with_sums(TILES * count, |sums| {
                 (0..n).step_by(GROUP).for_each(|first| group(bits, tiles, sums, first));
@@ -336,13 +329,14 @@ fn copy_bits(
     }
 }
 
-/// Tiles of factors that are gone through at a time, of `all` in `count` columns of them, and blocks that bits have room
-/// for: with one column, bits are used once.
-fn room(count: usize, all: usize) -> (usize, usize) {
-    match count {
-        1 => (all, RING),
-        _ => (BLOCK / DEEP * PIECES * count, BLOCK / DEEP),
-    }
+/// Tiles of a factor of [`BLOCK`] rows in `count` tiles of columns.
+fn block_tiles(count: usize) -> usize {
+    BLOCK / DEEP * PIECES * count
+}
+
+/// Blocks of [`DEEP`] rows that there is room for the bits of: with one tile of columns, they are used once.
+fn room(count: usize) -> usize {
+    if count == 1 { RING } else { BLOCK / DEEP }
 }
 
 /// `w_r <- sum over examples i of M_ir factor_i` for the neurons of a chunk, rows of `len` numbers, groups of whole words.
@@ -366,10 +360,9 @@ fn adjoint_chunk(
 ) {
     let mut unit = Unit::new();
     let groups = w.len().div_ceil(GROUP * len);
-    let (_, room) = room(count, factors.len());
-    with_tiles(TILES * room, |tiles| {
+    with_tiles(TILES * room(count), |tiles| {
         with_sums(groups * TILES * count, |sums| {
-            for (b, factors) in factors.chunks(BLOCK / DEEP * PIECES * count).enumerate() {
+            for (b, factors) in factors.chunks(block_tiles(count)).enumerate() {
                 copy_bits(&unit, words, mask, b * BLOCK, (at, groups));
                 for (at, sums) in sums.chunks_exact_mut(TILES * count).enumerate() {
                     let bits = Columns { rows: words, at };
