@@ -28,6 +28,7 @@
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
 mod cholesky;
+mod classes;
 mod eigen;
 mod error;
 mod flips;

@@ -1,12 +1,13 @@
-//! The products `J v` and `J^T u` of a masked layer: where there is one output and enough to look up through tables of
-//! partial sums (see [`tabulated`](crate::tabulated)), or in `f32` on a matrix unit where there is one (`amx`); through
-//! tiles in registers otherwise (see [`tiles`]).
+//! The products `J v` and `J^T u` of a masked layer: where there is one output, or few different rows of output weights (see
+//! [`classes`](crate::classes)), and enough to look up through tables of partial sums (see [`tabulated`](crate::tabulated)), or
+//! in `f32` on a matrix unit where there is one (`amx`); through tiles in registers otherwise (see [`tiles`]).
 //!
 //! Row `(i, k)` of `J` is `sum over r of a_rk M_ir (e_r kron x_i)`, scaled by `alpha`. Nothing of size
 //! n x m is stored.
 
 use faer::{MatMut, MatRef, Par};
 
+use crate::classes::Classed;
 use crate::layer::Layer;
 use crate::tiles;
 use crate::{DenseError, PackedMask, Real};
@@ -14,8 +15,9 @@ use crate::{DenseError, PackedMask, Real};
 /// `y <- alpha J v`: `y_ik = alpha sum over r of a_rk M_ir (x_i . v_r)`.
 ///
 /// `y : n x K`, `mask : n x m`, `x : n x d`, `v : m x d`, `signs = a : m x K`. Takes
-/// `2 n m (d + K)` flops, a copy of `x` (and with one output `n m / 768` sums), and fixed buffers; on a matrix
-/// unit another half of a copy.
+/// `2 n m (d + K)` flops, a copy of `x`, and fixed buffers. Where the rows of `a` are one of few, up to their sign, for
+/// 64 neurons side by side or more on average (rows of a Hadamard matrix, say), it takes `2 n m d` at up to three times that
+/// rate, and `n` sums for each of them and for each 256 to 3,072 neurons; on a matrix unit another half of a copy of `x`.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.
@@ -31,16 +33,16 @@ pub fn masked_apply<T: Real>(
     let layer = Layer::new(mask, x, signs, alpha)?;
     layer.check_vector(v)?;
     layer.check_outputs("output", y.as_ref())?;
+    let Some(classed) = Classed::of(layer) else {
+        tiles::apply(layer, y, v, par);
+        return Ok(());
+    };
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if crate::amx::suits(&layer) {
-        crate::amx::apply(layer, y, v, par);
+    if crate::amx::suits(&classed) {
+        crate::amx::apply(&classed, y, v, par);
         return Ok(());
     }
-    if layer.suits() {
-        layer.apply(y, v, par);
-    } else {
-        tiles::apply(layer, y, v, par);
-    }
+    classed.apply(y, v, par);
     Ok(())
 }
 
@@ -63,16 +65,16 @@ pub fn masked_adjoint<T: Real>(
     let layer = Layer::new(mask, x, signs, alpha)?;
     layer.check_vector(v.as_ref())?;
     layer.check_outputs("residual", u)?;
+    let Some(classed) = Classed::of(layer) else {
+        tiles::adjoint(layer, v, u, par);
+        return Ok(());
+    };
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if crate::amx::suits(&layer) {
-        crate::amx::adjoint(layer, v, u, par);
+    if crate::amx::suits(&classed) {
+        crate::amx::adjoint(&classed, v, u, par);
         return Ok(());
     }
-    if layer.suits() {
-        layer.adjoint(v, u, par);
-    } else {
-        tiles::adjoint(layer, v, u, par);
-    }
+    classed.adjoint(v, u, par);
     Ok(())
 }
 
@@ -96,15 +98,15 @@ pub fn masked_gram_apply<T: Real>(
     let layer = Layer::new(mask, x, signs, alpha)?;
     layer.check_outputs("residual", u)?;
     layer.check_outputs("output", y.as_ref())?;
+    let Some(classed) = Classed::of(layer) else {
+        tiles::gram_apply(layer, y, u, par);
+        return Ok(());
+    };
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if crate::amx::suits(&layer) {
-        crate::amx::gram_apply(layer, y, u, par);
+    if crate::amx::suits(&classed) {
+        crate::amx::gram_apply(&classed, y, u, par);
         return Ok(());
     }
-    if layer.suits() {
-        layer.gram_apply(y, u, par);
-    } else {
-        tiles::gram_apply(layer, y, u, par);
-    }
+    classed.gram_apply(y, u, par);
     Ok(())
 }

@@ -36,6 +36,18 @@ pub fn for_each_index(count: usize, par: Par, task: impl Fn(usize) + Sync + Send
     }
 }
 
+/// Calls `task` with each of some pieces of work.
+pub(crate) fn for_each_task<A: Send>(all: Vec<A>, par: Par, task: impl Fn(A) + Sync + Send) {
+    let task = |piece| {
+        clear_upper();
+        task(piece);
+    };
+    match par {
+        Par::Seq => all.into_iter().for_each(task),
+        Par::Rayon(_) => all.into_par_iter().with_max_len(1).for_each(task),
+    }
+}
+
 /// Calls `task(c, part)` for each part of `len` numbers of `all` (the last may be shorter).
 ///
 /// # Panics

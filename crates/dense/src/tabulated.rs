@@ -1,4 +1,5 @@
-//! The products of a masked layer with one output by table look-up: past the peak of the FMA units.
+//! The products of a masked layer with one output, or few [classes](crate::classes), by table look-up: past the peak of the FMA
+//! units.
 //!
 //! `J v` needs `x_i . (sum over active r of a_r v_r)`. A sum over a subset can be looked up (Arlazarov,
 //! Dinic, Kronrod and Faradzev, 1970, "the four Russians"): for six neurons all 64 partial sums of their
@@ -20,15 +21,15 @@ mod simd_columns;
 #[cfg(target_arch = "x86_64")]
 mod simd_wide;
 
-use faer::{MatMut, MatRef, Par};
+use faer::{MatMut, MatRef, Par, RowRef};
 
 use self::index::BATCH;
 use self::kernel::VECTOR;
 use self::reader::{Reader, Scratch, with_scratch};
-use self::simd::{add_rows, by_columns, by_rows, dot_rows, row_bytes};
+use self::simd::{add_rows, by_columns, by_rows, dot_rows, row_bytes, scale_rows};
 use crate::Real;
-use crate::layer::Layer;
-use crate::parallel::{for_each_col_chunk, for_each_row_chunk};
+use crate::classes::{Chunk, Classed};
+use crate::parallel::{for_each_part, for_each_task};
 
 /// Most neurons of a task: a multiple of 64 (words of the mask) and of 8 x 48 (bits of eight indices).
 const CHUNK: usize = 1536;
@@ -44,6 +45,9 @@ const LEAST: usize = 256;
 /// Examples whose sums are under way at a time.
 const ROWS: usize = 2048;
 
+/// Rows that are packed by one task.
+const TOGETHER: usize = 512;
+
 /// Indices from one row of them to the next: no power of two, which a cache could hold few of.
 const STRIDE: usize = ROWS + 8;
 
@@ -52,6 +56,9 @@ const LINES: usize = 64;
 
 /// Rows of the mask that are read at a time down columns: whole words and whole indices.
 const COLUMNS: usize = 192;
+
+/// Numbers of the longest row of a piece.
+const LONGEST: usize = 4 * VECTOR;
 
 /// A chunk's bits of one row of the mask.
 type Words = [u64; CHUNK / 64];
@@ -97,137 +104,161 @@ impl<T: Real> Packed<'_, T> {
     }
 }
 
-/// Writes `weight(i) row i` of `a` to `out`, packed.
-fn pack<T: Real>(out: &mut [T], a: MatRef<'_, T>, weight: impl Fn(usize) -> T) {
-    for piece in pieces::<T>(a.ncols()) {
+/// Writes rows of `d` columns to `out`, packed: row `i` is `row(i)`, a row and what it is multiplied by, or zeros.
+fn pack<'a, T: Real>(
+    mut out: &mut [T],
+    d: usize,
+    row: impl Fn(usize) -> Option<(RowRef<'a, T>, T)> + Sync + Send,
+    par: Par,
+) {
+    let count = out.len() / padded(d).max(1);
+    let mut tasks: Vec<_> = (0..count.div_ceil(TOGETHER)).map(|_| Vec::new()).collect();
+    for piece in pieces::<T>(d) {
         let len = piece.vectors * VECTOR;
-        let block = &mut out[piece.before * a.nrows()..][..len * a.nrows()];
-        for (i, row) in block.chunks_exact_mut(len).enumerate() {
-            let w = weight(i);
-            let source = a.row(i).subcols(piece.first, piece.cols);
-            if let Some(source) = source.try_as_row_major() {
-                row.iter_mut().zip(source.as_slice()).for_each(|(r, &s)| *r = w * s);
-            } else {
-                row.iter_mut().zip(source.iter()).for_each(|(r, &s)| *r = w * s);
-            }
-            row[piece.cols..].fill(T::of(0.0));
+        let (block, rest) = out.split_at_mut(len * count);
+        for (task, rows) in tasks.iter_mut().zip(block.chunks_mut(len * TOGETHER)) {
+            task.push((piece, rows.chunks_exact_mut(len)));
         }
+        out = rest;
     }
+    for_each_task(tasks.into_iter().enumerate().collect(), par, |(at, mut pieces)| {
+        // All pieces of a row together: it is read once, from one end to the other.
+        for i in (at * TOGETHER..count).take(TOGETHER) {
+            let source = row(i);
+            for (piece, rows) in &mut pieces {
+                let Some(target) = rows.next() else { return };
+                let Some((source, w)) = source else {
+                    target.fill(T::of(0.0));
+                    continue;
+                };
+                let source = source.subcols(piece.first, piece.cols);
+                if let Some(source) = source.try_as_row_major() {
+                    target.iter_mut().zip(source.as_slice()).for_each(|(t, &s)| *t = w * s);
+                } else {
+                    target.iter_mut().zip(source.iter()).for_each(|(t, &s)| *t = w * s);
+                }
+                target[piece.cols..].fill(T::of(0.0));
+            }
+        }
+    });
 }
 
-impl<T: Real> Layer<'_, T> {
-    /// Whether look-up pays: a table of 64 rows must serve many more than 64 examples and neurons.
-    pub(crate) fn suits(&self) -> bool {
-        self.signs.ncols() == 1 && self.mask.nrows() >= 128 && self.mask.width() >= 128
-    }
-
-    /// Neurons of a task.
-    fn chunk(&self) -> usize {
+impl<T: Real> Classed<'_, T> {
+    /// All neurons, in the chunks that are tasks.
+    fn tasks(&self) -> Vec<Chunk> {
         let width = self.mask.width();
-        if !(2 * LEAST..TASKS * CHUNK).contains(&width) {
-            return CHUNK;
-        }
-        let tasks = 2 * width.div_ceil(CHUNK);
-        width.div_ceil(tasks).next_multiple_of(64).max(LEAST)
+        let most = if (2 * LEAST..TASKS * CHUNK).contains(&width) {
+            let tasks = 2 * width.div_ceil(CHUNK);
+            width.div_ceil(tasks).next_multiple_of(64).max(LEAST)
+        } else {
+            CHUNK
+        };
+        self.chunks(most, 8 * BATCH)
     }
 
-    /// `y <- alpha J v`, with `y : n x 1` and `v : m x d`.
+    /// `y <- alpha J v`, with `y : n x K` and `v : m x d`.
     pub(crate) fn apply(&self, y: MatMut<'_, T>, v: MatRef<'_, T>, par: Par) {
-        let width = padded(self.x.ncols());
-        self.sum_over_chunks(y, par, |first, part, x| {
-            let neurons = self.chunk().min(self.mask.width() - first);
-            T::with_buffer(neurons * width, |w| {
-                let v = v.subrows(first, neurons);
-                pack(w, v, |r| self.signs[(first + r, 0)] * self.alpha);
-                self.apply_chunk(part, first, &Packed { values: w, rows: neurons }, x);
-            });
-        });
-    }
-
-    /// `v <- alpha J^T u`, with `u : n x 1` and `v : m x d`.
-    pub(crate) fn adjoint(&self, v: MatMut<'_, T>, u: MatRef<'_, T>, par: Par) {
-        let (n, width) = (self.x.nrows(), padded(self.x.ncols()));
-        T::with_buffer(n * width, |x| {
-            pack(x, self.x, |i| u[(i, 0)]);
-            let x = &Packed { values: x, rows: n };
-            for_each_row_chunk(v, self.chunk(), par, |first, mut v| {
-                let neurons = v.nrows();
-                T::with_buffer(neurons * width, |w| {
-                    self.adjoint_chunk(w, first, neurons, x);
-                    for piece in pieces::<T>(self.x.ncols()) {
-                        let len = piece.vectors * VECTOR;
-                        let block = &w[piece.before * neurons..][..len * neurons];
-                        for (r, row) in block.chunks_exact(len).enumerate() {
-                            let a = self.signs[(first + r, 0)] * self.alpha;
-                            let target = v.as_mut().row_mut(r).subcols_mut(piece.first, piece.cols);
-                            target.iter_mut().zip(row).for_each(|(t, &s)| *t = a * s);
-                        }
-                    }
+        let (n, d) = (self.x.nrows(), self.x.ncols());
+        self.sum_over_chunks(y, par, |chunks, parts, x| {
+            for_each_part(parts, n, par, |c, part| {
+                let chunk = &chunks[c];
+                T::with_buffer(chunk.len() * padded(d), |w| {
+                    let row = |r: usize| Some((v.row(r), self.weight(chunk.class, r)));
+                    pack(w, d, |at| chunk.neuron(at).and_then(row), Par::Seq);
+                    self.apply_chunk(part, chunk, w, x);
                 });
             });
         });
     }
 
-    /// `y <- alpha^2 J J^T u`, with `y, u : n x 1`, in one sweep over the neurons.
-    pub(crate) fn gram_apply(&self, y: MatMut<'_, T>, u: MatRef<'_, T>, par: Par) {
-        let (n, width) = (self.x.nrows(), padded(self.x.ncols()));
-        T::with_buffer(n * width, |weighted| {
-            pack(weighted, self.x, |i| u[(i, 0)]);
-            let weighted = &Packed { values: weighted, rows: n };
-            self.sum_over_chunks(y, par, |first, part, x| {
-                let neurons = self.chunk().min(self.mask.width() - first);
-                T::with_buffer(neurons * width, |w| {
-                    self.adjoint_chunk(w, first, neurons, weighted);
-                    for piece in pieces::<T>(self.x.ncols()) {
+    /// `v <- alpha J^T u`, with `u : n x K` and `v : m x d`.
+    pub(crate) fn adjoint(&self, v: MatMut<'_, T>, u: MatRef<'_, T>, par: Par) {
+        let (n, d) = (self.x.nrows(), self.x.ncols());
+        let chunks = self.tasks();
+        T::with_buffer(n * (padded(d) + self.count()), |buffer| {
+            let (x, residuals) = buffer.split_at_mut(n * padded(d));
+            self.pack_examples(x, par);
+            self.residuals(residuals, u, par);
+            let x = &Packed { values: x, rows: n };
+            let rows = Self::split_rows(v, &chunks);
+            for_each_task(chunks.iter().zip(rows).collect(), par, |(chunk, mut v)| {
+                let count = chunk.len();
+                T::with_buffer(count * padded(d), |w| {
+                    self.adjoint_chunk(w, chunk, x, &residuals[chunk.class * n..][..n]);
+                    for piece in pieces::<T>(d) {
                         let len = piece.vectors * VECTOR;
-                        let block = &mut w[piece.before * neurons..][..len * neurons];
-                        for (r, row) in block.chunks_exact_mut(len).enumerate() {
-                            let a = self.signs[(first + r, 0)] * self.alpha;
-                            for entry in row {
-                                *entry *= a * a;
+                        let block = &w[piece.before * count..][..len * count];
+                        for (part, v) in chunk.parts().iter().zip(&mut v) {
+                            let sums = block.chunks_exact(len).enumerate().skip(part.rows().start);
+                            for (v, (at, sums)) in v.as_mut().row_iter_mut().zip(sums) {
+                                let r = chunk.neuron(at).unwrap_or_default();
+                                let a = self.weight(chunk.class, r);
+                                let v = v.subcols_mut(piece.first, piece.cols);
+                                v.iter_mut().zip(sums).for_each(|(v, &s)| *v = a * s);
                             }
                         }
                     }
-                    self.apply_chunk(part, first, &Packed { values: w, rows: neurons }, x);
                 });
             });
         });
     }
 
-    /// `y <- sum over chunks`, in order, of what `chunk(first neuron, part, packed x)` writes to `part`.
+    /// `y <- alpha^2 J J^T u`, with `y, u : n x K`, in one sweep over the neurons.
+    pub(crate) fn gram_apply(&self, y: MatMut<'_, T>, u: MatRef<'_, T>, par: Par) {
+        let (n, d) = (self.x.nrows(), self.x.ncols());
+        self.sum_over_chunks(y, par, |chunks, parts, x| {
+            T::with_buffer(n * self.count(), |residuals| {
+                self.residuals(residuals, u, par);
+                for_each_part(parts, n, par, |c, part| {
+                    let (chunk, count) = (&chunks[c], chunks[c].len());
+                    T::with_buffer(count * padded(d), |w| {
+                        self.adjoint_chunk(w, chunk, x, &residuals[chunk.class * n..][..n]);
+                        for piece in pieces::<T>(d) {
+                            let len = piece.vectors * VECTOR;
+                            let block = &mut w[piece.before * count..][..len * count];
+                            for (at, row) in block.chunks_exact_mut(len).enumerate() {
+                                let a = chunk.neuron(at).map(|r| self.weight(chunk.class, r));
+                                let squared = a.map_or(T::of(0.0), |a| a * a);
+                                for entry in row {
+                                    *entry *= squared;
+                                }
+                            }
+                        }
+                        self.apply_chunk(part, chunk, w, x);
+                    });
+                });
+            });
+        });
+    }
+
+    fn pack_examples(&self, out: &mut [T], par: Par) {
+        pack(out, self.x.ncols(), |i| Some((self.x.row(i), T::of(1.0))), par);
+    }
+
+    /// `y <- sum over chunks`, in order, of what `body(chunks, parts, packed x)` writes to their parts.
     fn sum_over_chunks(
         &self,
-        mut y: MatMut<'_, T>,
+        y: MatMut<'_, T>,
         par: Par,
-        chunk: impl Fn(usize, &mut [T], &Packed<'_, T>) + Sync + Send,
+        body: impl FnOnce(&[Chunk], &mut [T], &Packed<'_, T>),
     ) {
         let (n, width) = (self.x.nrows(), padded(self.x.ncols()));
-        let count = self.mask.width().div_ceil(self.chunk());
-        T::with_buffer(n * (width + count), |buffer| {
+        let chunks = self.tasks();
+        T::with_buffer(n * (width + chunks.len()), |buffer| {
             let (x, parts) = buffer.split_at_mut(n * width);
-            pack(x, self.x, |_| T::of(1.0));
-            let x = &Packed { values: x, rows: n };
-            let columns = MatMut::from_column_major_slice_mut(parts, n, count);
-            for_each_col_chunk(columns, 1, par, |c, part| {
-                let part = part.col_mut(0).try_as_col_major_mut();
-                chunk(
-                    c * self.chunk(),
-                    part.expect("a column of a packed matrix").as_slice_mut(),
-                    x,
-                );
-            });
-            for i in 0..n {
-                y[(i, 0)] = (0..count).fold(T::of(0.0), |sum, c| sum + parts[c * n + i]);
-            }
+            self.pack_examples(x, par);
+            body(&chunks, parts, &Packed { values: x, rows: n });
+            self.combine(y, &chunks, parts);
         });
     }
 
     /// `part <- sum over the neurons r of the chunk of M_ir (x_i . w_r)`.
-    fn apply_chunk(&self, part: &mut [T], first: usize, w: &Packed<'_, T>, x: &Packed<'_, T>) {
+    fn apply_chunk(&self, part: &mut [T], chunk: &Chunk, w: &[T], x: &Packed<'_, T>) {
+        let w = &Packed { values: w, rows: chunk.len() };
         let batches = w.rows.div_ceil(BATCH).next_multiple_of(8);
         with_scratch(|Scratch { across, words, .. }| {
             let indices = &mut across.as_chunks_mut().0[..batches];
-            let mut reader = Reader::new(self.mask, first / 64, &mut words[..LINES], false);
+            let mut reader = Reader::new(self.mask, chunk, &mut words[..LINES], false);
             for (block, part) in part.chunks_mut(ROWS).enumerate() {
                 let (from, rows) = (block * ROWS, part.len());
                 for at in (0..rows).step_by(LINES) {
@@ -258,13 +289,14 @@ impl<T: Real> Layer<'_, T> {
         });
     }
 
-    /// `w_r <- sum over examples i of M_ir x_i` for the neurons of a chunk, packed; `x` holds
-    /// `u_i x_i`.
-    fn adjoint_chunk(&self, w: &mut [T], first: usize, neurons: usize, x: &Packed<'_, T>) {
+    /// `w_r <- sum over examples i of M_ir u_i x_i` for the neurons of a chunk, packed.
+    fn adjoint_chunk(&self, w: &mut [T], chunk: &Chunk, x: &Packed<'_, T>, u: &[T]) {
+        let neurons = chunk.len();
         w.fill(T::of(0.0));
+        let mut weighted = [T::of(0.0); BATCH * LONGEST];
         with_scratch(|Scratch { down, words, .. }| {
             let indices = down.first_chunk_mut().expect("room for so many rows");
-            let mut reader = Reader::new(self.mask, first / 64, words, true);
+            let mut reader = Reader::new(self.mask, chunk, words, true);
             for from in (0..x.rows).step_by(COLUMNS) {
                 let rows = COLUMNS.min(x.rows - from);
                 let words = reader.next(COLUMNS).first_chunk().expect("that many");
@@ -272,9 +304,12 @@ impl<T: Real> Layer<'_, T> {
                 for piece in pieces::<T>(self.x.ncols()) {
                     let len = piece.vectors * VECTOR;
                     let x = &x.piece(piece)[from * len..(from + rows) * len];
+                    let u = u[from..from + rows].chunks(BATCH);
                     let w = &mut w[piece.before * neurons..][..len * neurons];
-                    for (x, indices) in x.chunks(BATCH * len).zip(indices.iter()) {
-                        add_rows(piece.vectors, w, x, &indices[..neurons], &mut reader);
+                    for ((x, u), indices) in x.chunks(BATCH * len).zip(u).zip(indices.iter()) {
+                        let weighted = &mut weighted[..x.len()];
+                        scale_rows(piece.vectors, weighted, x, u);
+                        add_rows(piece.vectors, w, weighted, &indices[..neurons], &mut reader);
                     }
                 }
             }

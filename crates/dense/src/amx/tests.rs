@@ -5,7 +5,7 @@ use faer::Mat;
 use super::*;
 use crate::simd::Level;
 use crate::simd::side_by_side::at_each_level;
-use crate::{masked_adjoint, masked_apply, masked_gram_apply};
+use crate::{PackedMask, masked_adjoint, masked_apply, masked_gram_apply};
 
 /// Few and many columns, more examples and more neurons of a chunk than a block has rows; last ones of any length.
 const SHAPES: [(usize, usize, usize); 7] = [

@@ -64,6 +64,18 @@ pub(super) fn dot_rows<T: Real, const V: usize>(
     }
 }
 
+/// `out_i <- u_i x_i`.
+#[inline(always)]
+pub(super) fn scale_rows<T: Real, const V: usize>(out: &mut [Row<T, V>], x: &[Row<T, V>], u: &[T]) {
+    for ((out, x), u) in out.iter_mut().zip(x).zip(u) {
+        for v in 0..V {
+            for l in 0..VECTOR {
+                out[v][l] = *u * x[v][l];
+            }
+        }
+    }
+}
+
 /// `w_r <- w_r + sum over the bits b of index r of rows_b`.
 ///
 /// `rows` holds up to 48 rows of `V` vectors, missing ones counting as zero; `w` one for each index.

@@ -6,6 +6,7 @@ use super::index::BATCH;
 use super::simd::prefetch;
 use super::{CHUNK, COLUMNS, STRIDE, Words};
 use crate::PackedMask;
+use crate::classes::{Chunk, Part};
 
 /// How many rows of the mask ahead of the one that is read are asked for.
 const AHEAD: usize = 16;
@@ -46,7 +47,7 @@ pub(super) struct Reader<'a> {
     rows: &'a [u64],
     words_per_row: usize,
     /// The words of a row that are read.
-    at: usize,
+    parts: &'a [Part],
     len: usize,
     /// Where they go, and how many are there.
     words: &'a mut [Words],
@@ -56,18 +57,17 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// `CHUNK / 64` words of each row, or what there is of them, from word `at` on, up to `words.len()` rows at a
-    /// time; as many before they are asked for, if `early`.
+    /// A chunk's words of each row, up to `words.len()` rows at a time; as many before they are asked for, if `early`.
     pub(super) fn new(
         mask: &'a PackedMask,
-        at: usize,
+        chunk: &'a Chunk,
         words: &'a mut [Words],
         early: bool,
     ) -> Self {
-        let words_per_row = mask.words_per_row();
-        let len = (words_per_row - at).min(CHUNK / 64);
+        let (words_per_row, parts) = (mask.words_per_row(), chunk.parts());
+        let len = parts.iter().map(|part| part.words().len()).sum();
         let early = if early { words.len() } else { 0 };
-        Self { rows: mask.words(), words_per_row, at, len, words, read: 0, early }
+        Self { rows: mask.words(), words_per_row, parts, len, words, read: 0, early }
     }
 
     /// The next `count` rows.
@@ -100,18 +100,26 @@ impl<'a> Reader<'a> {
     fn read(&mut self) {
         let words = &mut self.words[self.read];
         self.read += 1;
-        let next = AHEAD * self.words_per_row + self.at;
-        prefetch(self.rows.get(next..next + self.len).unwrap_or_default());
-        match self.rows.get(self.at..self.at + self.len) {
+        let next = self.rows.get(AHEAD * self.words_per_row..).unwrap_or_default();
+        for part in self.parts {
+            prefetch(next.get(part.words()).unwrap_or_default());
+        }
+        match (self.rows, self.parts) {
+            ([], _) => words.fill(0),
             // Of a known length: no call.
-            Some(row) if self.len == words.len() => {
-                *words = *row.first_chunk().expect("of that length");
+            (rows, [part]) if self.len == words.len() => {
+                *words = *rows[part.words()].first_chunk().expect("of that length");
             }
-            Some(row) => {
-                words[..self.len].copy_from_slice(row);
-                words[self.len..].fill(0);
+            (rows, parts) => {
+                let mut rest = &mut words[..];
+                for part in parts {
+                    let from = &rows[part.words()];
+                    let (to, others) = rest.split_at_mut(from.len());
+                    to.copy_from_slice(from);
+                    rest = others;
+                }
+                rest.fill(0);
             }
-            None => words.fill(0),
         }
         self.rows = self.rows.get(self.words_per_row..).unwrap_or_default();
     }
@@ -128,18 +136,22 @@ mod tests {
         #[test]
         fn rows_come_in_order_whenever_they_are_read(
             rows in 0..100usize,
-            words_per_row in 1..60usize,
-            chunk in 0..3usize,
+            cuts in prop::collection::vec(0..60usize, 4),
             asks in prop::collection::vec((0..40usize, 1..=24usize), 1..12),
             early: bool,
         ) {
-            let mut mask = PackedMask::zeros(rows, 64 * words_per_row);
-            for (i, word) in mask.words_mut().iter_mut().enumerate() {
-                *word = 1 + i as u64;
-            }
-            let at = (chunk * CHUNK / 64).min(words_per_row - 1);
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let mask = {
+                let mut mask = PackedMask::zeros(rows, 64 * 60);
+                mask.words_mut().iter_mut().zip(1..).for_each(|(word, i)| *word = i);
+                mask
+            };
+            let parts = [cuts[0]..cuts[1].min(cuts[0] + 12), cuts[2]..cuts[3].min(cuts[2] + 12)];
+            let chunk = Chunk::of_words(&parts);
+            let of_row: Vec<usize> = parts.into_iter().flatten().collect();
             let mut words = vec![[7; CHUNK / 64]; 24];
-            let mut reader = Reader::new(&mask, at, &mut words, early);
+            let mut reader = Reader::new(&mask, &chunk, &mut words, early);
             let mut from = 0;
             for (times, count) in asks {
                 // Reading early past what is asked for next would skip it: as many as there is room for are asked for.
@@ -147,11 +159,10 @@ mod tests {
                 for _ in 0..times {
                     reader.go_on();
                 }
-                for (i, found) in reader.next(count).iter().enumerate() {
-                    let row = from + i;
+                for (row, found) in (from..).zip(reader.next(count)) {
                     for (w, &found) in found.iter().enumerate() {
-                        let there = row < rows && at + w < words_per_row;
-                        let expected = if there { 1 + (row * words_per_row + at + w) as u64 } else { 0 };
+                        let there = of_row.get(w).filter(|_| row < rows);
+                        let expected = there.map_or(0, |at| 1 + (row * 60 + at) as u64);
                         prop_assert_eq!(found, expected, "row {}, word {}", row, w);
                     }
                 }

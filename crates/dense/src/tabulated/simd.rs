@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::index::{self, BATCH};
-use super::kernel::{self, Loops, Row, Tables, VECTOR, as_rows, with_tables};
+use super::kernel::{self, Loops, Row, Tables, VECTOR, as_rows, as_rows_mut, with_tables};
 use super::reader::Reader;
 use super::{CHUNK, COLUMNS, STRIDE, Words};
 #[cfg(target_arch = "x86_64")]
@@ -17,6 +17,16 @@ pub(super) fn dot_rows<T: Real>(vectors: usize, sums: &mut [[T; VECTOR]], w: &[T
         2 => dot::<T, 2>(sums, as_rows(w), as_rows(x)),
         3 => dot::<T, 3>(sums, as_rows(w), as_rows(x)),
         _ => dot::<T, 4>(sums, as_rows(w), as_rows(x)),
+    }
+}
+
+/// [`kernel::scale_rows`] for rows of `vectors` vectors, from 1 to 4.
+pub(super) fn scale_rows<T: Real>(vectors: usize, out: &mut [T], x: &[T], u: &[T]) {
+    match vectors {
+        1 => scale::<T, 1>(as_rows_mut(out), as_rows(x), u),
+        2 => scale::<T, 2>(as_rows_mut(out), as_rows(x), u),
+        3 => scale::<T, 3>(as_rows_mut(out), as_rows(x), u),
+        _ => scale::<T, 4>(as_rows_mut(out), as_rows(x), u),
     }
 }
 
@@ -81,6 +91,12 @@ dispatched!(
     fn dot [T: Real, const V: usize] (
         sums: &mut [[T; VECTOR]], w: &[Row<T, V>], x: &[Row<T, V>],
     ) = kernel::dot_rows::<T, V>
+);
+dispatched!(
+    /// [`kernel::scale_rows`].
+    fn scale [T: Real, const V: usize] (
+        out: &mut [Row<T, V>], x: &[Row<T, V>], u: &[T],
+    ) = kernel::scale_rows::<T, V>
 );
 dispatched!(
     fn add_by_loops [T: Real, const V: usize] (

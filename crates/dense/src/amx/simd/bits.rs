@@ -123,16 +123,17 @@ pub(in super::super) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Of `count` words of some rows, as many as there are.
+    /// Of these words of some rows, as many as there are.
     pub(in super::super) fn new(
         mask: &'a PackedMask,
         rows: Range<usize>,
-        (at, count): (usize, usize),
+        words: Range<usize>,
     ) -> Self {
-        let words_per_row = mask.words_per_row();
-        let words = mask.words().get(rows.start * words_per_row + at..).unwrap_or_default();
+        let (words_per_row, lines) = (mask.words_per_row(), words.len().div_ceil(ROW / 8));
+        let at = rows.start * words_per_row + words.start;
+        let words = mask.words().get(at..).unwrap_or_default();
         let rows = rows.end.min(mask.nrows()).saturating_sub(rows.start);
-        Self { words, words_per_row, rows, lines: count.div_ceil(ROW / 8), line: 0 }
+        Self { words, words_per_row, rows, lines, line: 0 }
     }
 
     /// Asks for a line.
@@ -153,9 +154,9 @@ impl<'a> Ahead<'a> {
 }
 
 impl Unit {
-    /// Copies the first words of a row.
+    /// Copies words of a row.
     #[allow(clippy::unused_self, reason = "who has the unit has the instructions")]
-    pub(in super::super) fn copy_words(&self, to: &mut Words, from: &[u64]) {
+    pub(in super::super) fn copy_words(&self, to: &mut [u64], from: &[u64]) {
         #[target_feature(enable = "avx512f")]
         fn compiled(to: &mut [u64], from: &[u64]) {
             let ((lines, rest), (from_lines, from_rest)) = (to.as_chunks_mut(), from.as_chunks());
@@ -167,7 +168,7 @@ impl Unit {
             }
         }
         // SAFETY: who has the unit has the instructions.
-        unsafe { compiled(&mut to[..from.len()], from) }
+        unsafe { compiled(to, from) }
     }
 }
 
