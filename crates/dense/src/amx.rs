@@ -34,7 +34,7 @@ use crate::classes::{Chunk, Classed};
 use crate::parallel::{for_each_part, for_each_task};
 use crate::simd::Level;
 
-pub(crate) use self::simd::permitted;
+pub(crate) use self::simd::{Buffers, Unit, counts_bytes, permitted};
 
 /// Rows and columns of a tile of sums.
 const SIDE: usize = 16;

@@ -227,6 +227,14 @@ impl<'a, T: Real> Classed<'a, T> {
     }
 }
 
+/// Whether the rows of `signs : m x K` are few enough, up to their sign, and side by side, that the products of a layer with
+/// these output weights (see [`masked_apply`](crate::masked_apply)) cost about what those with one output do: `m / 64` runs of
+/// them at most. `m K` comparisons.
+#[must_use]
+pub fn are_few_classes<T: Real>(signs: MatRef<'_, T>) -> bool {
+    signs.ncols() == 1 || classes(signs, signs.nrows() / RUN).is_some()
+}
+
 /// A neuron of a class, and the first output to which it has a weight.
 type Leader = (usize, usize);
 

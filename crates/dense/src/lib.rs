@@ -50,6 +50,7 @@ mod transpose;
 mod triangular;
 
 pub use cholesky::Cholesky;
+pub use classes::are_few_classes;
 pub use eigen::SymmetricEigen;
 pub use error::DenseError;
 pub use flips::MaskFlips;

@@ -21,6 +21,8 @@ pub(crate) use gather::{SIDE, gather_rows};
 pub(crate) use level::Level;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) use level::side_by_side;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use popcount::transposed_words;
 pub(crate) use popcount::{COLS, Counts, ROWS};
 pub use upper::clear_upper;
 

@@ -124,20 +124,23 @@ fn pack<'a, T: Real>(
     for_each_task(tasks.into_iter().enumerate().collect(), par, |(at, mut pieces)| {
         // All pieces of a row together: it is read once, from one end to the other.
         for i in (at * TOGETHER..count).take(TOGETHER) {
-            let source = row(i);
+            let source = row(i).map(|(source, w)| (source, source.try_as_row_major(), w));
             for (piece, rows) in &mut pieces {
                 let Some(target) = rows.next() else { return };
-                let Some((source, w)) = source else {
-                    target.fill(T::of(0.0));
-                    continue;
-                };
-                let source = source.subcols(piece.first, piece.cols);
-                if let Some(source) = source.try_as_row_major() {
-                    target.iter_mut().zip(source.as_slice()).for_each(|(t, &s)| *t = w * s);
-                } else {
-                    target.iter_mut().zip(source.iter()).for_each(|(t, &s)| *t = w * s);
+                let (target, rest) = target.split_at_mut(piece.cols);
+                rest.fill(T::of(0.0));
+                let columns = piece.first..piece.first + piece.cols;
+                match source {
+                    Some((_, Some(source), w)) => {
+                        let source = &source.as_slice()[columns];
+                        target.iter_mut().zip(source).for_each(|(t, &s)| *t = w * s);
+                    }
+                    Some((source, None, w)) => {
+                        let source = source.subcols(piece.first, piece.cols);
+                        target.iter_mut().zip(source.iter()).for_each(|(t, &s)| *t = w * s);
+                    }
+                    None => target.fill(T::of(0.0)),
                 }
-                target[piece.cols..].fill(T::of(0.0));
             }
         }
     });

@@ -11,6 +11,10 @@ use crate::{Network, ReluError};
 pub enum Signs {
     /// Each direction twice, with independent random signs and with their negatives.
     Random,
+    /// Each direction twice, with a row of a Hadamard matrix of order `h >= K` and with its negative: a row for as many
+    /// directions, side by side, as for any other. Where `h` divides the directions the sum over `r` of `a_rk a_rl` vanishes, and
+    /// products with the Jacobian cost what those with one output do ([`are_few_classes`](nearlin_dense::are_few_classes)).
+    Balanced,
     /// Each direction `2 h` times, with the rows of a Hadamard matrix of order `h >= K` and with
     /// their negatives. Then the sum over `r` of `a_rk a_rl` vanishes over every direction, and the
     /// joint Gram matrix of all outputs starts block diagonal, `I kron G`.
@@ -18,16 +22,22 @@ pub enum Signs {
 }
 
 impl Signs {
-    /// What suits a problem of `rows` equations in `outputs` outputs: [`Signs::Orthogonal`] where
+    /// What suits any problem: [`Signs::Balanced`], and [`Signs::Random`] with one output, which knows no difference.
+    #[must_use]
+    pub fn usual(outputs: usize) -> Self {
+        if outputs > 1 { Self::Balanced } else { Self::Random }
+    }
+
+    /// What suits a problem of `rows` equations in `outputs` outputs that must be solved to the end: [`Signs::Orthogonal`] where
     /// the width divides into its patterns and the directions that remain still outnumber the
-    /// equations of one output twice, else [`Signs::Random`]. One output knows no difference.
+    /// equations of one output twice, else what is [usual](Self::usual).
     #[must_use]
     pub fn suitable(rows: usize, inputs: usize, outputs: usize, width: usize) -> Self {
         let patterns = 2 * hadamard_order(outputs);
         if width > 0 && width.is_multiple_of(patterns) && width / patterns * inputs >= 2 * rows {
             Self::Orthogonal
         } else {
-            Self::Random
+            Self::usual(outputs)
         }
     }
 }
@@ -58,7 +68,7 @@ impl Init {
     /// another length.
     ///
     /// # Errors
-    /// [`ReluError::Width`] unless the width is a positive multiple of 2 (random signs) or of
+    /// [`ReluError::Width`] unless the width is a positive multiple of 2 (random and balanced signs) or of
     /// `2 h` (orthogonal ones), [`ReluError::Empty`], [`ReluError::Scale`].
     pub fn network(&self, scale: f64) -> Result<Network, ReluError> {
         let &Self { inputs, outputs, width, .. } = self;
@@ -69,7 +79,7 @@ impl Init {
             return Err(ReluError::Scale(scale));
         }
         let copies = match self.signs {
-            Signs::Random => 2,
+            Signs::Random | Signs::Balanced => 2,
             Signs::Orthogonal => 2 * hadamard_order(outputs),
         };
         if width == 0 || !width.is_multiple_of(copies) {
@@ -91,6 +101,8 @@ impl Init {
     /// `c directions + q`.
     fn signs(&self, directions: usize) -> Vec<f64> {
         let outputs = self.outputs;
+        let order = hadamard_order(outputs);
+        let hadamard = |row: usize, k: usize| (row & k).count_ones() % 2 == 1;
         let mut signs = vec![1.0; self.width * outputs];
         for r in 0..self.width {
             let (copy, direction) = (r / directions, r % directions);
@@ -101,10 +113,8 @@ impl Init {
                         let word = (0..=k / 64).fold(0, |_, _| rng.next_u64());
                         (word >> (k % 64) & 1 == 1) != (copy == 1)
                     }
-                    Signs::Orthogonal => {
-                        let order = hadamard_order(outputs);
-                        (((copy % order) & k).count_ones() % 2 == 1) != (copy >= order)
-                    }
+                    Signs::Balanced => hadamard(direction * order / directions, k) != (copy == 1),
+                    Signs::Orthogonal => hadamard(copy % order, k) != (copy >= order),
                 };
                 if negative {
                     signs[r * outputs + k] = -1.0;

@@ -7,13 +7,16 @@
 //! `(J v)_ik = sum over q of B_iq x_i . (sum over copies r of a_rk v_r) + sum over r of E_ir a_rk x_i . v_r`,
 //!
 //! so a pass takes `K` passes of one output over `p` neurons, by table look-up, and a term for each flip.
-//! With orthogonal signs of order `h`, `p = m / 2h`: for ten outputs `K p` is less than a third of `m`.
+//! With orthogonal signs of order `h`, `p = m / 2h`: for ten outputs `K p` is less than a third of `m`. (Passes over all
+//! neurons take one of one output over `m` of them then, as their signs are few rows; with signs that are many, more.)
 
 use faer::{MatMut, MatRef, Par};
 use nearlin_dense::{
-    MaskFlips, PackedMask, Real, combine_rows, for_each_col_chunk, for_each_row_chunk,
-    masked_adjoint, masked_apply,
+    MaskFlips, PackedMask, Real, are_few_classes, combine_rows, for_each_col_chunk,
+    for_each_row_chunk, masked_adjoint, masked_apply,
 };
+
+use crate::Network;
 
 /// Cost of a flip, in multiply-adds of a pass through tables, for each input and output: it reads a row of
 /// weights and one of inputs from anywhere.
@@ -35,8 +38,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What the neurons of `mask : n x m` share, `copies` to a direction; `None` where it saves nothing
-    /// for `d` inputs and `K` outputs.
-    fn of(mask: &PackedMask, copies: usize, inputs: usize, outputs: usize) -> Option<Self> {
+    /// for `d` inputs and output signs `m x K`.
+    fn of(mask: &PackedMask, copies: usize, inputs: usize, signs: MatRef<'_, f64>) -> Option<Self> {
         let (n, m) = (mask.nrows(), mask.width());
         if copies < 2 || !m.is_multiple_of(copies) {
             return None;
@@ -47,8 +50,9 @@ impl Shared {
         }
         // In multiply-adds of a pass through tables, some six to one of a pass through tiles.
         let (n_f, m_f) = (n as f64, m as f64);
-        let (d, k) = (inputs as f64, outputs as f64);
-        let plain = if outputs == 1 { n_f * m_f * d } else { 6.0 * n_f * m_f * (d + k) };
+        let (d, k) = (inputs as f64, signs.ncols() as f64);
+        let tables = are_few_classes(signs);
+        let plain = if tables { n_f * m_f * d } else { 6.0 * n_f * m_f * (d + k) };
         let most = (plain - n_f * p as f64 * d * k) / (FLIP * (d + k));
         // A third less, or it is not worth the lists.
         let most = (most - plain / 3.0 / (FLIP * (d + k))).max(0.0);
@@ -171,11 +175,20 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Of a network with `inputs` and `outputs` whose neurons start from `m / copies` directions.
+    /// Of neurons with so many inputs that start from `m / copies` directions, and have the rows of `signs : m x K` in the
+    /// outputs.
     #[must_use]
-    pub fn new(mask: PackedMask, copies: usize, inputs: usize, outputs: usize) -> Self {
-        let shared = Shared::of(&mask, copies, inputs, outputs);
+    pub fn new(mask: PackedMask, copies: usize, inputs: usize, signs: MatRef<'_, f64>) -> Self {
+        let shared = Shared::of(&mask, copies, inputs, signs);
         Self { mask, shared }
+    }
+
+    /// Of a network, whose mask it is.
+    #[must_use]
+    pub fn of(mask: PackedMask, network: &Network) -> Self {
+        let shape = (network.width(), network.outputs());
+        let signs = MatRef::from_row_major_slice(network.signs(), shape.0, shape.1);
+        Self::new(mask, network.copies(), network.inputs(), signs)
     }
 
     /// The mask, n x m.

@@ -350,8 +350,35 @@ fn orthogonal_signs_decouple_the_outputs() {
         assert!(gu[(i, 1)].abs() > 0.0);
     }
     assert_eq!(Signs::suitable(20, 3, 3, 128), Signs::Orthogonal);
-    assert_eq!(Signs::suitable(30, 3, 3, 128), Signs::Random);
-    assert_eq!(Signs::suitable(20, 3, 3, 100), Signs::Random);
+    assert_eq!(Signs::suitable(30, 3, 3, 128), Signs::Balanced);
+    assert_eq!(Signs::suitable(20, 3, 3, 100), Signs::Balanced);
+    assert_eq!(Signs::suitable(60, 3, 1, 64), Signs::Random);
+}
+
+/// Balanced signs have each row of a Hadamard matrix as often, side by side, with its negative for the other copy; outputs are
+/// orthogonal over the neurons.
+#[test]
+fn balanced_signs_are_few_runs_and_orthogonal() {
+    for (outputs, width) in [(2, 64), (3, 128), (5, 320), (10, 96), (3, 100)] {
+        let init = Init { inputs: 2, outputs, width, seed: 1, signs: Signs::Balanced };
+        let network = init.network(1.0).unwrap();
+        assert_eq!(network.copies(), 2);
+        let row = |r: usize| &network.signs()[r * outputs..][..outputs];
+        for r in 0..width / 2 {
+            let negative: Vec<f64> = row(r + width / 2).iter().map(|s| -s).collect();
+            assert_eq!(row(r), negative, "{outputs} outputs, neuron {r}");
+        }
+        let order = nearlin_relu::hadamard_order(outputs);
+        let runs = 1 + (1..width / 2).filter(|&r| row(r) != row(r - 1)).count();
+        assert_eq!(runs, order, "{outputs} outputs");
+        for k in 0..outputs {
+            for l in 0..k {
+                let sum: f64 = (0..width).map(|r| row(r)[k] * row(r)[l]).sum();
+                let left = if (width / 2).is_multiple_of(order) { 0.0 } else { 2.0 * order as f64 };
+                assert!(sum.abs() <= left, "{outputs} outputs, {k} and {l}: {sum}");
+            }
+        }
+    }
 }
 
 /// Scales give the same directions, so the same masks, and a seed names a network.

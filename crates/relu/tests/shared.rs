@@ -28,7 +28,7 @@ impl Case {
         }
         let x = Mat::from_fn(n, d, |i, q| noise(seed ^ 1, i * d + q));
         let mask = network.forward(x.as_ref(), Par::Seq).unwrap().mask;
-        let active = Activations::new(mask.clone(), copies, d, outputs);
+        let active = Activations::of(mask.clone(), &network);
         Self { x, signs: network.signs().to_vec(), mask, active, outputs }
     }
 
@@ -114,7 +114,8 @@ fn copies_that_do_not_fit_share_nothing() {
             PackedMask::from_fn(n, m, |i, r| r == 5 || r == 133 || noise(2, i * m + r) > 0.9);
         let signs: Vec<f64> = (0..m).map(|r| if r % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let of = |copies| {
-            let active = Activations::new(mask.clone(), copies, d, 1);
+            let column = MatRef::from_column_major_slice(&signs, m, 1);
+            let active = Activations::new(mask.clone(), copies, d, column);
             assert!(!active.is_shared());
             Case { x: x.clone(), signs: signs.clone(), mask: mask.clone(), active, outputs: 1 }
         };

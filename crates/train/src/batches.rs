@@ -89,7 +89,7 @@ pub fn train_batches(
     let shape = Shape::of(rows, d, k, 1);
     let planned = || plan_batches_at(n, &shape, options, batches, &Rates::default()).chosen;
     let kind = options.solver.unwrap_or_else(planned);
-    let signs = options.signs.unwrap_or(Signs::Random);
+    let signs = options.signs.unwrap_or_else(|| Signs::usual(k));
     let init = Init { inputs: d, outputs: k, width: options.width, seed: options.seed, signs };
     let walk = Walk {
         source,
@@ -281,7 +281,7 @@ impl Walk<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Option<StepReport>, TrainError> {
         let (options, par) = (self.options, self.options.par);
-        let (d, k) = (batch.inputs(), batch.outputs());
+        let k = batch.outputs();
         if observer.on_event(&Event::Phase(Phase::Masks)).is_break() {
             return Ok(None);
         }
@@ -289,7 +289,7 @@ impl Walk<'_> {
         let features = Features::<f64>::new(batch, network.signs(), options.width);
         let Forward { outputs, mask, .. } = network.forward(batch.x(), par)?;
         let residual: Vec<f64> = outputs.iter().zip(batch.y()).map(|(f, y)| f - y).collect();
-        let active = Activations::new(mask, network.copies(), d, k);
+        let active = Activations::of(mask, network);
 
         // Half of |x|^2 on average, as half of the neurons are active.
         let diagonal = 0.5 * batch.x().squared_norm_l2() / batch.rows() as f64;

@@ -151,8 +151,7 @@ pub(crate) struct Linear<'a> {
 
 impl<'a> Linear<'a> {
     pub(crate) fn new(equations: &'a Equations, network: &'a Network, mask: PackedMask) -> Self {
-        let (d, k) = (equations.inputs(), equations.outputs());
-        let active = Activations::new(mask, network.copies(), d, k);
+        let active = Activations::of(mask, network);
         Self { equations, network, active }
     }
 

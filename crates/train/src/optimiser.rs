@@ -222,7 +222,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
         // directions, which costs test error; a ridge conditions it anyway.
         let signs = options.signs.unwrap_or_else(|| match options.ridge {
             0.0 => Signs::suitable(n, d, k, options.width),
-            _ => Signs::Random,
+            _ => Signs::usual(k),
         });
         let init = Init { inputs: d, outputs: k, width: options.width, seed: options.seed, signs };
         let network = init.network(1.0)?;
@@ -251,8 +251,7 @@ impl<'a, T: Element> Optimiser<'a, T> {
     fn state(&self, network: Network, forward: Forward, hold: Hold) -> State {
         let Forward { outputs, mask, .. } = forward;
         let Hold { multipliers, pins } = hold;
-        let (inputs, k) = (self.equations.inputs(), self.equations.outputs());
-        let active = Activations::new(mask, network.copies(), inputs, k);
+        let active = Activations::of(mask, &network);
         let residual: Vec<f64> =
             outputs.iter().zip(self.equations.y()).map(|(f, y)| f - y).collect();
         let ridge = self.options.ridge;

@@ -99,7 +99,7 @@ pub struct Options {
     /// [`SolverKind::RpGram`] and [`SolverKind::Nystrom`] their rank; `None` for 2,048, or 2^27 / n where that is less. Default `None`.
     pub sketch_rows: Option<usize>,
     /// Signs of the outputs; `None` for orthogonal ones without a ridge, where the width allows them,
-    /// and random ones with a ridge. Default `None`.
+    /// else balanced ones. Default `None`.
     pub signs: Option<Signs>,
     /// Threads. Default: rayon's current pool. No result depends on it.
     pub par: Par,

@@ -85,7 +85,7 @@ pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath,
         outputs: equations.outputs(),
         width: options.width,
         seed: options.seed,
-        signs: options.signs.unwrap_or(Signs::Random),
+        signs: options.signs.unwrap_or_else(|| Signs::usual(equations.outputs())),
     };
     let network = init.network(1.0)?;
     let mask = |of: &Equations| network.forward(of.x(), options.par).map(|forward| forward.mask);

@@ -97,7 +97,7 @@ pub fn choose_width(equations: &Equations, options: &Options) -> Result<WidthCho
         outputs: some.outputs(),
         width: tried,
         seed: options.seed,
-        signs: options.signs.unwrap_or(Signs::Random),
+        signs: options.signs.unwrap_or_else(|| Signs::usual(some.outputs())),
     };
     let mask = init.network(1.0)?.forward(some.x(), par)?.mask;
     let start = if options.ridge > 0.0 { Start::Near(options.ridge) } else { Start::Anywhere };

@@ -49,10 +49,10 @@ pub(super) fn run_all(told: &mut dyn FnMut(&str)) {
     kernels.transforms::<f64>();
     kernels.sketches::<f32>();
     kernels.gram();
-    kernels.jacobian::<f32>(1);
-    kernels.jacobian::<f64>(1);
-    kernels.jacobian::<f32>(10);
-    kernels.jacobian::<f64>(10);
+    for (k, balanced) in [(1, false), (4, true), (10, false)] {
+        kernels.jacobian::<f32>(k, balanced);
+        kernels.jacobian::<f64>(k, balanced);
+    }
     kernels.forward(1);
     kernels.forward(10);
     kernels.cholesky::<f32>();
@@ -113,16 +113,24 @@ impl Kernels<'_> {
         });
     }
 
-    fn jacobian<T: Element>(&mut self, k: usize) {
+    /// With signs by chance, or the balanced ones of a network.
+    fn jacobian<T: Element>(&mut self, k: usize, balanced: bool) {
         let (n, m, d) = (512, 1024, 32);
         let mask = mask(n, m);
-        let (x, a, u) = (noise_vec::<T>(n * d), signs::<T>(m * k), noise_vec::<T>(n * k));
+        let (x, mut a, u) = (noise_vec::<T>(n * d), signs::<T>(m * k), noise_vec::<T>(n * k));
+        if balanced {
+            let init = Init { inputs: d, outputs: k, width: m, seed: 0, signs: Signs::Balanced };
+            let network = init.network(1.0).expect("a network");
+            a = network.signs().iter().map(|&sign| <T as Real>::of(sign)).collect();
+        }
         let x = MatRef::from_row_major_slice(&x, n, d);
         let u = MatRef::from_row_major_slice(&u, n, k);
         let signs = MatRef::from_row_major_slice(&a, m, k);
         let jacobian = Jacobian::new(&mask, x, signs).expect("shapes fit");
         let (mut y, mut v) = (Mat::<T>::zeros(n, k), noise::<T>(m, d));
-        let name = |of: &str| format!("{of}, n = {n}, m = {m}, d = {d}, {k} outputs, {}", T::NAME);
+        let of = if balanced { "balanced outputs" } else { "outputs" };
+        let name =
+            |kernel: &str| format!("{kernel}, n = {n}, m = {m}, d = {d}, {k} {of}, {}", T::NAME);
         let fits = "shapes fit";
         self.count(&name("J v"), || {
             jacobian.apply(black_box(y.as_mut()), v.as_ref(), Par::Seq).expect(fits);

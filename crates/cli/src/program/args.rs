@@ -194,7 +194,7 @@ pub(super) struct FitArgs {
     pub(super) precision: PrecisionChoice,
 
     /// Signs of the neurons in the outputs; auto takes orthogonal ones at ridge 0 where the width allows
-    /// them, and random ones otherwise.
+    /// them, and balanced ones otherwise.
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) signs: SignsChoice,
 
@@ -272,7 +272,11 @@ pub(super) enum PrecisionChoice {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum SignsChoice {
     Auto,
+    /// Each direction twice, independently
     Random,
+    /// Each direction twice, with the rows of a Hadamard matrix in equal numbers: quicker passes
+    Balanced,
+    /// Each direction with all rows of a Hadamard matrix
     Orthogonal,
 }
 
@@ -334,6 +338,7 @@ impl FitArgs {
             .signs(match self.signs {
                 SignsChoice::Auto => None,
                 SignsChoice::Random => Some(Signs::Random),
+                SignsChoice::Balanced => Some(Signs::Balanced),
                 SignsChoice::Orthogonal => Some(Signs::Orthogonal),
             })
     }

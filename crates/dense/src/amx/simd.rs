@@ -12,6 +12,7 @@ use super::{Lanes, NUMBERS, PIECES, SIDE, TILES, WORDS, Words, pieces};
 use crate::simd::dispatched;
 
 pub(super) use self::bits::{Ahead, Bits, Columns, Rows};
+pub(crate) use self::counts::{Buffers, counts_bytes};
 
 /// 16 rows of 16 pairs of `bf16`, the second of a pair in the upper half.
 pub(super) type Tile = [u32; NUMBERS];
@@ -84,23 +85,29 @@ const SHAPES: Shapes = {
     Shapes(shapes)
 };
 
-/// Loads a tile, stores one, and adds the product of two.
+/// Loads a tile, stores one, and adds the product of two; rows are that many bytes apart.
 macro_rules! load {
     ($tile:literal, $from:expr) => {
+        load!($tile, $from, ROW)
+    };
+    ($tile:literal, $from:expr, $apart:expr) => {
         asm!(
             concat!("tileloadd tmm", $tile, ", [{from} + {row}*1]"),
             from = in(reg) $from,
-            row = in(reg) ROW,
+            row = in(reg) $apart,
             options(nostack, readonly, preserves_flags),
         )
     };
 }
 macro_rules! store {
     ($tile:literal, $to:expr) => {
+        store!($tile, $to, ROW)
+    };
+    ($tile:literal, $to:expr, $apart:expr) => {
         asm!(
             concat!("tilestored [{to} + {row}*1], tmm", $tile),
             to = in(reg) $to,
-            row = in(reg) ROW,
+            row = in(reg) $apart,
             options(nostack, preserves_flags),
         )
     };
@@ -121,9 +128,20 @@ macro_rules! add {
     };
 }
 
+macro_rules! add_bytes {
+    ($sums:literal, $a:literal, $b:literal) => {
+        asm!(
+            concat!("tdpbuud tmm", $sums, ", tmm", $a, ", tmm", $b),
+            options(nomem, nostack, preserves_flags),
+        )
+    };
+}
+
+mod counts;
+
 /// The matrix unit, set up for this thread until this is dropped.
 #[derive(Debug)]
-pub(super) struct Unit(PhantomData<*const ()>);
+pub(crate) struct Unit(PhantomData<*const ()>);
 
 thread_local! {
     /// Whether this thread has the unit set up.
@@ -133,7 +151,7 @@ thread_local! {
 impl Unit {
     /// # Panics
     /// Where the unit is not on, or this thread has set it up already.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         assert!(crate::simd::Level::Amx.on(), "no matrix unit");
         assert!(!SET_UP.replace(true), "the unit is set up");
         // SAFETY: the process may use it; no compiled code holds anything in its registers.

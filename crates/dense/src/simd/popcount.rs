@@ -1,12 +1,15 @@
 //! Tiles of `M M^T` for a packed mask `M`: ones that two rows have in common, counted in integers.
 //!
-//! Three ways, chosen at run time: AVX-512's `vpopcntq`, see `vectors`; table look-ups on AVX2, see
-//! `lookup`; and a plain loop, in which compilers find NEON's `cnt`. All give the same integers.
+//! Four ways, chosen at run time: products of bytes on a matrix unit, see `amx`; AVX-512's `vpopcntq`, see `vectors`; table
+//! look-ups on AVX2, see `lookup`; and a plain loop, in which compilers find NEON's `cnt`. All give the same integers.
 
 #[cfg(target_arch = "x86_64")]
 mod lookup;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use self::vectors::transposed as transposed_words;
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -39,6 +42,9 @@ enum Path {
     /// Vectors of words of eight rows.
     #[cfg(target_arch = "x86_64")]
     Vectors,
+    /// Products of bytes on a matrix unit.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Unit,
 }
 
 impl Path {
@@ -47,8 +53,12 @@ impl Path {
         #[cfg(target_arch = "x86_64")]
         let fast = {
             let avx512 = Level::Avx512.on() && std::is_x86_feature_detected!("avx512vpopcntdq");
+            #[cfg(target_os = "linux")]
+            let unit = crate::amx::counts_bytes().then_some(Self::Unit);
+            #[cfg(not(target_os = "linux"))]
+            let unit = None;
             let vectors = avx512.then_some(Self::Vectors);
-            vectors.into_iter().chain(Level::Avx2.on().then_some(Self::Lookup))
+            unit.into_iter().chain(vectors).chain(Level::Avx2.on().then_some(Self::Lookup))
         };
         #[cfg(not(target_arch = "x86_64"))]
         let fast = std::iter::empty();
@@ -66,6 +76,8 @@ pub(crate) struct Counts {
     packed: lookup::Buffers,
     #[cfg(target_arch = "x86_64")]
     transposed: vectors::Buffers,
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    bytes: crate::amx::Buffers,
 }
 
 impl Counts {
@@ -77,6 +89,8 @@ impl Counts {
             packed: lookup::Buffers::default(),
             #[cfg(target_arch = "x86_64")]
             transposed: vectors::Buffers::default(),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            bytes: crate::amx::Buffers::default(),
         }
     }
 
@@ -111,6 +125,10 @@ impl Counts {
             Path::Vectors => {
                 // SAFETY: this path is only available where the CPU has AVX-512 and its counts.
                 unsafe { vectors::add(&mut self.of_cols, &mut self.transposed, mask, rows, cols) }
+            }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Path::Unit => {
+                crate::amx::Unit::new().count(&mut self.of_cols, &mut self.bytes, mask, rows, cols);
             }
         }
     }

@@ -228,7 +228,7 @@ mod tests {
             let network = init.network(1.0).unwrap();
             let features = Features::<f64>::new(&equations, network.signs(), 64);
             let forward = network.forward(equations.x(), Par::Seq).unwrap();
-            let active = Activations::new(forward.mask, network.copies(), 3, 1);
+            let active = Activations::of(forward.mask, &network);
             let kind = if rank > 0 { SolverKind::RpCholesky } else { SolverKind::Cholesky };
             let solver = kind.instance::<f64>(rank.min(n), seed);
             let mu = 10f64.powi(power);
@@ -307,7 +307,7 @@ mod tests {
         let network = init.network(1.0).unwrap();
         let features = Features::<f64>::new(&equations, network.signs(), 8);
         let forward = network.forward(equations.x(), Par::Seq).unwrap();
-        let active = Activations::new(forward.mask, network.copies(), 1, 1);
+        let active = Activations::of(forward.mask, &network);
         let solver = SolverKind::Cg.instance::<f64>(1, 0);
         let blocks = Blocks::new(&*solver, features.jacobian(&active), 0.1, Par::Seq);
         let ones = || vec![1.0; 2];

@@ -95,7 +95,7 @@ pub fn left_out_loss(
         let converged = f.iter().all(|f| f.is_finite());
         return Ok(LeftOut { outputs: f, leverage, exact: false, converged });
     }
-    let active = Activations::new(mask, network.copies(), equations.inputs(), k);
+    let active = Activations::of(mask, network);
     let gram = gram(equations.x(), active.mask(), par)?;
     if loss.couples() && k > 2 && softmax::has_room(n, k) {
         let mut p = f.clone();

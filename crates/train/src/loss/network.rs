@@ -168,8 +168,8 @@ impl<'a> Trainer<'a> {
         };
         let kind = options.solver.or(chosen).unwrap_or_else(planned);
         let sketch = sketch_size(kind, options.sketch_rows, n, parameters);
-        let signs = options.signs.unwrap_or(Signs::Random);
         let outputs = equations.outputs();
+        let signs = options.signs.unwrap_or_else(|| Signs::usual(outputs));
         let init = Init { inputs: d, outputs, width: options.width, seed: options.seed, signs };
         let features = Features::new(equations, init.network(1.0)?.signs(), options.width);
         let solver = kind.instance(sketch, options.seed);
@@ -251,8 +251,8 @@ impl<'a> Trainer<'a> {
     /// The state of a network that has seen `forward`.
     pub(super) fn state(&self, network: Network, forward: Forward, multipliers: Vec<f64>) -> State {
         let Forward { outputs, mask, .. } = forward;
-        let (d, k, ridge) = (self.equations.inputs(), self.equations.outputs(), self.options.ridge);
-        let active = Activations::new(mask, network.copies(), d, k);
+        let (k, ridge) = (self.equations.outputs(), self.options.ridge);
+        let active = Activations::of(mask, &network);
         let mut slopes = vec![0.0; outputs.len()];
         let rows = outputs.chunks_exact(k).zip(self.equations.y().chunks_exact(k));
         for (i, ((f, y), g)) in rows.zip(slopes.chunks_exact_mut(k)).enumerate() {

@@ -86,9 +86,7 @@ impl<T: Element> Optimiser<'_, T> {
             let words = m.div_ceil(64);
             let mask =
                 PackedMask::from_fn(n, m, |i, r| built[i * words + r / 64] >> (r % 64) & 1 == 1);
-            let (inputs, outputs) = (self.equations.inputs(), self.equations.outputs());
-            let copies = current.state.network.copies();
-            self.build(&Activations::new(mask, copies, inputs, outputs), *ridge)?;
+            self.build(&Activations::of(mask, &current.state.network), *ridge)?;
             self.wear(*wear);
         }
         Ok((search, current))

@@ -28,8 +28,9 @@ const WHOLE: f64 = 1.1;
 /// What a run takes beside its parts at their quickest, as rates tell them.
 const IN_TURN: f64 = 1.15;
 
-/// The part of a forward pass in `f64` that is left where masks come from a sweep in `f32`.
-const FORWARD: f64 = 0.4;
+/// Flops of a forward pass in `f64` through tiles, for an example, a neuron, and an input or output, of the part that is left where
+/// masks come from a sweep in `f32`; tiles take 1.3 times as long for a flop as products of matrices.
+const FORWARD: f64 = 2.1;
 
 /// A factor that takes more iterations than these to build is kept although masks have changed, and a step with a kept one
 /// takes so many more.
@@ -105,7 +106,7 @@ pub(super) fn candidate(
         SolverKind::TensorSrht => n * padded_pair / speeds.additions + qr,
     };
     // Outputs and masks through tiles, and where it matters a gradient.
-    let forward = FORWARD * n * m * rates.double.outputs.at(d + k) + exact / 2.0;
+    let forward = FORWARD * n * m * (d + k) / rates.double.product + exact / 2.0;
     let factor_read = match kind {
         SolverKind::Cg => 0.0,
         SolverKind::RpCholesky | SolverKind::RpGram | SolverKind::Nystrom => {
@@ -145,8 +146,10 @@ pub(super) fn candidate(
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
     let masks = MASKS * states * n * (m / 64.0).ceil() * 8.0;
-    // Scratch of a pass: m x d for tiles; for tables the inputs twice and a sum for each 768 neurons or so.
-    let scratch = if shape.outputs > 1 { m * d } else { n * (2.0 * d + m / 768.0) };
+    // Scratch of a pass: the inputs twice and a sum for each 768 neurons or so; with several outputs m x d where neurons share
+    // directions, and residuals and sums of classes.
+    let several = if shape.outputs > 1 { m * d + 4.0 * n * k } else { 0.0 };
+    let scratch = n * (2.0 * d + m / 768.0) + several;
     let vectors = 8.0 * ((ARRAYS + states) * m * d + 10.0 * n * k) + size * (scratch + 5.0 * n * k);
     let inputs = 8.0 * 3.0 * n * (d + k);
     let buffer = if kind == SolverKind::Srht { padded * size } else { 0.0 };

@@ -143,7 +143,7 @@ mod tests {
         let network = init.network(1.0).unwrap();
         let features = Features::<f64>::new(&equations, network.signs(), m);
         let forward = network.forward(equations.x(), Par::Seq).unwrap();
-        let active = Activations::new(forward.mask, network.copies(), d, k);
+        let active = Activations::of(forward.mask, &network);
         let jacobian = features.jacobian(&active);
         let factor = normal_factor(&features, &active, seed, Par::rayon(2)).unwrap();
 

@@ -92,7 +92,7 @@ mod tests {
         let mut still = |_: &Event<'_>| ControlFlow::Continue(());
         let network = train(&equations, &options, &mut still).unwrap().network;
         let Forward { mask, .. } = network.forward(equations.x(), Par::Seq).unwrap();
-        let active = Activations::new(mask, network.copies(), 3, 2);
+        let active = Activations::of(mask, &network);
         let exact = Features::<f64>::new(&equations, network.signs(), 64);
         let working = Features::<f32>::new(&equations, network.signs(), 64);
         let passes = |rounded: bool| Passes::<f32> {

@@ -24,7 +24,7 @@ fn trained() -> (Equations, Network) {
 fn seen(equations: &Equations, network: &Network) -> (Activations, Vec<f64>) {
     let Forward { outputs, mask, .. } = network.forward(equations.x(), Par::Seq).unwrap();
     let residual = outputs.iter().zip(equations.y()).map(|(f, y)| f - y).collect();
-    (Activations::new(mask, network.copies(), 3, 1), residual)
+    (Activations::of(mask, network), residual)
 }
 
 /// However near a start is to the solution, what is left after a step is no more of what was left before than was asked

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use faer::{Mat, MatMut, MatRef};
 use nearlin::{Element, Signs};
-use nearlin_dense::PackedMask;
+use nearlin_dense::{PackedMask, Real};
 use nearlin_relu::{Init, Jacobian};
 
 use super::Bench;
@@ -26,6 +26,35 @@ struct Size {
     k: usize,
 }
 
+/// The output signs of several outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drawn {
+    /// As a network has them by default: few different rows.
+    Usual,
+    /// Each by chance: as many rows as there can be.
+    Independent,
+}
+
+impl Drawn {
+    /// Names of the three products.
+    fn kernels(self) -> [&'static str; 3] {
+        match self {
+            Self::Usual => ["J v", "J^T u", "J J^T u"],
+            Self::Independent => ["J v, iid signs", "J^T u, iid signs", "J J^T u, iid signs"],
+        }
+    }
+
+    /// Signs of a network, m x K row-major.
+    fn signs<T: Element>(self, Size { m, d, k, .. }: Size) -> Outcome<Vec<T>> {
+        if self == Self::Independent {
+            return Ok(signs(m * k));
+        }
+        let init = Init { inputs: d, outputs: k, width: m, seed: 0, signs: Signs::usual(k) };
+        let network = init.network(1.0)?;
+        Ok(network.signs().iter().map(|&sign| <T as Real>::of(sign)).collect())
+    }
+}
+
 pub(super) fn measure(bench: &mut Bench) -> Outcome {
     let usual = vec![16, 32, 64, 100, 128, 784];
     let inputs = bench.pick(vec![16, 64], usual.clone(), usual);
@@ -36,8 +65,12 @@ pub(super) fn measure(bench: &mut Bench) -> Outcome {
         let mask = mask(n, m);
         for k in [1, 10] {
             let size = Size { n, m, d, k };
-            products::<f32>(bench, size, &mask)?;
-            products::<f64>(bench, size, &mask)?;
+            products::<f32>(bench, size, &mask, Drawn::Usual)?;
+            products::<f64>(bench, size, &mask, Drawn::Usual)?;
+            if k > 1 {
+                products::<f32>(bench, size, &mask, Drawn::Independent)?;
+                products::<f64>(bench, size, &mask, Drawn::Independent)?;
+            }
             forward(bench, size)?;
         }
     }
@@ -45,9 +78,10 @@ pub(super) fn measure(bench: &mut Bench) -> Outcome {
 }
 
 /// `J v`, `J^T u` and `J J^T u`. All matrices are row-major, as in training.
-fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Outcome {
+fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask, drawn: Drawn) -> Outcome {
     let Size { n, m, d, k } = size;
-    let (x, a, u) = (noise_vec::<T>(n * d), signs::<T>(m * k), noise_vec::<T>(n * k));
+    let [forth, back, both] = drawn.kernels();
+    let (x, a, u) = (noise_vec::<T>(n * d), drawn.signs::<T>(size)?, noise_vec::<T>(n * k));
     let x = MatRef::from_row_major_slice(&x, n, d);
     let u = MatRef::from_row_major_slice(&u, n, k);
     let v = noise_vec::<T>(m * d);
@@ -63,7 +97,7 @@ fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Out
     bench.on_all_threads(None, |par| {
         let mut y = Mat::<T>::zeros(n, k);
         let case =
-            case("J v", 1).ours(move || jacobian.apply(black_box(y.as_mut()), v, par).expect(fits));
+            case(forth, 1).ours(move || jacobian.apply(black_box(y.as_mut()), v, par).expect(fits));
         let mut out = Mat::<T>::zeros(if rival { n } else { 0 }, cols);
         let run = move || {
             for first in (0..m).step_by(cols) {
@@ -74,7 +108,7 @@ fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Out
     })?;
     bench.on_all_threads(None, |par| {
         let mut out = noise_vec::<T>(m * d);
-        let case = case("J^T u", 1).ours(move || {
+        let case = case(back, 1).ours(move || {
             let out = MatMut::from_row_major_slice_mut(black_box(&mut out), m, d);
             jacobian.apply_adjoint(out, u, par).expect(fits);
         });
@@ -91,7 +125,7 @@ fn products<T: Element>(bench: &mut Bench, size: Size, mask: &PackedMask) -> Out
     bench.on_all_threads(None, |par| {
         let (mut y, (rows, cols)) = (Mat::<T>::zeros(n, k), jacobian.gram_scratch());
         let mut scratch = noise_vec::<T>(rows * cols);
-        case("J J^T u", 2).ours(move || {
+        case(both, 2).ours(move || {
             let scratch = MatMut::from_row_major_slice_mut(&mut scratch, rows, cols);
             jacobian.apply_gram(black_box(y.as_mut()), u, scratch, par).expect(fits);
         })

@@ -96,6 +96,7 @@ impl Contest {
         };
         let signs = match Signs::suitable(n, d, k, self.width) {
             Signs::Orthogonal if k > 1 => "orthogonal, paired",
+            _ if k > 1 => "balanced, paired",
             _ => "random, paired",
         };
         let network = Network { width: self.width, parameters: self.width * d, precision, signs };

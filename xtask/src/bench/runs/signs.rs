@@ -1,4 +1,4 @@
-//! The page `signs`: orthogonal output signs beside random ones, on a table with ten outputs.
+//! The page `signs`: orthogonal and balanced output signs beside random ones, on a table with ten outputs.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::bench::{Outcome, files};
 const DIGITS: &str =
     "data/digits.csv.gz --target digit --task classification --train-rows 1500 --solver cholesky";
 
-const SIGNS: [&str; 2] = ["random", "orthogonal"];
+const SIGNS: [&str; 3] = ["random", "balanced", "orthogonal"];
 
 /// Ridges; at the last one the optimum is the default options' model.
 const RIDGES: [&str; 2] = ["0", "0.01"];
@@ -71,10 +71,11 @@ fn page(measured: &Measured) -> String {
          Written by `cargo xtask bench runs signs`: change the program, not this page.\n\n{}\n\
          Digits, ten outputs: `nearlin fit {DIGITS} --ridge .. --signs .. --seed ..`, means over the \
          seeds. Orthogonal signs use each direction 32 times with signs whose cross terms cancel, so \
-         the joint Gram matrix starts block diagonal; random ones use it twice. `auto` takes the \
-         orthogonal ones at ridge 0, where an interpolating step must be solved accurately, and the \
-         random ones with a ridge, which conditions the system by itself and where more directions \
-         predict better.\n\n{}",
+         the joint Gram matrix starts block diagonal; random ones use it twice, and so do balanced ones, \
+         which are the same 16 rows for as many directions each, so that passes cost about what they do \
+         with one output. `auto` takes the orthogonal ones at ridge 0, where an interpolating step must be \
+         solved accurately, and the balanced ones with a ridge, which conditions the system by itself and \
+         where more directions predict better.\n\n{}",
         measured.facts.paragraph(),
         table(&measured.entries)
     )

@@ -142,7 +142,7 @@ fn transpose<const V: usize>(
 /// Rows and columns of 8 x 8 words exchanged.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(x: &[__m512i; LANES]) -> [__m512i; LANES] {
+pub(crate) fn transposed(x: &[__m512i; LANES]) -> [__m512i; LANES] {
     // Words 2 q of rows 2 p and 2 p + 1 side by side in quarter q, then words 2 q + 1.
     let even: [__m512i; 4] = std::array::from_fn(|p| _mm512_unpacklo_epi64(x[2 * p], x[2 * p + 1]));
     let odd: [__m512i; 4] = std::array::from_fn(|p| _mm512_unpackhi_epi64(x[2 * p], x[2 * p + 1]));
