@@ -110,6 +110,11 @@ impl<T: Real> Classed<'_, T> {
         let most = GROUP * if self.x.ncols() > FEW { FEWER } else { WORDS };
         self.chunks(each.clamp(LEAST, most), GROUP)
     }
+
+    /// How the work on a class is shared, where that on classes is by `par`: not at all if these are many.
+    fn within(&self, par: Par) -> Par {
+        if self.count() < TASKS { par } else { Par::Seq }
+    }
 }
 
 /// `y <- alpha J v`, with `y : n x K` and `v : m x d`.
@@ -133,7 +138,7 @@ pub(crate) fn adjoint<T: Real>(
     par: Par,
 ) {
     let len = SIDE * tiles(layer.x.ncols());
-    let chunks = layer.unit_tasks();
+    let (chunks, within) = (layer.unit_tasks(), layer.within(par));
     let mut rows = Classed::split_rows(v, &chunks).into_iter();
     let write = |(chunk, mut v): (&Chunk, Vec<MatMut<'_, T>>), factors: &[Tile]| {
         f32::with_buffer(chunk.len().next_multiple_of(GROUP) * len, |w| {
@@ -150,12 +155,15 @@ pub(crate) fn adjoint<T: Real>(
     };
     with_residuals(layer, u, par, |residuals| {
         let classes = chunks.chunk_by(|a, b| a.class == b.class);
-        for (own, residual) in classes.zip(residuals.chunks_exact(u.nrows())) {
-            let tasks = own.iter().zip(&mut rows).collect();
-            with_examples(layer, residual, par, |factors| {
-                for_each_task(tasks, par, |task| write(task, factors));
+        let tasks = classes.zip(residuals.chunks_exact(u.nrows())).map(|(own, residual)| {
+            let tasks: Vec<_> = own.iter().zip(&mut rows).collect();
+            (tasks, residual)
+        });
+        for_each_task(tasks.collect(), par, |(tasks, residual)| {
+            with_examples(layer, residual, within, |factors| {
+                for_each_task(tasks, within, |task| write(task, factors));
             });
-        }
+        });
     });
 }
 
@@ -166,20 +174,23 @@ pub(crate) fn gram_apply<T: Real>(
     u: MatRef<'_, T>,
     par: Par,
 ) {
-    let n = layer.x.nrows();
+    let (n, within) = (layer.x.nrows(), layer.within(par));
     sum_over_chunks(layer, y, par, |chunks, parts, x| {
         let classes = chunks.chunk_by(|a, b| a.class == b.class);
         with_residuals(layer, u, par, |residuals| {
             let mut rest = parts;
-            for (own, residual) in classes.zip(residuals.chunks_exact(n)) {
-                let (of_class, others) = rest.split_at_mut(own.len() * n);
+            let tasks = classes.zip(residuals.chunks_exact(n)).map(|(own, residual)| {
+                let (of_class, others) = std::mem::take(&mut rest).split_at_mut(own.len() * n);
                 rest = others;
-                with_examples(layer, residual, par, |examples| {
-                    for_each_part(of_class, n, par, |c, part| {
+                (own, of_class, residual)
+            });
+            for_each_task(tasks.collect(), par, |(own, of_class, residual)| {
+                with_examples(layer, residual, within, |examples| {
+                    for_each_part(of_class, n, within, |c, part| {
                         sweep_chunk(layer, &own[c], part, examples, x);
                     });
                 });
-            }
+            });
         });
     });
 }
