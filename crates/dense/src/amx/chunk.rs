@@ -128,29 +128,13 @@ fn adjoint_chunk(
 ) {
     let mut unit = Unit::new();
     let groups = w.len().div_ceil(GROUP * len);
-    // With one tile of columns there is room for the rows that come next, which are copied a few at a time while others are
-    // summed: waiting for them is most of what that takes.
-    let block = if count == 1 { BLOCK / 2 } else { BLOCK };
-    let (mut now, mut next) = words.split_at_mut(block);
-    let each = next.len().div_ceil(groups);
     with_tiles(TILES * room(count), |tiles| {
         with_sums(groups * TILES * count, |sums| {
-            copy_bits(&unit, now, mask, 0, chunk);
-            let blocks = factors.chunks(block / DEEP * PIECES * count);
-            for (first, factors) in (0..).step_by(block).zip(blocks) {
-                if next.is_empty() && first > 0 {
-                    copy_bits(&unit, now, mask, first, chunk);
-                }
+            for (b, factors) in factors.chunks(block_tiles(count)).enumerate() {
+                copy_bits(&unit, words, mask, b * BLOCK, chunk);
                 for (at, sums) in sums.chunks_exact_mut(TILES * count).enumerate() {
-                    let from = next.len().min(at * each);
-                    let some = &mut next[from..];
-                    let count = each.min(some.len());
-                    copy_bits(&unit, &mut some[..count], mask, first + block + from, chunk);
-                    let bits = Columns { rows: now, at };
+                    let bits = Columns { rows: words, at };
                     unit.multiply(sums, tiles.as_chunks_mut().0, bits, factors, None);
-                }
-                if !next.is_empty() {
-                    std::mem::swap(&mut now, &mut next);
                 }
             }
             for (sums, w) in sums.chunks_exact(TILES * count).zip(w.chunks_mut(GROUP * len)) {
