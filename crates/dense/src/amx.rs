@@ -144,9 +144,8 @@ pub(crate) fn adjoint<T: Real>(
         f32::with_buffer(chunk.len().next_multiple_of(GROUP) * len, |w| {
             adjoint_chunks(layer.mask, chunk, w, len, factors);
             for (part, v) in chunk.parts().iter().zip(&mut v) {
-                let sums = w.chunks_exact(len).enumerate().skip(part.rows().start);
-                for (v, (at, w)) in v.as_mut().row_iter_mut().zip(sums) {
-                    let r = chunk.neuron(at).unwrap_or_default();
+                let sums = w.chunks_exact(len).skip(part.rows().start);
+                for ((v, w), r) in v.as_mut().row_iter_mut().zip(sums).zip(part.neurons()) {
                     let weight = layer.weight(chunk.class, r);
                     v.iter_mut().zip(w).for_each(|(v, &w)| *v = weight * T::of(f64::from(w)));
                 }

@@ -54,6 +54,11 @@ impl Part {
         self.first / WORD..self.end.div_ceil(WORD)
     }
 
+    /// Its neurons.
+    pub(crate) fn neurons(&self) -> Range<usize> {
+        self.first..self.end
+    }
+
     /// Rows of the chunk that are its neurons.
     pub(crate) fn rows(&self) -> Range<usize> {
         let first = self.at + self.first % WORD;

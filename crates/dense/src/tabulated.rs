@@ -192,9 +192,9 @@ impl<T: Real> Classed<'_, T> {
                         let len = piece.vectors * VECTOR;
                         let block = &w[piece.before * count..][..len * count];
                         for (part, v) in chunk.parts().iter().zip(&mut v) {
-                            let sums = block.chunks_exact(len).enumerate().skip(part.rows().start);
-                            for (v, (at, sums)) in v.as_mut().row_iter_mut().zip(sums) {
-                                let r = chunk.neuron(at).unwrap_or_default();
+                            let sums = block.chunks_exact(len).skip(part.rows().start);
+                            let rows = v.as_mut().row_iter_mut().zip(sums);
+                            for ((v, sums), r) in rows.zip(part.neurons()) {
                                 let a = self.weight(chunk.class, r);
                                 let v = v.subcols_mut(piece.first, piece.cols);
                                 v.iter_mut().zip(sums).for_each(|(v, &s)| *v = a * s);

@@ -3,71 +3,34 @@
 
 mod common;
 
-use common::{matrix, noise};
-use faer::{Mat, MatMut, MatRef, Par};
-use nearlin_dense::{PackedMask, Real, masked_adjoint, masked_apply, masked_gram_apply};
+use common::{ALPHA, Case, noise};
+use faer::{Mat, Par};
+use nearlin_dense::Real;
 use proptest::prelude::*;
 
-/// A masked layer whose output weights are runs of the rows of `classes`, with either sign.
-struct Case<T> {
-    mask: PackedMask,
-    x: Mat<T>,
-    signs: Mat<T>,
-    u: Mat<T>,
-    v: Mat<T>,
+/// A layer whose output weights are runs of `lengths` neurons, in turn from so many classes, with either sign.
+fn case<T: Real>(
+    (n, d, k): (usize, usize, usize),
+    classes: usize,
+    lengths: &[usize],
+    seed: u64,
+) -> Case<T> {
+    let runs = lengths.iter().enumerate();
+    let class: Vec<usize> =
+        runs.flat_map(|(run, &len)| std::iter::repeat_n(run % classes, len)).collect();
+    // Of any size, some of them zero, and signs that vary within a run.
+    let weight = |c: usize, k: usize| {
+        if (c + k + seed as usize).is_multiple_of(3) { 0.0 } else { noise(seed ^ 9, c, k) }
+    };
+    let sign = |r: usize| noise(seed ^ 0xa, r / 5, 0).signum();
+    let weights = Mat::from_fn(class.len(), k, |r, k| T::of(sign(r) * weight(class[r], k)));
+    Case::of(n, d, weights, seed)
 }
 
-const ALPHA: f64 = 0.5;
-
-impl<T: Real> Case<T> {
-    /// Runs of `lengths` neurons, in turn from `classes` classes.
-    fn new(n: usize, d: usize, k: usize, classes: usize, lengths: &[usize], seed: u64) -> Self {
-        let runs = lengths.iter().enumerate();
-        let class: Vec<usize> =
-            runs.flat_map(|(run, &len)| std::iter::repeat_n(run % classes, len)).collect();
-        let m = class.len();
-        // Of any size; the first row of all zeros for some, and signs that vary within a run.
-        let weight = |c: usize, k: usize| {
-            if (c + k + seed as usize).is_multiple_of(3) { 0.0 } else { noise(seed ^ 9, c, k) }
-        };
-        let sign = |r: usize| noise(seed ^ 0xa, r / 5, 0).signum();
-        Self {
-            mask: PackedMask::from_fn(n, m, |i, r| noise(seed ^ 7, i, r) > 0.0),
-            x: matrix(n, d, seed ^ 8),
-            signs: Mat::from_fn(m, k, |r, k| T::of(sign(r) * weight(class[r], k))),
-            u: matrix(n, k, seed ^ 2),
-            v: matrix(m, d, seed ^ 3),
-        }
-    }
-
-    fn apply(&self, v: MatRef<'_, T>, par: Par) -> Mat<T> {
-        let mut y = Mat::from_fn(self.x.nrows(), self.u.ncols(), |_, _| T::nan());
-        let (x, signs) = (self.x.as_ref(), self.signs.as_ref());
-        masked_apply(y.as_mut(), &self.mask, x, v, signs, T::of(ALPHA), par).unwrap();
-        y
-    }
-
-    /// Row-major, as the optimiser holds it.
-    fn adjoint(&self, par: Par) -> Vec<T> {
-        let (m, d) = self.v.shape();
-        let mut w = vec![T::nan(); m * d];
-        let target = MatMut::from_row_major_slice_mut(&mut w, m, d);
-        let (x, signs) = (self.x.as_ref(), self.signs.as_ref());
-        masked_adjoint(target, &self.mask, x, self.u.as_ref(), signs, T::of(ALPHA), par).unwrap();
-        w
-    }
-
-    fn gram(&self, par: Par) -> Mat<T> {
-        let mut y = Mat::from_fn(self.x.nrows(), self.u.ncols(), |_, _| T::nan());
-        let (x, signs, u) = (self.x.as_ref(), self.signs.as_ref(), self.u.as_ref());
-        masked_gram_apply(y.as_mut(), &self.mask, x, u, signs, T::of(ALPHA), par).unwrap();
-        y
-    }
-
-    fn factors(&self, i: usize, r: usize) -> Vec<f64> {
-        let active = if self.mask.get(i, r) { ALPHA } else { 0.0 };
-        (0..self.u.ncols()).map(|k| active * self.signs[(r, k)].as_f64()).collect()
-    }
+/// What neuron `r` adds to the outputs of example `i` for each unit that reaches it.
+fn factors<T: Real>(case: &Case<T>, i: usize, r: usize) -> Vec<f64> {
+    let active = if case.mask.get(i, r) { ALPHA } else { 0.0 };
+    (0..case.u.ncols()).map(|k| active * case.signs[(r, k)].as_f64()).collect()
 }
 
 /// `sum of terms` of size at most `sizes` each, and what it may err by: an addition for each term, three in `f32` on a
@@ -87,7 +50,7 @@ fn definition<T: Real>(case: &Case<T>) -> Result<(), TestCaseError> {
         |i: usize, k: usize| case.u[(i, k)].as_f64(),
     );
     for i in 0..n {
-        let factors: Vec<Vec<f64>> = (0..m).map(|r| case.factors(i, r)).collect();
+        let factors: Vec<Vec<f64>> = (0..m).map(|r| factors(case, i, r)).collect();
         for at in 0..k {
             let dot = |v: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
                 (0..m)
@@ -108,7 +71,7 @@ fn definition<T: Real>(case: &Case<T>) -> Result<(), TestCaseError> {
         }
     }
     for r in (0..m).step_by(3) {
-        let factors: Vec<Vec<f64>> = (0..n).map(|i| case.factors(i, r)).collect();
+        let factors: Vec<Vec<f64>> = (0..n).map(|i| factors(case, i, r)).collect();
         for q in 0..d {
             let pairs = (0..n).flat_map(|i| (0..k).map(move |at| (i, at)));
             let terms = pairs.map(|(i, at)| factors[i][at] * u(i, at) * x(i, q));
@@ -131,8 +94,8 @@ proptest! {
         lengths in prop::collection::vec(64usize..200, 2..9),
         seed: u64,
     ) {
-        definition(&Case::<f64>::new(n, d, k, classes, &lengths, seed))?;
-        definition(&Case::<f32>::new(n, d, k, classes, &lengths, seed))?;
+        definition(&case::<f64>((n, d, k), classes, &lengths, seed))?;
+        definition(&case::<f32>((n, d, k), classes, &lengths, seed))?;
     }
 }
 
@@ -140,18 +103,13 @@ proptest! {
 #[test]
 fn classes_of_many_neurons() {
     let lengths = [3300, 130, 2000, 1700, 64, 900];
-    definition(&Case::<f64>::new(130, 3, 3, 2, &lengths, 5)).unwrap();
-    definition(&Case::<f32>::new(130, 3, 3, 2, &lengths, 5)).unwrap();
+    definition(&case::<f64>((130, 3, 3), 2, &lengths, 5)).unwrap();
+    definition(&case::<f32>((130, 3, 3), 2, &lengths, 5)).unwrap();
 }
 
 /// The same bits sequentially and on pools of one, two and three threads.
 #[test]
 fn results_do_not_depend_on_threads() {
-    let case = Case::<f32>::new(1300, 37, 5, 4, &[300, 200, 333, 71, 500, 90, 410], 4);
-    let run = |par: Par| (case.apply(case.v.as_ref(), par), case.adjoint(par), case.gram(par));
-    let reference = run(Par::Seq);
-    for threads in 1..=3 {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        assert!(pool.install(|| run(Par::rayon(0))) == reference, "{threads} threads differ");
-    }
+    let case = case::<f32>((1300, 37, 5), 4, &[300, 200, 333, 71, 500, 90, 410], 4);
+    assert_eq!(case.threads_that_differ(), [0; 0]);
 }

@@ -10,9 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::error::ProgramError;
 use crate::output;
 
+/// What the rates mean: those that were kept when they meant something else count as none.
+const MEANING: u32 = 2;
+
 /// What is kept.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
+    /// [`MEANING`].
+    meaning: u32,
     /// The processor that was measured, as it names itself.
     processor: String,
     rates: Rates,
@@ -24,7 +29,12 @@ pub(super) fn rates() -> (Rates, bool) {
     let kept = path().and_then(|path| fs::read_to_string(path).ok());
     let kept = kept.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
     match kept {
-        Some(kept) if kept.processor == processor() && kept.rates.is_valid() => (kept.rates, true),
+        Some(kept)
+            if (kept.meaning, &kept.processor) == (MEANING, &processor())
+                && kept.rates.is_valid() =>
+        {
+            (kept.rates, true)
+        }
         _ => (Rates::default(), false),
     }
 }
@@ -38,7 +48,7 @@ pub(super) fn calibrate() -> Result<String, ProgramError> {
     let start = Instant::now();
     let mut clock = || start.elapsed().as_secs_f64();
     let rates = Rates::measure(faer::Par::rayon(0), &mut clock)?;
-    let kept = Kept { processor: processor(), rates };
+    let kept = Kept { meaning: MEANING, processor: processor(), rates };
     if let Some(folder) = path.parent() {
         // What goes wrong here is told when the file is written.
         let _ = fs::create_dir_all(folder);

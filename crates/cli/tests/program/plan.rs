@@ -106,7 +106,10 @@ fn a_machine_is_measured_once() {
     assert!(plan().contains("measured on this machine"), "{}", plan());
 
     let other = kept.to_string().replace("model", "other").replace('(', "[");
-    for text in ["{", &other] {
+    // Of when the same numbers were rates of something else.
+    let older = kept.to_string().replace(r#""meaning":2"#, r#""meaning":1"#);
+    assert_ne!(older, kept.to_string());
+    for text in ["{", &other, &older, &older.replace(r#""meaning":1,"#, "")] {
         std::fs::write(&path, text).unwrap();
         assert!(plan().contains("`--calibrate` measures this one"), "{text}");
     }
