@@ -6,7 +6,8 @@ use nearlin_dense::PackedMask;
 
 use crate::dual::Quality;
 use crate::optimiser::{Attempt, Saved, Search, Wear};
-use crate::options::{Fallback, Options};
+use crate::options::Options;
+use crate::replan::Course;
 use crate::report::{ScaleTrial, StepReport};
 use crate::solver::SolverKind;
 use crate::step::Direction;
@@ -26,9 +27,9 @@ pub struct Checkpoint {
     pub(crate) options: String,
     /// The solver that the run began with.
     pub(crate) planned: SolverKind,
-    /// The one that it goes on with, and what is left until another one takes over.
+    /// The one that it goes on with, and how that has done.
     pub(crate) solver: SolverKind,
-    pub(crate) fallback: Option<Fallback>,
+    pub(crate) course: Option<Course>,
     /// Scales that were rejected.
     pub(crate) trials: Vec<ScaleTrial>,
     /// The largest of them.
@@ -114,7 +115,7 @@ pub struct Snapshot<'a> {
     pub(crate) options: &'a Options,
     pub(crate) planned: SolverKind,
     pub(crate) solver: SolverKind,
-    pub(crate) fallback: Option<Fallback>,
+    pub(crate) course: Option<&'a Course>,
     pub(crate) search: &'a Search,
     pub(crate) attempt: &'a Attempt,
     pub(crate) built: Option<(f64, Option<&'a PackedMask>, Wear)>,
@@ -133,7 +134,7 @@ impl Snapshot<'_> {
             options: decisive(self.options),
             planned: self.planned,
             solver: self.solver,
-            fallback: self.fallback,
+            course: self.course.copied(),
             trials: self.search.trials.clone(),
             rejected: self.search.rejected,
             certified: self.search.certified.as_ref().map(Saved::of),
@@ -166,6 +167,6 @@ pub(crate) fn same_fields(found: &str, expected: &str) -> Result<(), TrainError>
 /// The options that decide the course of a run. Solvers are told apart, as a planner may have chosen them.
 pub(crate) fn decisive(options: &Options) -> String {
     let others = Options::default();
-    let (max_steps, par, solver, fallback) = (others.max_steps, faer::Par::Seq, None, None);
-    format!("{:?}", Options { solver, fallback, max_steps, par, ..*options })
+    let (max_steps, par, solver, alternatives) = (others.max_steps, faer::Par::Seq, None, None);
+    format!("{:?}", Options { solver, alternatives, max_steps, par, ..*options })
 }

@@ -75,7 +75,7 @@ pub fn train_ensemble(
         }
         let scale = runs.first().map_or(options.scale, |first| Scale::Fixed(first.scale));
         let seed = options.seed.wrapping_add(member as u64);
-        let options = Options { scale, seed, fallback: None, ..*options };
+        let options = Options { scale, seed, alternatives: None, ..*options };
         let run = shared.train(equations, &options, observer)?;
         let stopped = run.ending == Ending::Stopped;
         runs.push(run);

@@ -37,6 +37,7 @@ mod options;
 mod plan;
 mod posterior;
 mod primal;
+mod replan;
 mod report;
 mod ridge;
 mod scores;
@@ -72,11 +73,12 @@ pub use metric::{
 };
 pub use observe::{Event, Observer, Phase};
 pub use optimiser::{chosen_solver, resume, train};
-pub use options::{Fallback, InnerTolerance, MAX_SCALE, Options, Precision, Scale};
+pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
 pub use plan::{
     Candidate, Decay, Line, Plan, Rates, Shape, Speeds, plan, plan_at, plan_batches_at,
 };
 pub use posterior::Posterior;
+pub use replan::{Alternatives, Expected};
 pub use report::{Ending, Run, ScaleTrial, StepReport};
 pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};
 pub use scores::NormalScores;

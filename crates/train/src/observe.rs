@@ -53,14 +53,19 @@ pub enum Event<'a> {
         /// How many.
         of: usize,
     },
-    /// The inner solver took longer than it was expected to; another one takes over.
-    Fallback {
+    /// The inner solver took more iterations than it was expected to; the run was planned anew, and goes on with another
+    /// one.
+    Replanned {
         /// The solver so far.
         from: SolverKind,
         /// The one from now on.
         to: SolverKind,
-        /// Iterations of all inner solves so far.
+        /// Iterations of inner solves since the solver took over.
         iterations: usize,
+        /// Those that were expected.
+        expected: f64,
+        /// Predicted seconds for the rest of the run: with the solver so far as it has shown itself, and with the other.
+        seconds: [f64; 2],
     },
     /// A step was kept.
     Step(&'a StepReport),

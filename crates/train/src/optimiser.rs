@@ -29,9 +29,10 @@ use nearlin_relu::{Activations, Forward, Init, Network, PackedMask, Signs};
 use crate::checkpoint::Checkpoint;
 use crate::dual::{Preconditioner, Quality};
 use crate::observe::{Latch, Observer};
-use crate::options::{Fallback, Options, Precision};
+use crate::options::{Options, Precision};
 use crate::plan::{self, Candidate, Shape, plan};
 use crate::primal::is_overdetermined;
+use crate::replan::Course;
 use crate::report::{Ending, Run, StepReport};
 use crate::solver::{InnerSolver, SolverKind, sketch_size};
 use crate::step::{Direction, Features, Passes, gradient};
@@ -76,7 +77,8 @@ pub fn train(
     options.check()?;
     let Some(solver) = options.solver else {
         let plan = plan(&shape(equations, options), options);
-        return start(equations, &options.fallback(plan.fallback), plan.chosen, None, observer);
+        let options = options.alternatives(plan.alternatives);
+        return start(equations, &options, plan.chosen, None, observer);
     };
     start(equations, options, solver, None, observer)
 }
@@ -95,8 +97,7 @@ pub fn resume(
 ) -> Result<Run, TrainError> {
     options.check()?;
     checkpoint.check(equations, options)?;
-    let options = options.fallback(checkpoint.fallback);
-    start(equations, &options, checkpoint.solver, Some(checkpoint), observer)
+    start(equations, options, checkpoint.solver, Some(checkpoint), observer)
 }
 
 /// What a run is planned for: one thread, so that it is the same run on any number of them.
@@ -138,10 +139,8 @@ struct Optimiser<'a, T> {
     solver: Box<dyn InnerSolver<T>>,
     /// What its factor costs and saves.
     worth: Worth,
-    /// Another one, if the solver takes too long.
-    fallback: Option<Fallback>,
-    /// Iterations of all inner solves.
-    spent: usize,
+    /// How it has done, where there are others to go on with.
+    course: Option<Course>,
     init: Init,
     exact: Features<f64>,
     features: Features<T>,
@@ -230,10 +229,9 @@ impl<'a, T: Element> Optimiser<'a, T> {
             equations,
             options,
             planned: solver.kind(),
+            course: options.alternatives.as_ref().and_then(|all| Course::new(all, solver.kind())),
             worth: worth(equations, options, solver.kind()),
             solver,
-            fallback: options.fallback,
-            spent: 0,
             init,
             exact: Features::new(equations, network.signs(), options.width),
             features: Features::new(equations, network.signs(), options.width),

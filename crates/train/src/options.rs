@@ -4,6 +4,7 @@ use faer::Par;
 use nearlin_relu::Signs;
 
 use crate::TrainError;
+use crate::replan::Alternatives;
 use crate::solver::SolverKind;
 
 /// Largest scale that is ever tried.
@@ -52,16 +53,6 @@ pub enum InnerTolerance {
     Fixed(f64),
 }
 
-/// What a run goes on with where its inner solver takes longer than it was expected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Fallback {
-    /// The other solver.
-    pub solver: SolverKind,
-    /// Iterations of inner solves in the whole run after which it takes over.
-    pub after: usize,
-}
-
 /// Options of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -72,8 +63,9 @@ pub struct Options {
     pub scale: Scale,
     /// The inner solver; `None` lets the planner choose. Default `None`.
     pub solver: Option<SolverKind>,
-    /// Another solver for where that one takes long. Where the planner chooses, it says this as well. Default `None`.
-    pub fallback: Option<Fallback>,
+    /// Solvers to go on with where that one takes other than is expected of it. Where the planner chooses, it says this as
+    /// well. Default `None`.
+    pub alternatives: Option<Alternatives>,
     /// `mu` in `|f(W) - y|^2 + mu |W - W_0|^2`, in the units of the Gram matrix, whose diagonal is
     /// near 1/2 for inputs of length 1. Default 0.01.
     pub ridge: f64,
@@ -111,7 +103,7 @@ impl Default for Options {
             width: 4096,
             scale: Scale::Auto,
             solver: None,
-            fallback: None,
+            alternatives: None,
             ridge: 0.01,
             tolerance: 1e-8,
             least_gain: 0.0,
@@ -148,10 +140,10 @@ impl Options {
         Self { solver, ..self }
     }
 
-    /// These options with this solver to fall back to.
+    /// These options with these solvers to go on with.
     #[must_use]
-    pub fn fallback(self, fallback: Option<Fallback>) -> Self {
-        Self { fallback, ..self }
+    pub fn alternatives(self, alternatives: Option<Alternatives>) -> Self {
+        Self { alternatives, ..self }
     }
 
     /// These options with this ridge.

@@ -15,7 +15,8 @@ pub use decay::Decay;
 pub use rates::{Line, Rates, Speeds};
 
 use crate::batches::LOOSE;
-use crate::options::{Fallback, InnerTolerance, Options, Precision};
+use crate::options::{InnerTolerance, Options, Precision};
+use crate::replan::{Alternatives, Expected};
 use crate::solver::SolverKind;
 use crate::{Batches, Equations, Loss};
 
@@ -115,6 +116,13 @@ pub struct Candidate {
     pub iteration_seconds: f64,
 }
 
+impl Candidate {
+    fn expected(&self) -> Expected {
+        let &Self { solver, build_seconds, iterations, iteration_seconds, .. } = self;
+        Expected { solver, build_seconds, iterations, iteration_seconds }
+    }
+}
+
 /// The choice, and what it was chosen from.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -123,15 +131,14 @@ pub struct Plan {
     pub chosen: SolverKind,
     /// Why, in a sentence.
     pub reason: String,
-    /// What to go on with where the choice takes longer than was guessed; `None` where nothing is surer.
-    pub fallback: Option<Fallback>,
+    /// What to go on with where the choice takes other than was guessed; `None` where a solver was asked for.
+    pub alternatives: Option<Alternatives>,
     /// Steps that the predictions are for.
     pub steps: usize,
     /// The solvers that can be taken, cheapest first.
     pub candidates: Vec<Candidate>,
-    /// Whether the choice is the planner's, and whether it may be left in a run.
+    /// Whether the choice is the planner's.
     free: bool,
-    replaceable: bool,
 }
 
 impl Plan {
@@ -146,7 +153,8 @@ impl Plan {
         let fitting: Vec<&Candidate> = self.candidates.iter().filter(fits).collect();
         let Some((best, why)) = choice(&fitting) else { return self };
         let chosen = best.solver;
-        let fallback = surer(best, &fitting, self.steps).filter(|_| self.replaceable);
+        let kept = |one: &Expected| fitting.iter().any(|fits| fits.solver == one.solver);
+        let alternatives = self.alternatives.map(|all| all.only(kept));
         let cheaper: Vec<&str> = (self.candidates.iter())
             .take_while(|candidate| candidate.solver != chosen)
             .filter(|candidate| !fits(candidate))
@@ -161,7 +169,7 @@ impl Plan {
                 bytes.max(0.0) / f64::from(1 << 30)
             ),
         };
-        Self { chosen, reason, fallback, ..self }
+        Self { chosen, reason, alternatives, ..self }
     }
 }
 
@@ -197,18 +205,20 @@ fn decided(mut candidates: Vec<Candidate>, options: &Options, steps: usize) -> P
     candidates.sort_by(|a, b| a.predicted_seconds.total_cmp(&b.predicted_seconds));
     let all: Vec<&Candidate> = candidates.iter().collect();
     let cheapest = all[0].solver;
-    let (chosen, reason, fallback) = match (options.solver, choice(&all)) {
+    let (chosen, reason) = match (options.solver, choice(&all)) {
         (Some(solver), _) if solver == cheapest => {
-            (solver, format!("{solver} was asked for, and is the cheapest"), None)
+            (solver, format!("{solver} was asked for, and is the cheapest"))
         }
         (Some(solver), _) => {
-            (solver, format!("{solver} was asked for; {cheapest} would be the cheapest"), None)
+            (solver, format!("{solver} was asked for; {cheapest} would be the cheapest"))
         }
-        (None, Some((best, why))) => (best.solver, why, surer(best, &all, steps)),
+        (None, Some((best, why))) => (best.solver, why),
         (None, None) => unreachable!("there are solvers"),
     };
     let free = options.solver.is_none();
-    Plan { chosen, reason, fallback, steps, candidates, free, replaceable: true }
+    let expected = all.iter().map(|one| one.expected());
+    let alternatives = free.then(|| Alternatives::new(steps, guess::reduction(options), expected));
+    Plan { chosen, reason, alternatives, steps, candidates, free }
 }
 
 /// The same for [`train_batches`](crate::train_batches()) over `rows` rows, of which `shape` is a batch, with as many passes
@@ -236,7 +246,7 @@ pub fn plan_batches_at(
         candidate.predicted_bytes += rows as f64 * (16.0 * shape.outputs as f64 + 24.0);
     }
     // A solver is kept for the whole run.
-    Plan { fallback: None, replaceable: false, ..decided(candidates, options, steps) }
+    Plan { alternatives: None, ..decided(candidates, options, steps) }
 }
 
 /// What one solver would cost at the rates of a common machine.
@@ -263,19 +273,6 @@ fn choice<'a>(candidates: &[&'a Candidate]) -> Option<(&'a Candidate, String)> {
         }
         _ => Some((cheapest, explain(cheapest, candidates.get(1).copied()))),
     }
-}
-
-/// The exact factor as what to fall back to: after as much work as it would have been itself, and not before half as much
-/// again as was guessed, so that a wrong guess takes at most two and a half times what the exact factor would have.
-fn surer(chosen: &Candidate, others: &[&Candidate], steps: usize) -> Option<Fallback> {
-    let solver = EXACT;
-    if chosen.solver == solver {
-        return None;
-    }
-    let exact = others.iter().find(|candidate| candidate.solver == solver)?;
-    let guessed = 1.5 * chosen.iterations * (steps as f64 + 1.0);
-    let after = (exact.predicted_seconds / chosen.iteration_seconds).max(guessed);
-    Some(Fallback { solver, after: after.ceil() as usize })
 }
 
 fn explain(best: &Candidate, next: Option<&Candidate>) -> String {
@@ -346,10 +343,10 @@ mod tests {
         let builds = |kind| one.candidates.iter().find(|c| c.solver == kind).unwrap().builds;
         assert_eq!((builds(SolverKind::Cg), builds(SolverKind::ArcCosine)), (0, 2000));
         let asked = of(1, &options.solver(Some(SolverKind::Srht)));
-        assert_eq!((asked.chosen, asked.fallback), (SolverKind::Srht, None));
+        assert_eq!((asked.chosen, asked.alternatives), (SolverKind::Srht, None));
         assert_eq!(of(usize::MAX, &options).steps, usize::MAX);
         for budget in one.candidates.iter().map(|candidate| candidate.predicted_bytes) {
-            assert_eq!(one.clone().within(budget).fallback, None, "a solver is kept for a run");
+            assert_eq!(one.clone().within(budget).alternatives, None, "a solver is kept for a run");
         }
     }
 

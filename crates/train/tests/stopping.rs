@@ -7,8 +7,8 @@ use core::ops::ControlFlow;
 
 use common::problem;
 use nearlin::{
-    Batches, Ending, Event, Fallback, Loss, Options, Run, Scale, SolverKind, train, train_batches,
-    train_ensemble, train_loss,
+    Alternatives, Batches, Ending, Event, Expected, Loss, Options, Run, Scale, SolverKind, train,
+    train_batches, train_ensemble, train_loss,
 };
 
 /// Stops at that event, and counts them.
@@ -31,7 +31,7 @@ impl Counter {
         self.told += 1;
         match event {
             Event::Step(_) => self.steps += 1,
-            Event::Fallback { .. } => self.fell = true,
+            Event::Replanned { .. } => self.fell = true,
             Event::Scale(trial) => self.accepted |= trial.accepted,
             Event::Restart { .. } if self.told < self.at => self.steps = 0,
             _ => {}
@@ -45,8 +45,16 @@ impl Counter {
 #[test]
 fn any_event_stops_the_run() {
     let equations = problem(60, 4, 1, 7);
-    let fallback = Fallback { solver: SolverKind::Cholesky, after: 20 };
-    let base = Options::default().width(256).solver(Some(SolverKind::Cg)).fallback(Some(fallback));
+    let expected = |solver, iterations| Expected {
+        solver,
+        build_seconds: 1.0,
+        iterations,
+        iteration_seconds: 1.0,
+    };
+    let few = [expected(SolverKind::Cg, 2.0), expected(SolverKind::Cholesky, 1.0)];
+    let alternatives = Some(Alternatives::new(6, 0.05, few));
+    let base =
+        Options::default().width(256).solver(Some(SolverKind::Cg)).alternatives(alternatives);
     for (scale, ridge) in [(Scale::Fixed(16.0), 0.0), (Scale::Auto, 0.0), (Scale::Auto, 1e-4)] {
         let options = base.scale(scale).ridge(ridge).max_steps(6);
         let stopped_at = |at: usize| {

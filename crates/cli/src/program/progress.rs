@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nearlin::{Event, Observer, Phase, ScaleTrial, SolverKind, StepReport};
+use nearlin::{Event, Observer, Phase, ScaleTrial, StepReport};
 use serde::{Deserialize, Serialize};
 
 use super::{say, words};
@@ -203,9 +203,7 @@ impl Observer for Watch {
             (View::Lines, Event::Restart { scale }) => {
                 say(&format_args!("starting again at scale {}", words::plain(*scale)));
             }
-            (View::Lines, Event::Fallback { from, to, iterations }) => {
-                say(&fallen_back(*from, *to, *iterations));
-            }
+            (View::Lines, Event::Replanned { .. }) => say(&replanned(event)),
             (View::Bar(bar), Event::Pass { pass, of, .. }) => {
                 bar.shown.println(pass_line(*pass, *of, &self.clock.passes));
             }
@@ -291,9 +289,7 @@ impl Bar {
                 (self.step, self.residual) = (1, 1.0);
             }
             Event::Scale(trial) if !trial.accepted => self.shown.println(rejected(trial)),
-            Event::Fallback { from, to, iterations } => {
-                self.shown.println(fallen_back(*from, *to, *iterations));
-            }
+            Event::Replanned { .. } => self.shown.println(replanned(event)),
             _ => {}
         }
     }
@@ -306,8 +302,15 @@ impl Bar {
     }
 }
 
-fn fallen_back(from: SolverKind, to: SolverKind, iterations: usize) -> String {
-    format!("{from} takes longer than was planned, {iterations} iterations so far: {to} takes over")
+fn replanned(event: &Event<'_>) -> String {
+    let Event::Replanned { from, to, iterations, expected, seconds: [stay, change] } = event else {
+        return String::new();
+    };
+    let (stay, change) = (words::seconds(*stay), words::seconds(*change));
+    format!(
+        "{from} took {iterations} iterations where {expected:.0} were expected, and would take {stay} more at this pace: \
+         {to} takes over, {change} expected"
+    )
 }
 
 /// The part of the way from 1 to `tolerance` that `measure` has gone, in digits.

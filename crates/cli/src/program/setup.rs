@@ -296,9 +296,9 @@ impl Setup {
         Some(losses.sum::<f64>() / numbers.len() as f64)
     }
 
-    /// The options of the training: the solver that was announced is the one that runs, until it takes too long.
+    /// The options of the training: the solver that was announced is the one that runs, until the rest is planned anew.
     pub(super) fn training(&self) -> Options {
-        self.options.solver(Some(self.plan.chosen)).fallback(self.plan.fallback)
+        self.options.solver(Some(self.plan.chosen)).alternatives(self.plan.alternatives)
     }
 
     /// `m d`.

@@ -8,8 +8,9 @@ use super::{Built, Optimiser, State, instance, worth};
 use crate::TrainError;
 use crate::dual::Quality;
 use crate::observe::{Event, Observer, Phase};
-use crate::options::{Fallback, InnerTolerance};
+use crate::options::InnerTolerance;
 use crate::primal::least_squares;
+use crate::replan::{Change, Watch};
 use crate::report::StepReport;
 use crate::step::{Direction, Point, System, draft_suffices};
 use crate::vector::Element;
@@ -45,10 +46,6 @@ impl<T: Element> Optimiser<'_, T> {
         observer: &mut dyn Observer,
     ) -> Result<(Direction, Quality), TrainError> {
         let none = || Direction::stopped(state.network.change().len(), state.residual.len());
-        if self.patience() == 0 && self.fall_back(observer).is_break() {
-            return Ok((none(), Quality::default()));
-        }
-        let patience = self.patience();
         let options = self.options;
         let factor = if care == Care::Sharp { SHARPER } else { 1.0 };
         let tolerance = factor * self.inner_tolerance(state, start, steps);
@@ -83,9 +80,8 @@ impl<T: Element> Optimiser<'_, T> {
         };
         let flipped = mask.as_ref().map_or(0.0, |mask| self.flipped(mask, state.mask()));
         let worn = wear.most(flipped, self.worth.build);
-        // Of the solver that may be replaced, and of a factor that may be; a solve in the space of the weights has
-        // nothing to do with either.
-        let limited = options.max_inner(options.max_inner.min(patience).min(worn));
+        // Of a factor that may be replaced; a solve in the space of the weights has nothing to do with it.
+        let limited = options.max_inner(options.max_inner.min(worn));
         let point = Point {
             active: &state.active,
             residual: &state.residual,
@@ -102,22 +98,33 @@ impl<T: Element> Optimiser<'_, T> {
         };
         let adaptive = options.inner_tolerance == InnerTolerance::Adaptive;
         let suffices = ridge == 0.0 && adaptive && draft_suffices::<T>(tolerance);
+        let ahead = self.course.as_ref().map_or(0, |course| course.ahead(steps.len()));
+        let mut watch = Watch::new(observer, self.course.as_mut(), tolerance, ahead);
         let found = if care == Care::Draft && suffices {
-            system.draft(tolerance, &limited, observer)?
+            system.draft(tolerance, &limited, &mut watch)?
         } else {
-            system.direction(tolerance, &limited, observer)?
+            system.direction(tolerance, &limited, &mut watch)?
         };
+        let change = watch.change;
         let quality = preconditioner.quality();
-        self.spent += found.iterations;
+        if let Some(change) = change {
+            if self.change_solver(change, observer).is_break() {
+                return Ok((found, quality));
+            }
+            let (mut other, quality) = self.direction(state, start, steps, care, observer)?;
+            other.iterations += found.iterations;
+            return Ok((other, quality));
+        }
+        if let Some(course) = &mut self.course {
+            course.count(found.iterations, found.reduction.max(tolerance));
+        }
         if let Some(built) = &mut self.built {
             built.wear.count(flipped, found.iterations);
         }
         let unfinished = found.reduction > tolerance && !found.stopped;
-        if found.iterations >= patience.min(worn) && unfinished {
-            // Another one finds it, or a new factor.
-            if found.iterations < patience {
-                self.built = None;
-            }
+        if found.iterations >= worn && unfinished {
+            // A new factor finds it.
+            self.built = None;
             let (mut other, quality) = self.direction(state, start, steps, care, observer)?;
             other.iterations += found.iterations;
             return Ok((other, quality));
@@ -152,21 +159,13 @@ impl<T: Element> Optimiser<'_, T> {
         then.count_differences(now) as f64 / self.entries()
     }
 
-    /// Iterations that the solver may still take before another one takes over.
-    fn patience(&self) -> usize {
-        self.fallback.map_or(usize::MAX, |fallback| fallback.after.saturating_sub(self.spent))
-    }
-
-    /// Goes on with the other solver, of whose turn there is no return.
-    fn fall_back(&mut self, observer: &mut dyn Observer) -> ControlFlow<()> {
-        let Some(Fallback { solver, .. }) = self.fallback.take() else {
-            return ControlFlow::Continue(());
-        };
-        let (from, iterations) = (self.solver.kind(), self.spent);
-        self.solver = instance(self.equations, self.options, solver);
-        self.worth = worth(self.equations, self.options, solver);
+    /// Goes on with another solver.
+    fn change_solver(&mut self, change: Change, observer: &mut dyn Observer) -> ControlFlow<()> {
+        let Change { from, to, iterations, expected, seconds } = change;
+        self.solver = instance(self.equations, self.options, to);
+        self.worth = worth(self.equations, self.options, to);
         self.built = None;
-        observer.on_event(&Event::Fallback { from, to: solver, iterations })
+        observer.on_event(&Event::Replanned { from, to, iterations, expected, seconds })
     }
 
     /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further

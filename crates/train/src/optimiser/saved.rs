@@ -66,6 +66,7 @@ impl<T: Element> Optimiser<'_, T> {
         observer: &mut dyn Observer,
     ) -> Result<(Search, Attempt), TrainError> {
         self.planned = from.planned;
+        self.course = from.course;
         self.deficient = from.deficient;
         self.first.clone_from(&from.first);
         let certified = from.certified.as_ref();

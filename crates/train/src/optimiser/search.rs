@@ -5,7 +5,7 @@ use super::{Hold, Optimiser, STOPPED, State, Verdict};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::observe::{Event, Observer, Phase};
-use crate::options::{Fallback, MAX_SCALE, Scale};
+use crate::options::{MAX_SCALE, Scale};
 use crate::report::{Ending, Run, ScaleTrial, StepReport};
 use crate::vector::{Element, norm};
 
@@ -188,10 +188,7 @@ impl<T: Element> Optimiser<'_, T> {
                         options: self.options,
                         planned: self.planned,
                         solver: self.solver.kind(),
-                        fallback: self.fallback.map(|fallback| Fallback {
-                            after: fallback.after.saturating_sub(self.spent),
-                            ..fallback
-                        }),
+                        course: self.course.as_ref(),
                         search,
                         attempt: &attempt,
                         built: self

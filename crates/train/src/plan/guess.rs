@@ -4,8 +4,8 @@ use super::Shape;
 use crate::options::{InnerTolerance, Options};
 use crate::solver::{SolverKind, low_rank_ends, nystrom_ends, ranks_tried, sketch_size};
 
-/// What a step's inner solve is asked for, as `ln(2 / eta)`: a certified step contracts by some twentieth.
-const REDUCTION: f64 = 3.7;
+/// What a step's inner solve is asked for: a certified step contracts by some twentieth.
+const REDUCTION: f64 = 0.05;
 
 /// The smallest eigenvalue that is expected of any table.
 const LEAST: f64 = 1e-6;
@@ -91,6 +91,14 @@ pub(super) fn steps(options: &Options) -> usize {
     (guessed.round().max(1.0) as usize).min(options.max_steps)
 }
 
+/// What an inner solve leaves of its residual.
+pub(super) fn reduction(options: &Options) -> f64 {
+    match options.inner_tolerance {
+        InnerTolerance::Adaptive => REDUCTION,
+        InnerTolerance::Fixed(tolerance) => tolerance,
+    }
+}
+
 /// Conjugate gradients take half the root of the condition number for each factor e, or one iteration for an eigenvalue
 /// that stands alone.
 ///
@@ -113,11 +121,8 @@ pub(super) fn guess(kind: SolverKind, shape: &Shape, options: &Options, steps: u
         None => (n / 4.0 / ridge.max(LEAST)).powf(1.0 / 1.75).min(n),
     };
     let smallest = eigenvalue(n).min(shape.least_eigenvalue).max(LEAST);
-    let reduction = match options.inner_tolerance {
-        InnerTolerance::Adaptive => REDUCTION,
-        InnerTolerance::Fixed(tolerance) => (2.0 / tolerance).ln(),
-    };
-    let taken = |root: f64| (0.5 * root * reduction).max(1.0);
+    let factors = (2.0 / reduction(options)).ln();
+    let taken = |root: f64| (0.5 * root * factors).max(1.0);
     // Eigenvalues after the first ones, beside a shift, one by one while that is quicker; and the largest of these beside
     // those that are left.
     let falling = |first: f64, shift: f64| {

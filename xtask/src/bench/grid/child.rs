@@ -71,9 +71,9 @@ pub(super) fn run(words: &[String]) -> Outcome {
         let start = Instant::now();
         let planned = if asked == "auto" { Some(plan()) } else { None };
         planning = start.elapsed().as_secs_f64();
-        let trained = planned
-            .as_ref()
-            .map_or(options, |plan| options.solver(Some(plan.chosen)).fallback(plan.fallback));
+        let trained = planned.as_ref().map_or(options, |plan| {
+            options.solver(Some(plan.chosen)).alternatives(plan.alternatives)
+        });
         let run = train(&equations, &trained, &mut |event: &Event<'_>| counts.see(event))?;
         seconds.push(start.elapsed().as_secs_f64());
         let (start, plan) = (Instant::now(), planned.unwrap_or_else(plan));
