@@ -1,18 +1,20 @@
 //! The products of a masked layer with one output, or few [classes](crate::classes), on the matrix unit (Intel AMX), in `f32`.
 //!
-//! The unit multiplies tiles of `bf16`, 16 x 32 by 32 x 16, and adds to sums in `f32`: sixteen times the work of the FMA
-//! units in the same time. Entries of the mask are 0 or 1, which a `bf16` holds, and an `f32` is the sum of three of
-//! them exactly (see [`pieces`]), so three products of tiles add the very terms that are asked for, and what rounds are
-//! sums alone, as anywhere else. Subnormal pieces and sums count as zero. A number that is not finite spoils all sums that its
-//! row has a bit in a tile with, whatever that bit is.
+//! The unit multiplies tiles of bytes, 16 x 64 by 64 x 16, and adds to sums of whole numbers: 32 times the work of the FMA units in
+//! the same time. Entries of the mask are bytes 0 or 1. The numbers of a column of the other factor are rounded to
+//! multiples of a unit, a power of two, that are three bytes each: the largest number of a column is 2^22 to 2^23 units, so what
+//! is multiplied is off by at most a 2^23th of it. Sums of multiples are exact, however many, where sums in `f32` round every
+//! term; only those of chunks, and of rounds of examples, are added in `f32`. So the error of a sum of `t` terms is at most
+//! some `t 2^-23` times the largest number of the column, whether that is one of them or not: numbers that are small beside it
+//! have fewer digits. A number that is not finite makes all sums of its column so, and what is below some 1e-32 counts as zero.
 //!
 //! Both products sum rows `s` of a factor where the mask tells,
 //!
-//! `sums_oc = sum over s of M_so pieces_sc`,
+//! `sums_oc = sum over s of M_so v_sc`,
 //!
-//! over neurons for the examples `o` of `J v`, whose bits lie side by side and are the left factor, and over examples for
-//! the neurons `o` of `J^T u`, where the mask is the right one. Words of the mask become tiles [`RING`] blocks at a time, in a
-//! first-level cache, or where several tiles of columns use them [`BLOCK`] rows at a time. A task is a chunk of neurons, and
+//! over neurons for the examples `o` of `J v`, whose bits lie side by side in the mask, and over examples for the neurons `o` of
+//! `J^T u`, whose bits are turned first, 64 x 64 at a time, of [`ROUND`] examples. Words become tiles [`RING`] blocks at a time,
+//! in a first-level cache, or where several tiles of columns use them [`BLOCK`] rows at a time. A task is a chunk of neurons, and
 //! their sums are added in order, as in [`tabulated`](crate::tabulated).
 
 mod chunk;
@@ -27,36 +29,41 @@ use std::ops::Range;
 use faer::{MatMut, MatRef, Par};
 
 use self::chunk::{adjoint_chunks, apply_all};
-use self::factor::{Numbers, copy_row, factor};
+use self::factor::{Factor, Numbers, copy_row, with_factor};
 use self::simd::Tile;
 use crate::Real;
 use crate::classes::{Chunk, Classed};
 use crate::parallel::{for_each_part, for_each_task};
 use crate::simd::Level;
 
-pub(crate) use self::simd::{Buffers, Unit, counts_bytes, permitted};
+pub(crate) use self::simd::{Buffers, Unit, permitted};
 
 /// Rows and columns of a tile of sums.
 const SIDE: usize = 16;
 
 /// Rows that a product of two tiles sums over.
-const DEEP: usize = 32;
+const DEEP: usize = 64;
 
-/// Numbers of a tile of sums, and pairs of `bf16` in one of factors.
+/// Numbers of a tile of sums, and fours of bytes in one of factors.
 const NUMBERS: usize = SIDE * SIDE;
 
 /// Tiles that a factor in `f32` takes.
 const PIECES: usize = 3;
 
-/// Outputs whose sums are under way at a time: the bits of a word, and the tiles that they are.
+/// Outputs that share copies of the mask's bits, as many as a word has; the tiles that they are, and those whose sums are under
+/// way at a time.
 const GROUP: usize = 64;
 const TILES: usize = GROUP / SIDE;
+const PAIR: usize = 2;
 
 /// Columns that are gone through before the mask is read again: their factors and sums stay in a second-level cache.
 const COLUMNS: usize = 64;
 
 /// Rows whose bits are tiles at a time, where these are used for several tiles of columns.
-const BLOCK: usize = 1536;
+const BLOCK: usize = 512;
+
+/// Examples whose bits are turned at a time.
+const ROUND: usize = 3 * BLOCK;
 
 /// Blocks of [`DEEP`] rows whose bits are tiles at a time, where they are used once.
 const RING: usize = 4;
@@ -96,11 +103,8 @@ fn with_tiles<R>(count: usize, body: impl FnOnce(&mut [Tile]) -> R) -> R {
 
 /// Tiles of a factor of [`BLOCK`] rows in `count` tiles of columns.
 fn block_tiles(count: usize) -> usize {
-    BLOCK / DEEP * PIECES * count
+    BLOCK / DEEP * count
 }
-
-/// Sums of which each takes every sixteenth term.
-type Lanes = [f32; SIDE];
 
 impl<T: Real> Classed<'_, T> {
     /// All neurons, in the chunks that are tasks: as many for each of several where there are few, as threads must have
@@ -140,14 +144,18 @@ pub(crate) fn adjoint<T: Real>(
     let len = SIDE * tiles(layer.x.ncols());
     let (chunks, within) = (layer.unit_tasks(), layer.within(par));
     let mut rows = Classed::split_rows(v, &chunks).into_iter();
-    let write = |(chunk, mut v): (&Chunk, Vec<MatMut<'_, T>>), factors: &[Tile]| {
+    let write = |(chunk, mut v): (&Chunk, Vec<MatMut<'_, T>>), factor: Factor<'_>| {
         f32::with_buffer(chunk.len().next_multiple_of(GROUP) * len, |w| {
-            adjoint_chunks(layer.mask, chunk, w, len, factors);
+            adjoint_chunks(layer.mask, chunk, w, len, factor);
             for (part, v) in chunk.parts().iter().zip(&mut v) {
                 let sums = w.chunks_exact(len).skip(part.rows().start);
-                for ((v, w), r) in v.as_mut().row_iter_mut().zip(sums).zip(part.neurons()) {
+                for ((mut v, w), r) in v.as_mut().row_iter_mut().zip(sums).zip(part.neurons()) {
                     let weight = layer.weight(chunk.class, r);
-                    v.iter_mut().zip(w).for_each(|(v, &w)| *v = weight * T::of(f64::from(w)));
+                    let scaled = |(v, w): (&mut T, &f32)| *v = weight * T::of(f64::from(*w));
+                    match v.as_mut().try_as_row_major_mut() {
+                        Some(v) => v.as_slice_mut().iter_mut().zip(w).for_each(scaled),
+                        None => v.iter_mut().zip(w).for_each(scaled),
+                    }
                 }
             }
         });
@@ -159,8 +167,8 @@ pub(crate) fn adjoint<T: Real>(
             (tasks, residual)
         });
         for_each_task(tasks.collect(), par, |(tasks, residual)| {
-            with_examples(layer, residual, within, |factors| {
-                for_each_task(tasks, within, |task| write(task, factors));
+            with_examples(layer, residual, within, |factor| {
+                for_each_task(tasks, within, |task| write(task, factor));
             });
         });
     });
@@ -199,7 +207,7 @@ fn sweep_chunk<T: Real>(
     layer: &Classed<'_, T>,
     chunk: &Chunk,
     part: &mut [f32],
-    examples: &[Tile],
+    examples: Factor<'_>,
     x: Numbers<'_>,
 ) {
     let (len, count) = (x.len, chunk.len().next_multiple_of(GROUP));
@@ -233,14 +241,10 @@ fn with_examples<T: Real>(
     layer: &Classed<'_, T>,
     residual: &[T],
     par: Par,
-    body: impl FnOnce(&[Tile]),
+    body: impl FnOnce(Factor<'_>),
 ) {
-    let blocks = layer.x.nrows().div_ceil(DEEP);
-    with_tiles(blocks * PIECES * tiles(layer.x.ncols()), |factors| {
-        let row = |i: usize| residual.get(i).map(|&u| (layer.x.row(i), u));
-        factor(factors, layer.x.ncols(), true, row, par);
-        body(factors);
-    });
+    let row = |i: usize| residual.get(i).map(|&u| (layer.x.row(i), u));
+    with_factor(layer.x.nrows().div_ceil(DEEP), layer.x.ncols(), row, par, body);
 }
 
 /// `y <- sum over chunks`, in order, of what `body(chunks, parts, rows of x)` adds to their parts.

@@ -1,81 +1,43 @@
-//! Numbers in `f32` as sums of three in `bf16`, and tiles of them.
+//! The units of numbers in `f32` that are multiples of three bytes.
 #![allow(clippy::inline_always, reason = "must be compiled with their caller's instruction set")]
 
-use super::simd::{Sums, Tile};
-use super::{Lanes, NUMBERS, PIECES, SIDE, TILES};
+/// The bits of an `f32` without its sign, those of its exponent's place, and those of infinity.
+const SIZE: u32 = 0x7fff_ffff;
+const EXPONENT: u32 = 23;
+const INFINITE: u32 = 0x7f80_0000;
 
-/// The bits of an `f32` that are a `bf16`'s: its sign, its exponent and 8 of its 24 digits.
-const UPPER: u32 = 0xffff_0000;
+/// The largest fraction of a number whose multiple is of three bytes with signs: `127 2^16 + 127 2^8 + 127` over `2^22`.
+const LARGEST: u32 = 8_322_814;
 
-/// `x` as a sum of three `bf16`, whose bits are the upper ones: the first 8 digits, the next 8 and the last. Nothing is
-/// rounded, as differences of numbers with the same leading digits are exact.
-#[inline(always)]
-fn split(x: f32) -> [u32; PIECES] {
-    let first = x.to_bits() & UPPER;
-    let rest = x - f32::from_bits(first);
-    let second = rest.to_bits() & UPPER;
-    let last = rest - f32::from_bits(second);
-    [first, second, last.to_bits() & UPPER]
+/// The least exponent, as it is stored, whose unit has a reciprocal: numbers below some 5e-32 lose digits.
+const LEAST: u32 = 23;
+
+/// A unit, a power of two, and its reciprocal, of which numbers with these bits, and all below, are multiples of up to three
+/// bytes with signs, once they are rounded: by at most a 2^23th of the largest. Of numbers that are not all finite none is
+/// told.
+fn unit(largest: u32) -> (f32, f32) {
+    if largest >= INFINITE {
+        return (f32::NAN, 0.0);
+    }
+    let fraction = largest & ((1 << EXPONENT) - 1);
+    let exponent = ((largest >> EXPONENT) + u32::from(fraction > LARGEST)).max(LEAST);
+    let power = |stored: u32| f32::from_bits(stored << EXPONENT);
+    (power(exponent - 22), power(276 - exponent))
 }
 
-/// [`SIDE`] columns after as many of 32 rows of `len` numbers, as tiles of their three pieces, each so many after the one
-/// before: row `p` of a tile holds, column by column, rows `2 p` and `2 p + 1`.
-#[inline(always)]
-pub(super) fn split_rows(out: &mut [[Tile; PIECES]], apart: usize, rows: &[f32], len: usize) {
-    for (c, tiles) in out.iter_mut().step_by(apart).enumerate() {
-        for p in 0..SIDE {
-            let side = |row: usize| rows[row * len + c * SIDE..].first_chunk::<SIDE>();
-            let pair = (side(2 * p), side(2 * p + 1));
-            let (Some(even), Some(odd)) = pair else { unreachable!("32 rows of whole tiles") };
-            for l in 0..SIDE {
-                let (low, high) = (split(even[l]), split(odd[l]));
-                for (tile, (low, high)) in tiles.iter_mut().zip(low.into_iter().zip(high)) {
-                    tile[p * SIDE + l] = low >> 16 | high;
-                }
-            }
-        }
+/// The units of columns, and their reciprocals, in place of the bits of their largest numbers.
+pub(super) fn units(largest: &mut [f32], reciprocals: &mut [f32]) {
+    for (largest, reciprocal) in largest.iter_mut().zip(reciprocals) {
+        (*largest, *reciprocal) = unit(largest.to_bits());
     }
 }
 
-/// The transpose of a tile.
+/// `largest <-` the larger of its bits and those of the sizes of a row, entry by entry: numbers that are not finite are the
+/// largest.
 #[inline(always)]
-pub(super) fn turn<T: Copy>(tile: &mut [T; NUMBERS]) {
-    let from = *tile;
-    for p in 0..SIDE {
-        for c in 0..SIDE {
-            tile[c * SIDE + p] = from[p * SIDE + c];
-        }
-    }
-}
-
-/// Adds `sums_o o x_o` for some outputs `o`, whose `x_o` are `len` numbers apart, to their lanes; tile `t` of the sums holds
-/// columns `t / 4` of 16 outputs.
-#[inline(always)]
-pub(super) fn dot(lanes: &mut [Lanes], sums: &[Sums], x: &[f32], len: usize) {
-    for (o, (lanes, x)) in lanes.iter_mut().zip(x.chunks(len)).enumerate() {
-        let columns = sums[o / SIDE..].iter().step_by(TILES);
-        for (x, sums) in x.as_chunks::<SIDE>().0.iter().zip(columns) {
-            let sums = &sums.as_chunks::<SIDE>().0[o % SIDE];
-            for l in 0..SIDE {
-                lanes[l] += sums[l] * x[l];
-            }
-        }
-    }
-}
-
-/// `part <- part +` sums of the lanes of each.
-#[inline(always)]
-pub(super) fn sum_lanes(part: &mut [f32], lanes: &[Lanes]) {
-    for (part, lanes) in part.iter_mut().zip(lanes) {
-        let mut lanes = *lanes;
-        let mut width = SIDE;
-        while width > 1 {
-            width /= 2;
-            for l in 0..width {
-                lanes[l] += lanes[l + width];
-            }
-        }
-        *part += lanes[0];
+pub(super) fn raise(largest: &mut [f32], row: &[f32]) {
+    for (largest, x) in largest.iter_mut().zip(row) {
+        *largest = f32::from_bits((x.to_bits() & SIZE).max(largest.to_bits()));
     }
 }
 
@@ -86,34 +48,29 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The pieces of a number add up to it, each of at most eight digits, unless the last falls below all that are
-        /// normal.
+        /// The multiples of the largest number are of three bytes with signs, and a unit is no more than a 2^22th of it.
         #[test]
-        fn pieces_are_the_number(bits: u32) {
-            let x = f32::from_bits(bits);
-            prop_assume!(x.is_finite() && x.abs() > 1e-30);
-            let pieces = split(x).map(f32::from_bits);
-            prop_assert_eq!(pieces[0] + (pieces[1] + pieces[2]), x);
-            prop_assert!(split(x).iter().all(|piece| piece & !UPPER == 0));
-            prop_assert!(pieces[1].abs() <= pieces[0].abs() / 128.0);
-            prop_assert!(pieces[2].abs() <= pieces[0].abs() / 32768.0);
+        fn units_suit_the_largest(bits: u32, part in -1.0f32..=1.0) {
+            let largest = f32::from_bits(bits);
+            prop_assume!(largest.is_finite() && largest.abs() > 1e-30);
+            let (unit, reciprocal) = unit(largest.to_bits() & SIZE);
+            prop_assert!(f64::from(unit) * f64::from(reciprocal) == 1.0);
+            prop_assert!(f64::from(unit) <= 1.01 / f64::from(1 << 22) * f64::from(largest.abs()));
+            for x in [largest, part * largest] {
+                prop_assert!((x * reciprocal).round_ties_even().abs() <= 127.0 * 65_793.0);
+            }
         }
     }
 
     #[test]
-    fn tiles_hold_pairs_of_rows() {
-        let rows: Vec<f32> = (0..32 * 48).map(|i| 1.0 + i as f32 / 4096.0).collect();
-        let mut tiles = [[[0; NUMBERS]; PIECES]; 3];
-        split_rows(&mut tiles, 1, &rows, 48);
-        for (row, c) in (0..32).flat_map(|row| (0..48).map(move |c| (row, c))) {
-            let pieces = (0..PIECES).map(|piece| {
-                let pair = tiles[c / SIDE][piece][row / 2 * SIDE + c % SIDE];
-                f32::from_bits(if row % 2 == 0 { pair << 16 } else { pair & UPPER })
-            });
-            assert!(pieces.sum::<f32>() == rows[row * 48 + c], "row {row}, column {c}");
+    fn what_is_not_finite_is_told() {
+        let mut largest = [0.0f32; 4];
+        for row in [[1.0, -3.0, f32::NAN, 0.0], [2.0, f32::NEG_INFINITY, 1.0, -0.0]] {
+            raise(&mut largest, &row);
         }
-        let (mut turned, tile) = (tiles[1][1], tiles[1][1]);
-        turn(&mut turned);
-        assert!((0..NUMBERS).all(|i| turned[i] == tile[i % SIDE * SIDE + i / SIDE]));
+        let mut reciprocals = [7.0; 4];
+        units(&mut largest, &mut reciprocals);
+        assert!(largest[0] > 0.0 && largest[1].is_nan() && largest[2].is_nan() && largest[3] > 0.0);
+        assert_eq!(reciprocals[1..3], [0.0, 0.0]);
     }
 }

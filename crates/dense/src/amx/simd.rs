@@ -2,23 +2,29 @@
 #![allow(unsafe_code)]
 
 mod bits;
+mod numbers;
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use super::{Lanes, NUMBERS, PIECES, SIDE, TILES, WORDS, Words, pieces};
+use super::{GROUP, NUMBERS, PAIR, PIECES, SIDE, TILES, WORDS, Words, pieces};
 use crate::simd::dispatched;
 
-pub(super) use self::bits::{Ahead, Bits, Columns, Rows};
-pub(crate) use self::counts::{Buffers, counts_bytes};
+use self::bits::expand;
+pub(super) use self::bits::{Ahead, Bits, LINE, Turned};
+pub(crate) use self::counts::Buffers;
+pub(super) use self::numbers::split_rows;
 
-/// 16 rows of 16 pairs of `bf16`, the second of a pair in the upper half.
+/// 16 rows of 16 times four bytes, the first of four the lowest.
 pub(super) type Tile = [u32; NUMBERS];
 
 /// 16 rows of 16 sums.
-pub(super) type Sums = [f32; NUMBERS];
+pub(super) type Sums = [i32; NUMBERS];
+
+/// Sums of two tiles of outputs, each in pieces.
+pub(super) type Pair = [[Sums; PIECES]; PAIR];
 
 /// Blocks whose bits become tiles before they are loaded: stores that are still under way would hold up a load.
 const AHEAD: usize = 2;
@@ -30,14 +36,15 @@ const ROW: usize = 4 * SIDE;
 /// asked.
 pub(crate) fn permitted() -> bool {
     let beside = std::is_x86_feature_detected!("avx512bw")
-        && std::is_x86_feature_detected!("bmi2")
+        && std::is_x86_feature_detected!("avx512vbmi")
+        && std::is_x86_feature_detected!("gfni")
         && std::is_x86_feature_detected!("xsave");
     #[allow(unused_unsafe, reason = "the intrinsic is safe since Rust 1.94")]
     let unit = || {
         // SAFETY: a processor with AVX-512 has the instruction, and this leaf.
         let leaf = unsafe { __cpuid_count(7, 0) };
-        // AMX-BF16 and AMX-TILE.
-        leaf.edx >> 22 & 0b101 == 0b101
+        // AMX-TILE and AMX-INT8.
+        leaf.edx >> 24 & 0b11 == 0b11
     };
     // SAFETY: the processor has xsave.
     beside && unit() && unsafe { is_kept() } && ask()
@@ -113,21 +120,18 @@ macro_rules! store {
     };
 }
 macro_rules! add {
-    ($sums:literal, $bits:literal, $pieces:literal, $kind:ident) => {
-        if $kind::LEFT {
-            add!(@ $sums, $bits, $pieces)
-        } else {
-            add!(@ $sums, $pieces, $bits)
-        }
-    };
-    (@ $sums:literal, $a:literal, $b:literal) => {
+    ($sums:literal, $bits:literal, $pieces:literal) => {
         asm!(
-            concat!("tdpbf16ps tmm", $sums, ", tmm", $a, ", tmm", $b),
+            concat!("tdpbssd tmm", $sums, ", tmm", $bits, ", tmm", $pieces),
             options(nomem, nostack, preserves_flags),
         )
     };
 }
-
+macro_rules! clear {
+    ($tile:literal) => {
+        asm!(concat!("tilezero tmm", $tile), options(nomem, nostack, preserves_flags))
+    };
+}
 macro_rules! add_bytes {
     ($sums:literal, $a:literal, $b:literal) => {
         asm!(
@@ -161,43 +165,54 @@ impl Unit {
         Self(PhantomData)
     }
 
-    /// `sums <- sums +` the product of bits and a factor, for [`GROUP`](super::GROUP) outputs and blocks of
-    /// [`DEEP`](super::DEEP) rows.
+    /// `sums <- sums +` the product of bits and a factor, for [`GROUP`] outputs and blocks of [`DEEP`](super::DEEP) rows from `from` on; if
+    /// `anew`, the sums are the product alone.
     ///
-    /// `factors` holds a tile for each block, in pieces, for one tile of columns after the other. Tile `4 c + o` of the
-    /// sums has outputs `o` as its rows, and columns `c` as its own, if the bits are the left factor; else it is the
-    /// transpose of that. `tiles` is room for the bits of some blocks, of all if there are several tiles of columns. For
-    /// each block it asks for four lines of what lies `ahead`.
+    /// `factors` holds a tile for each block, in pieces, for one tile of columns after the other, and `sums` two pairs of tiles
+    /// of outputs for each of these. `tiles` is room for the bits of some blocks, of all if there are several tiles of columns.
+    /// For each block it asks for some lines of what lies `ahead`.
     ///
     /// # Panics
     /// If the numbers of tiles do not fit together.
     #[allow(clippy::unused_self, reason = "the unit must be set up")]
     pub(super) fn multiply<B: Bits>(
         &mut self,
-        sums: &mut [Sums],
-        tiles: &mut [[Tile; TILES]],
-        bits: B,
-        factors: &[Tile],
+        (sums, anew): (&mut [[Pair; TILES / PAIR]], bool),
+        tiles: &mut [[Tile; PAIR]],
+        (bits, from): (B, usize),
+        factors: &[[Tile; PIECES]],
         mut ahead: Option<&mut Ahead<'_>>,
     ) {
-        let (sums, rest) = sums.as_chunks_mut::<TILES>();
-        let (count, factors) = (sums.len(), factors.as_chunks::<PIECES>().0);
+        let count = sums.len();
         let blocks = factors.len() / count;
-        assert!(rest.is_empty() && factors.len() == blocks * count, "blocks of a factor");
+        assert!(factors.len() == blocks * count, "blocks of a factor");
         assert!(tiles.len() > AHEAD && (count == 1 || tiles.len() >= blocks), "room for bits");
-        assert!(bits.blocks() >= blocks, "blocks of bits");
-        for (c, sums) in sums.iter_mut().enumerate() {
-            let factors = &factors[c * blocks..][..blocks];
-            // SAFETY: who has the unit has the instructions, and it is set up.
-            unsafe {
-                if c == 0 {
-                    columns::<B, true>(sums, tiles, bits, factors, ahead.take());
-                } else {
-                    columns::<B, false>(sums, tiles, bits, factors, None);
+        assert!(bits.blocks() >= from + blocks, "blocks of bits");
+        for pair in 0..TILES / PAIR {
+            let outputs = Outputs { bits, from, first: pair * PAIR * SIDE };
+            for (c, sums) in sums.iter_mut().enumerate() {
+                let factors = &factors[c * blocks..][..blocks];
+                let sums = (&mut sums[pair], anew);
+                // SAFETY: who has the unit has the instructions, and it is set up.
+                unsafe {
+                    if c == 0 {
+                        let ahead = ahead.as_deref_mut();
+                        columns::<B, true>(sums, tiles, outputs, factors, ahead);
+                    } else {
+                        columns::<B, false>(sums, tiles, outputs, factors, None);
+                    }
                 }
             }
         }
     }
+}
+
+/// Bits of two tiles of outputs from `first` on, block by block from `from` on.
+#[derive(Clone, Copy)]
+struct Outputs<B> {
+    bits: B,
+    from: usize,
+    first: usize,
 }
 
 impl Drop for Unit {
@@ -208,16 +223,16 @@ impl Drop for Unit {
     }
 }
 
-/// Four tiles of outputs with one of columns, whose pieces `factors` holds block by block; `tiles` holds the bits, or if
+/// Two tiles of outputs with one of columns, whose pieces `factors` holds block by block; `tiles` holds the bits, or if
 /// `FRESH` they are written to it ahead, while the unit works.
 ///
 /// # Safety
 /// The unit must be set up.
-#[target_feature(enable = "avx512f,avx512bw,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn columns<B: Bits, const FRESH: bool>(
-    sums: &mut [Sums; TILES],
-    tiles: &mut [[Tile; TILES]],
-    bits: B,
+    (sums, anew): (&mut Pair, bool),
+    tiles: &mut [[Tile; PAIR]],
+    Outputs { bits, from, first }: Outputs<B>,
     factors: &[[Tile; PIECES]],
     mut ahead: Option<&mut Ahead<'_>>,
 ) {
@@ -226,98 +241,112 @@ unsafe fn columns<B: Bits, const FRESH: bool>(
         for (b, tiles) in tiles.iter_mut().enumerate().take(blocks.min(AHEAD)) {
             for quarter in 0..4 {
                 // SAFETY: the unit is set up.
-                unsafe { bits.expand(tiles, b, quarter) };
+                unsafe { expand(tiles, bits, from + b, first, quarter) };
             }
         }
     }
     // SAFETY: all of these are whole tiles.
     unsafe {
-        load!(0, sums[0].as_ptr());
-        load!(1, sums[1].as_ptr());
-        load!(2, sums[2].as_ptr());
-        load!(3, sums[3].as_ptr());
+        if anew {
+            clear!(0);
+            clear!(1);
+            clear!(2);
+            clear!(3);
+            clear!(4);
+            clear!(5);
+        } else {
+            load!(0, sums[0][0].as_ptr());
+            load!(1, sums[0][1].as_ptr());
+            load!(2, sums[0][2].as_ptr());
+            load!(3, sums[1][0].as_ptr());
+            load!(4, sums[1][1].as_ptr());
+            load!(5, sums[1][2].as_ptr());
+        }
     }
     let len = tiles.len();
     let (mut now, mut next) = (0, AHEAD % len);
     for (b, pieces) in factors.iter().enumerate() {
-        // SAFETY: all of these are whole tiles.
-        unsafe {
-            load!(5, pieces[0].as_ptr());
-            load!(6, pieces[1].as_ptr());
-            load!(7, pieces[2].as_ptr());
-        }
         macro_rules! quarter {
             ($quarter:literal) => {
                 if FRESH {
                     if b + AHEAD < blocks {
                         // SAFETY: the unit is set up.
-                        unsafe { bits.expand(&mut tiles[next], b + AHEAD, $quarter) };
+                        unsafe {
+                            expand(&mut tiles[next], bits, from + b + AHEAD, first, $quarter);
+                        }
                     }
                     if let Some(ahead) = &mut ahead {
                         ahead.ask();
                     }
                 }
-                // SAFETY: all of these are whole tiles.
-                unsafe {
-                    load!(4, tiles[now][$quarter].as_ptr());
-                    add!($quarter, 4, 5, B);
-                    add!($quarter, 4, 6, B);
-                    add!($quarter, 4, 7, B);
-                }
             };
         }
+        // SAFETY: all of these are whole tiles.
+        unsafe {
+            load!(6, tiles[now][0].as_ptr());
+            load!(7, pieces[0].as_ptr());
+            add!(0, 6, 7);
+        }
         quarter!(0);
+        // SAFETY: as before.
+        unsafe {
+            load!(7, pieces[1].as_ptr());
+            add!(1, 6, 7);
+        }
         quarter!(1);
+        // SAFETY: as before.
+        unsafe {
+            load!(7, pieces[2].as_ptr());
+            add!(2, 6, 7);
+            load!(6, tiles[now][1].as_ptr());
+            add!(5, 6, 7);
+        }
         quarter!(2);
+        // SAFETY: as before.
+        unsafe {
+            load!(7, pieces[1].as_ptr());
+            add!(4, 6, 7);
+        }
         quarter!(3);
+        // SAFETY: as before.
+        unsafe {
+            load!(7, pieces[0].as_ptr());
+            add!(3, 6, 7);
+        }
         now = if now + 1 == len { 0 } else { now + 1 };
         next = if next + 1 == len { 0 } else { next + 1 };
     }
     // SAFETY: all of these are whole tiles.
     unsafe {
-        store!(0, sums[0].as_mut_ptr());
-        store!(1, sums[1].as_mut_ptr());
-        store!(2, sums[2].as_mut_ptr());
-        store!(3, sums[3].as_mut_ptr());
+        store!(0, sums[0][0].as_mut_ptr());
+        store!(1, sums[0][1].as_mut_ptr());
+        store!(2, sums[0][2].as_mut_ptr());
+        store!(3, sums[1][0].as_mut_ptr());
+        store!(4, sums[1][1].as_mut_ptr());
+        store!(5, sums[1][2].as_mut_ptr());
     }
 }
 
-/// Whole tiles of factors in place of numbers.
-pub(super) fn as_tiles(numbers: &mut [f32]) -> &mut [Tile] {
-    let tiles = numbers.as_chunks_mut::<NUMBERS>().0;
-    // SAFETY: of the same size and alignment, and any bits are a number of either kind.
-    unsafe { std::slice::from_raw_parts_mut(tiles.as_mut_ptr().cast(), tiles.len()) }
+/// Whole arrays of words or bytes in place of numbers.
+macro_rules! in_place {
+    ($name:ident: [$item:ty; $count:expr]) => {
+        pub(super) fn $name(numbers: &mut [f32]) -> &mut [$item] {
+            const { assert!(size_of::<$item>() == 4 * $count) };
+            let aligned = numbers.as_ptr().addr().is_multiple_of(align_of::<$item>());
+            assert!(aligned, "a line of the cache");
+            let items = numbers.as_chunks_mut::<{ $count }>().0;
+            // SAFETY: of the same size, aligned, and any bits are a number of either kind.
+            unsafe { std::slice::from_raw_parts_mut(items.as_mut_ptr().cast(), items.len()) }
+        }
+    };
 }
 
-/// Whole rows of words in place of numbers that begin at a line of the cache.
-pub(super) fn as_words(numbers: &mut [f32]) -> &mut [Words] {
-    assert!(numbers.as_ptr().addr().is_multiple_of(align_of::<Words>()), "a line of the cache");
-    let words = numbers.as_chunks_mut::<{ 2 * WORDS }>().0;
-    // SAFETY: of the same size, aligned, and any bits are a number of either kind.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
-}
+in_place!(as_tiles: [Tile; NUMBERS]);
+in_place!(as_sums: [[Pair; TILES / PAIR]; TILES * PIECES * NUMBERS]);
+in_place!(as_words: [Words; 2 * WORDS]);
+in_place!(as_turned: [Turned; 2 * GROUP]);
 
 dispatched!(
-    /// [`pieces::split_rows`].
-    pub(super) fn split_rows [] (
-        out: &mut [[Tile; PIECES]], apart: usize, rows: &[f32], len: usize,
-    ) = pieces::split_rows, and avx512
-);
-dispatched!(
-    /// [`pieces::turn`] of a factor.
-    pub(super) fn turn [] (tile: &mut Tile) = pieces::turn::<u32>, and avx512
-);
-dispatched!(
-    /// [`pieces::turn`] of sums.
-    pub(super) fn turn_sums [] (tile: &mut Sums) = pieces::turn::<f32>, and avx512
-);
-dispatched!(
-    /// [`pieces::dot`].
-    pub(super) fn dot [] (
-        part: &mut [Lanes], sums: &[Sums], x: &[f32], len: usize,
-    ) = pieces::dot, and avx512
-);
-dispatched!(
-    /// [`pieces::sum_lanes`].
-    pub(super) fn sum_lanes [] (part: &mut [f32], lanes: &[Lanes]) = pieces::sum_lanes, and avx512
+    /// [`pieces::raise`].
+    pub(super) fn raise [] (largest: &mut [f32], row: &[f32]) = pieces::raise, and avx512
 );

@@ -54,7 +54,7 @@ impl Path {
         let fast = {
             let avx512 = Level::Avx512.on() && std::is_x86_feature_detected!("avx512vpopcntdq");
             #[cfg(target_os = "linux")]
-            let unit = crate::amx::counts_bytes().then_some(Self::Unit);
+            let unit = crate::simd::Level::Amx.on().then_some(Self::Unit);
             #[cfg(not(target_os = "linux"))]
             let unit = None;
             let vectors = avx512.then_some(Self::Vectors);

@@ -63,16 +63,6 @@ pub(crate) struct Buffers {
     tiles: Vec<[Bytes; 2 * PAIR]>,
 }
 
-/// Whether the processor has products of bytes, beside the unit, and what it takes to make them.
-pub(crate) fn counts_bytes() -> bool {
-    #[allow(unused_unsafe, reason = "the intrinsic is safe since Rust 1.94")]
-    // SAFETY: a processor with the unit has the instruction, and this leaf.
-    let leaf = || unsafe { std::arch::x86_64::__cpuid_count(7, 0) };
-    crate::simd::Level::Amx.on()
-        && leaf().edx >> 25 & 1 == 1
-        && std::is_x86_feature_detected!("avx512vbmi")
-}
-
 impl Unit {
     /// `counts[j ROWS + i] += common ones of rows i and j`; leaves out some pairs above the diagonal.
     ///
