@@ -94,7 +94,7 @@ fn processor() -> (bool, bool, bool) {
     {
         let avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
         let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        (avx2, avx2 && std::is_x86_feature_detected!("avx512f"), flags.contains("amx_bf16"))
+        (avx2, avx2 && std::is_x86_feature_detected!("avx512f"), flags.contains("amx_int8"))
     }
     #[cfg(not(target_arch = "x86_64"))]
     (false, false, false)

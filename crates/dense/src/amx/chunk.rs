@@ -69,7 +69,7 @@ fn apply_chunk(
             for (pair, part) in outputs {
                 let x = x.from((first + pair * PAIR * SIDE) * x.len);
                 let sums = sums.iter().map(|group| &group[pair]);
-                unit.dot(part, sums, factor.units, (x.values, x.len));
+                unit.dot(part, &sums, factor.units, (x.values, x.len));
             }
         };
     with_words(|bits| {

@@ -17,7 +17,7 @@ pub(crate) enum Level {
     Avx2,
     /// The foundation of AVX-512. What else there is of it is asked for where it is used.
     Avx512,
-    /// The matrix unit with `bf16`, which the system must permit.
+    /// The matrix unit with products of bytes, which the system must permit.
     Amx,
 }
 

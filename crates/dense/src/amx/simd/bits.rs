@@ -69,10 +69,11 @@ pub(super) unsafe fn expand<B: Bits>(
     first: usize,
     quarter: usize,
 ) {
-    let rows = tiles.as_flattened_mut().as_chunks_mut::<SIDE>().0;
-    for o in PAIR * SIDE / 4 * quarter..PAIR * SIDE / 4 * (quarter + 1) {
+    const QUARTER: usize = PAIR * SIDE / 4;
+    let rows = tiles.as_flattened_mut().as_chunks_mut::<SIDE>().0.as_chunks_mut::<QUARTER>().0;
+    for (row, o) in rows[quarter].iter_mut().zip(first + QUARTER * quarter..) {
         // SAFETY: as promised.
-        unsafe { write(&mut rows[o], bits.word(b, first + o)) };
+        unsafe { write(row, bits.word(b, o)) };
     }
 }
 

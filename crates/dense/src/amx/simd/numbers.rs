@@ -18,7 +18,7 @@ impl Unit {
     pub(in super::super) fn dot<'a>(
         &self,
         out: &mut [f32],
-        pairs: impl Iterator<Item = &'a Pair> + Clone,
+        pairs: &(impl Iterator<Item = &'a Pair> + Clone),
         units: &[f32],
         (x, len): (&[f32], usize),
     ) {
