@@ -153,7 +153,8 @@ impl Unit {
         unsafe { compiled(to, from, ASKED * apart) }
     }
 
-    /// Turns the bits of words `LINE line ..` of 64 rows: of word `w` of these, the bits of each output become `to(w)`.
+    /// Turns the bits of [`LINE`] words of 64 rows, those of a line: of word `w` of these, the bits of each output become
+    /// `to[w apart]`.
     #[allow(clippy::unused_self, reason = "who has the unit has the instructions")]
     pub(in super::super) fn turn_bits(
         &self,
