@@ -3,10 +3,11 @@
 //! The unit multiplies tiles of bytes, 16 x 64 by 64 x 16, and adds to sums of whole numbers: 32 times the work of the FMA units in
 //! the same time. Entries of the mask are bytes 0 or 1. The numbers of a column of the other factor are rounded to
 //! multiples of a unit, a power of two, that are three bytes each: the largest number of a column is 2^22 to 2^23 units, so what
-//! is multiplied is off by at most a 2^23th of it. Sums of multiples are exact, however many, where sums in `f32` round every
-//! term; only those of chunks, and of rounds of examples, are added in `f32`. So the error of a sum of `t` terms is at most
-//! some `t 2^-23` times the largest number of the column, whether that is one of them or not: numbers that are small beside it
-//! have fewer digits. A number that is not finite makes all sums of its column so, and what is below some 1e-32 counts as zero.
+//! is multiplied is off by at most about a 2^23th of it. Sums of multiples are exact within a chunk of neurons or a round of
+//! examples, where sums in `f32` round every term; those of chunks and rounds are added in `f32`. So the error of a sum of `t` terms is at
+//! most some `t 2^-23` times the largest number of the column, whether that is one of them or not: numbers that are small beside
+//! it have fewer digits, as have those of a column whose largest is below some 5e-32. A number that is not finite makes all sums of
+//! its column so.
 //!
 //! Both products sum rows `s` of a factor where the mask tells,
 //!
@@ -74,7 +75,7 @@ const WORDS: usize = 48;
 const FEWER: usize = 24;
 const FEW: usize = 32;
 
-/// Tasks below which there are smaller ones, and fewest neurons of these.
+/// Tasks below which there are smaller ones, and fewest neurons that these may have at most.
 const TASKS: usize = 8;
 const LEAST: usize = 256;
 

@@ -10,7 +10,8 @@
 //! the process asks once (`arch_prctl`; its signal frames are larger from then on). The environment variable
 //! `NEARLIN_ISA` caps that for the whole process: `portable`, `avx2` or `avx512`. What is none of these is no cap, and so
 //! is one that the processor does not reach. It is read once, when the first kernel runs; faer's kernels do not read it.
-//! Results may differ between sets by rounding, and where numbers are not finite or below some 1e-33.
+//! Results may differ between sets by rounding, of products in `f32` on the matrix unit to a 2^23th of the largest number of a
+//! column, and where numbers are not finite or all numbers of a column below some 5e-32.
 //!
 //! # Examples
 //! ```

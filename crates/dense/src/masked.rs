@@ -16,8 +16,9 @@ use crate::{DenseError, PackedMask, Real};
 ///
 /// `y : n x K`, `mask : n x m`, `x : n x d`, `v : m x d`, `signs = a : m x K`. Takes
 /// `2 n m (d + K)` flops, a copy of `x`, and fixed buffers. Where the rows of `a` are one of few, up to their sign, for
-/// 64 neurons side by side or more on average (rows of a Hadamard matrix, say), it takes `2 n m d` at up to three times that
-/// rate, and `n` sums for each of them and for each 256 to 3,072 neurons; on a matrix unit another half of a copy of `x`.
+/// 64 neurons side by side or more on average (rows of a Hadamard matrix, say), it takes `2 n m d` at up to four times that
+/// rate, and `n` sums for each of them and for each 256 to 3,072 neurons. On a matrix unit, in `f32`, numbers of `v` are rounded by up
+/// to about a 2^23th of the largest of their column, with three bytes for each number of a chunk beside the rest.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.
@@ -49,7 +50,8 @@ pub fn masked_apply<T: Real>(
 /// `v <- alpha J^T u`: `v_r = alpha sum over i of M_ir (sum over k of a_rk u_ik) x_i`.
 ///
 /// The adjoint of [`masked_apply`]: `u : n x K`, `v : m x d`, the other operands and flops as there; a
-/// copy of `x` and `u`, and a fixed buffer per thread.
+/// copy of `x` and `u`, and a fixed buffer per thread. On a matrix unit, in `f32`, the `u_ik x_i` are rounded as `v` is there, and take
+/// three bytes each for a class of output weights under way, of inputs in sixteens.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.

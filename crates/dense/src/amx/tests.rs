@@ -8,13 +8,14 @@ use crate::simd::side_by_side::at_each_level;
 use crate::{PackedMask, masked_adjoint, masked_apply, masked_gram_apply};
 
 /// Few and many columns, more examples and more neurons of a chunk than a block has rows; last ones of any length.
-const SHAPES: [(usize, usize, usize); 7] = [
+const SHAPES: [(usize, usize, usize); 8] = [
     (128, 128, 1),
     (131, 1700, 16),
     (600, 200, 17),
     (257, 3200, 49),
     (150, 390, 100),
     (1700, 300, 40),
+    (1700, 5000, 70),
     (130, 25_000, 20),
 ];
 
@@ -129,5 +130,25 @@ fn what_is_not_finite_stays_so() {
         let among = r % 2 == 1;
         assert!(w[(r, c)].is_nan() || c != 3 || !among, "row {r}, column {c}");
         assert!(w[(r, c)] == 100.0 || c == 3, "row {r}, column {c}");
+    }
+}
+
+/// Numbers of any size, as long as the sums are in range: products of a unit and an input need not be.
+#[test]
+fn sizes_may_differ() {
+    let (n, m, d) = (130, 1000, 3);
+    let mask = PackedMask::from_fn(n, m, |_, r| r > 0);
+    let signs = Mat::full(m, 1, 1.0f32);
+    // Of the first neuron, which is active nowhere, and of all others.
+    for (first, others, input) in [(1e-20f32, 1e-20f32, 1e-20f32), (1e38, 0.0, 1e10)] {
+        let v = Mat::from_fn(m, d, |r, _| if r == 0 { first } else { others });
+        let (x, mut y) = (Mat::full(n, d, input), Mat::<f32>::zeros(n, 1));
+        let a = signs.as_ref();
+        masked_apply(y.as_mut(), &mask, x.as_ref(), v.as_ref(), a, 1.0, Par::Seq).expect("fits");
+        let expected = 999.0 * 3.0 * f64::from(others) * f64::from(input);
+        for i in 0..n {
+            let error = (f64::from(y[(i, 0)]) - expected).abs();
+            assert!(error <= 1e-6 * expected, "{} in place of {expected}", y[(i, 0)]);
+        }
     }
 }

@@ -57,8 +57,9 @@ fn dot<'a>(
 ) -> f32 {
     let mut sum = _mm512_setzero_ps();
     for ((x, units), sums) in columns {
-        let x = _mm512_mul_ps(load(x), load(units));
-        sum = _mm512_fmadd_ps(multiples(sums, r), x, sum);
+        // A product with a unit is exact, and of the size of a sum of terms.
+        let numbers = _mm512_mul_ps(multiples(sums, r), load(units));
+        sum = _mm512_fmadd_ps(numbers, load(x), sum);
     }
     _mm512_reduce_add_ps(sum)
 }
@@ -96,7 +97,7 @@ fn multiples(sums: &[Sums; PIECES], r: usize) -> __m512 {
 /// after the one before: row `p` of a tile holds, column by column, rows `4 p .. 4 p + 4`.
 ///
 /// # Panics
-/// Where the unit is not on.
+/// Where the unit is not on, and for fewer rows or shorter ones.
 pub(in super::super) fn split_rows(
     out: &mut [[Tile; PIECES]],
     apart: usize,
