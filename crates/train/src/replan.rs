@@ -21,6 +21,9 @@ const SHOWN: f64 = 0.25;
 /// whatever it promises.
 const STUCK: f64 = 2.0;
 
+/// Seconds for the rest of a run that nobody waits for: such a run goes on as it is.
+const MOMENT: f64 = 0.05;
+
 /// A solver is looked at after this many times the iterations that were expected of it, and again whenever it has taken
 /// this many times as many as at the last look.
 const LATE: f64 = 2.0;
@@ -165,6 +168,10 @@ impl Course {
         let step = (self.iterations as f64 + whole) * now / all;
         let ahead = solve.ahead as f64;
         let stay = own.iteration_seconds * (whole - done + ahead * step);
+        let seconds = |iterations: f64| own.iteration_seconds * iterations;
+        if stay.max(seconds(done)) < MOMENT {
+            return None;
+        }
         let rest = |one: Expected| {
             let step = self.scaled(one, 1.0, now);
             one.build_seconds + (1.0 + ahead) * one.iteration_seconds * step
@@ -173,7 +180,6 @@ impl Course {
             .filter(|one| one.solver != self.solver)
             .map(|one| (one.solver, rest(one)))
             .min_by(|a, b| a.1.total_cmp(&b.1))?;
-        let seconds = |iterations: f64| own.iteration_seconds * iterations;
         let cheaper = CLEARLY * change < stay && SHOWN * change <= seconds(spent);
         if !cheaper && seconds(done) < STUCK * change {
             return None;
@@ -321,6 +327,19 @@ mod tests {
         let stuck = |iterations| Solve { iterations, reduction: 0.101, tolerance: 0.1, ahead: 0 };
         let at = (1..1000).find(|&iterations| course.judge(stuck(iterations)).is_some()).unwrap();
         assert!((82..=123).contains(&at), "{at}");
+    }
+
+    /// Nothing is planned anew for milliseconds.
+    #[test]
+    fn moments_do_not_matter() {
+        let quick =
+            |one: Expected| Expected { iteration_seconds: 1e-5, build_seconds: 1e-5, ..one };
+        let table = [of(SolverKind::Cg, 0.0, 2.0), of(SolverKind::Cholesky, 0.0, 1.0)];
+        let all = Alternatives::new(3, 0.1, table.map(quick));
+        let mut course = Course::new(&all, SolverKind::Cg).unwrap();
+        assert_eq!(run(&mut course, 500, 3).1, None);
+        let mut course = Course::new(&Alternatives::new(3, 0.1, table), SolverKind::Cg).unwrap();
+        assert!(run(&mut course, 500, 3).1.is_some());
     }
 
     #[test]
