@@ -40,6 +40,10 @@ const WORN: f64 = 2.0;
 /// Factors of a matrix whose smallest eigenvalue is within rounding of the largest: with larger shifts until one succeeds.
 const SHIFTED: f64 = 3.0;
 
+/// Bytes up to which a C library keeps what was freed for what is allocated next, glibc's largest threshold: a matrix whose factor
+/// fails stays beside the one that is made anew.
+const KEPT: f64 = 33_554_432.0;
+
 /// What a product with a tall factor takes beside reading as much of a triangular one, whose blocks wait for one another.
 const TALL: f64 = 0.65;
 
@@ -142,7 +146,9 @@ pub(super) fn candidate(
         Scale::Fixed(_) => 1.0,
     };
     let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
-    let factor_bytes = factor_bytes(kind, shape, options, size, (rank, most));
+    let dense = matches!(kind, SolverKind::Cholesky | SolverKind::ArcCosine);
+    let kept = if dense && shifts > 1.0 && size * n * n <= KEPT { size * n * n } else { 0.0 };
+    let factor_bytes = kept + factor_bytes(kind, shape, options, size, (rank, most));
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
     let masks = MASKS * states * n * (m / 64.0).ceil() * 8.0;
