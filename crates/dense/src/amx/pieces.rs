@@ -13,7 +13,7 @@ const LARGEST: u32 = 8_322_814;
 const LEAST: u32 = 23;
 
 /// A unit, a power of two, and its reciprocal, of which numbers with these bits, and all below, are multiples of up to three
-/// bytes with signs, once they are rounded: by at most a 2^23th of the largest. Of numbers that are not all finite none is
+/// bytes with signs, once they are rounded: by at most about a 2^23th of the largest. Of numbers that are not all finite none is
 /// told.
 fn unit(largest: u32) -> (f32, f32) {
     if largest >= INFINITE {
