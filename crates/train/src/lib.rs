@@ -80,7 +80,7 @@ pub use plan::{
 pub use posterior::Posterior;
 pub use replan::{Alternatives, Expected};
 pub use report::{Ending, Run, ScaleTrial, StepReport};
-pub use ridge::{Criterion, RidgePath, RidgePoint, ridge_path};
+pub use ridge::{Criterion, RidgePath, RidgePoint, refine_ridge, ridge_path};
 pub use scores::NormalScores;
 pub use solver::SolverKind;
 pub use standard::{Standard, to_sphere};

@@ -13,16 +13,18 @@
 
 mod path;
 pub(crate) mod search;
+mod solves;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use nearlin_dense::{SymmetricEigen, fixed_par};
 use nearlin_krylov::{Symmetric, Tridiagonal, lanczos_each};
-use nearlin_relu::{Init, PackedMask, Signs, gram};
+use nearlin_relu::{Init, Network, PackedMask, Signs, gram};
 use nearlin_sketch::random_signs;
 
 pub use self::path::{Criterion, RidgePath, RidgePoint};
 use self::search::mean_diagonal;
+use self::solves::judge_near;
 use crate::options::Options;
 use crate::vector::norm;
 use crate::{Equations, TrainError};
@@ -58,7 +60,7 @@ const SETTLED: f64 = 0.01;
 /// flops, in memory for five n x n matrices. Beyond: generalised cross-validation on up to 8,192 equations at even
 /// distances, at 64 products with their Gram matrix for each of up to six vectors, in half a gibibyte; ridges too small
 /// for the estimate to have settled are left out. Where the best is the least that is left, leave-one-out on 2,048 equations at even
-/// distances tells: a ridge stands for the noise, of which there is as much in a part.
+/// distances tells: a ridge stands for the noise, of which there is as much in a part. [`refine_ridge`] asks all equations.
 ///
 /// # Errors
 /// [`TrainError`] for options out of their range or a network that cannot be made.
@@ -80,14 +82,7 @@ const SETTLED: f64 = 0.01;
 /// ```
 pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath, TrainError> {
     options.check()?;
-    let init = Init {
-        inputs: equations.inputs(),
-        outputs: equations.outputs(),
-        width: options.width,
-        seed: options.seed,
-        signs: options.signs.unwrap_or_else(|| Signs::usual(equations.outputs())),
-    };
-    let network = init.network(1.0)?;
+    let network = initial(equations, options)?;
     let mask = |of: &Equations| network.forward(of.x(), options.par).map(|forward| forward.mask);
     if equations.rows() > DECOMPOSED {
         let some = equations.spread(FORMED);
@@ -98,6 +93,94 @@ pub fn ridge_path(equations: &Equations, options: &Options) -> Result<RidgePath,
     }
     let some = equations.spread(DECOMPOSED);
     leave_one_out(&some, gram(some.x(), &mask(&some)?, options.par)?, options.par)
+}
+
+/// Judges ridges around that of `options`, such as the best of a [`ridge_path`], by all equations, however many: generalised
+/// cross-validation, a quarter of a decade at a time for as long as the error falls, from 1e-7 to 1e3 times the mean of the
+/// Gram matrix's diagonal.
+///
+/// `None` where the solves for a ridge below the best do not converge, or leave too much beside the best's own residual: with so
+/// small a ridge, passes in `f32` tell too little. For each ridge, three as a rule, conjugate gradients solve with `G + mu I` for
+/// one vector of random signs and up to two targets, with passes over the directions of the neurons and a factor of rank `k`, twice
+/// `(p d)^(1/2)` for `p` directions and at most 2,048: in memory for `2 n k` numbers of `f32`, at most half a gibibyte, and the mask.
+///
+/// # Errors
+/// [`TrainError::Option`] for a ridge that is not positive; otherwise as [`ridge_path`].
+///
+/// # Examples
+/// ```
+/// use nearlin::{Equations, Options, refine_ridge, ridge_path};
+///
+/// let x: Vec<f64> = (0..400).flat_map(|i| [i as f64 / 200.0 - 1.0, 1.0]).collect();
+/// let y: Vec<f64> =
+///     x.chunks(2).enumerate().map(|(i, x)| x[0] + if i % 2 == 0 { 0.1 } else { -0.1 }).collect();
+/// let equations = Equations::new(x, y, 2, 1)?;
+/// let options = Options::default().width(512);
+/// let path = ridge_path(&equations, &options)?;
+/// let all = refine_ridge(&equations, &options.ridge(path.ridge()))?.expect("no tiny ridge");
+/// assert_eq!(all.rows, 400);
+/// // The noise is the same for both.
+/// assert!((all.points[all.best].error / path.points[path.best].error - 1.0).abs() < 0.1);
+/// # Ok::<(), nearlin::TrainError>(())
+/// ```
+pub fn refine_ridge(
+    equations: &Equations,
+    options: &Options,
+) -> Result<Option<RidgePath>, TrainError> {
+    options.check()?;
+    if options.ridge <= 0.0 {
+        let (name, expected) = ("ridge", "a positive finite number");
+        return Err(TrainError::Option { name, value: options.ridge, expected });
+    }
+    let network = initial(equations, options)?;
+    let mask = network.forward(equations.x(), options.par)?.mask;
+    let directions = directions(mask, network.copies());
+    let b = right_hand_sides(equations, 1, options.seed);
+    let ways = (options.seed, options.par);
+    judge_near((equations, &directions), (b.as_ref(), 1), options.ridge, ways)
+}
+
+/// The network of scale 1 that `options` describe, at its initial weights.
+fn initial(equations: &Equations, options: &Options) -> Result<Network, TrainError> {
+    let init = Init {
+        inputs: equations.inputs(),
+        outputs: equations.outputs(),
+        width: options.width,
+        seed: options.seed,
+        signs: options.signs.unwrap_or_else(|| Signs::usual(equations.outputs())),
+    };
+    Ok(init.network(1.0)?)
+}
+
+/// The mask of the directions of neurons, whose own is that of each of its copies at the initial weights; the mask itself
+/// where there are no whole words of it.
+fn directions(mask: PackedMask, copies: usize) -> PackedMask {
+    let width = mask.width() / copies;
+    if copies == 1 || !width.is_multiple_of(64) {
+        return mask;
+    }
+    let mut base = PackedMask::zeros(mask.nrows(), width);
+    for (i, row) in base.words_mut().chunks_exact_mut(width / 64).enumerate() {
+        row.copy_from_slice(&mask.row(i)[..width / 64]);
+    }
+    base
+}
+
+/// So many vectors of random signs, and the targets, or of many outputs some combinations of them with random signs.
+fn right_hand_sides(equations: &Equations, probes: usize, seed: u64) -> Mat<f64> {
+    let (n, k) = (equations.rows(), equations.outputs());
+    let targets = (0..k.min(OUTPUTS)).map(|c| -> Vec<f64> {
+        let weights: Vec<f64> = if k <= OUTPUTS {
+            (0..k).map(|other| f64::from(u8::from(other == c))).collect()
+        } else {
+            random_signs(k, seed, (PROBES + c) as u64)
+        };
+        let combine = |y: &[f64]| y.iter().zip(&weights).map(|(y, w)| y * w).sum();
+        equations.y().chunks_exact(k).map(combine).collect()
+    });
+    let probes = (0..probes).map(|p| random_signs(n, seed, p as u64));
+    let columns: Vec<Vec<f64>> = probes.chain(targets).collect();
+    Mat::from_fn(n, columns.len(), |i, j| columns[j][i])
 }
 
 /// Ridges around a kernel's own unit.
@@ -162,22 +245,11 @@ fn cross_validation(
     mask: &PackedMask,
     options: &Options,
 ) -> Result<RidgePath, TrainError> {
-    let (n, k, par) = (equations.rows(), equations.outputs(), options.par);
+    let (n, par) = (equations.rows(), options.par);
     // The block of one output, whatever the signs.
     let formed = gram(equations.x(), mask, par)?;
-    let targets = (0..k.min(OUTPUTS)).map(|c| -> Vec<f64> {
-        let weights: Vec<f64> = if k <= OUTPUTS {
-            (0..k).map(|other| f64::from(u8::from(other == c))).collect()
-        } else {
-            random_signs(k, options.seed, (PROBES + c) as u64)
-        };
-        let combine = |y: &[f64]| y.iter().zip(&weights).map(|(y, w)| y * w).sum();
-        equations.y().chunks_exact(k).map(combine).collect()
-    });
-    let probes = (0..PROBES).map(|p| random_signs(n, options.seed, p as u64));
-    let starts: Vec<f64> = probes.chain(targets).flatten().collect();
-    let starts = MatRef::from_column_major_slice(&starts, n, PROBES + k.min(OUTPUTS));
-    let mut probes = lanczos_each(&Symmetric::new(formed.as_ref()), starts, STEPS, par)?;
+    let starts = right_hand_sides(equations, PROBES, options.seed);
+    let mut probes = lanczos_each(&Symmetric::new(formed.as_ref()), starts.as_ref(), STEPS, par)?;
     let targets = probes.split_off(PROBES);
 
     let size: f64 = targets.iter().map(|t| t.start_norm().powi(2)).sum::<f64>().sqrt();

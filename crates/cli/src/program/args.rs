@@ -133,6 +133,11 @@ pub(super) struct FitArgs {
     #[arg(value_parser = ridge)]
     pub(super) ridge: Choice<f64>,
 
+    /// Equations that ridges are judged by, for squared errors: some, 8,192 or 2,048 at even distances where there are more; or
+    /// all, which takes some solves with all of them for each ridge near the best of those.
+    #[arg(long, value_enum, default_value = "some")]
+    pub(super) ridge_rows: RidgeRows,
+
     /// How inputs are weighted before they reach the network: auto learns from the training rows whether
     /// weights for each input or for all their combinations help; none takes inputs as they are [default:
     /// auto with --ridge auto, none with a ridge that is given].
@@ -157,7 +162,8 @@ pub(super) struct FitArgs {
     /// is looked at with --ridge 0 only [default: steps are on all rows].
     #[arg(long, value_name = "B", allow_hyphen_values = true, value_parser = at_least_one)]
     #[arg(conflicts_with_all = [
-        "loss", "weights", "class_weights", "ensemble", "precision", "rows", "train_rows", "max_steps", "checkpoint"
+        "loss", "weights", "class_weights", "ensemble", "precision", "rows", "train_rows", "max_steps", "checkpoint",
+        "ridge_rows"
     ])]
     pub(super) batch: Option<usize>,
 
@@ -267,6 +273,12 @@ pub(super) enum PrecisionChoice {
     Auto,
     F64,
     F32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RidgeRows {
+    Some,
+    All,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -15,7 +15,7 @@ use nearlin::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::args::FitArgs;
+use super::args::{FitArgs, RidgeRows};
 use super::error::ProgramError;
 use super::progress::{StepTime, Watch};
 use super::setup::Setup;
@@ -234,6 +234,7 @@ fn choices(args: &FitArgs) -> String {
         names.join(" or ")
     });
     let path = if args.ridge_plot.is_some() { " --ridge-plot" } else { "" };
+    let rows = if args.ridge_rows == RidgeRows::All { " --ridge-rows all" } else { "" };
     let signs = format!("{:?}", args.signs).to_lowercase();
     let width = args.width.0.map_or("auto".into(), |m| m.to_string());
     let seed = args.seed;
@@ -242,7 +243,7 @@ fn choices(args: &FitArgs) -> String {
         args.weights.as_ref().map_or(String::new(), |column| format!(" --weights {column}"));
     let classes = format!("{:?}", args.class_weights).to_lowercase();
     format!(
-        "--loss {loss}{weights} --class-weights {classes} --width {width} --seed {seed} --signs {signs} --ridge {ridge}{path}, metric {metric}"
+        "--loss {loss}{weights} --class-weights {classes} --width {width} --seed {seed} --signs {signs} --ridge {ridge}{path}{rows}, metric {metric}"
     )
 }
 

@@ -60,6 +60,11 @@ pub(super) enum ProgramError {
          add `--metric auto`, or leave `--ridge` or `--metric none` out"
     )]
     NoMetric,
+    /// Rows that choose a ridge, where one is given.
+    #[error(
+        "`--ridge-rows all` is for a ridge that is chosen, and one is given: leave one of both out"
+    )]
+    NoRidges,
     /// Rows of a sketch for a solver without one.
     #[error(
         "`--sketch-rows` is for solvers with a sketch or a rank (srht, tensor-srht, rp-cholesky, rp-gram, \
@@ -168,6 +173,7 @@ impl ProgramError {
             | Self::Path { .. }
             | Self::TooLarge { .. }
             | Self::NoMetric
+            | Self::NoRidges
             | Self::NoSketch { .. }
             | Self::NoCache
             | Self::Checkpoint(_)

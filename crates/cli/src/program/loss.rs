@@ -2,7 +2,7 @@
 
 use nearlin::{Loss, Observer, Run, train_loss};
 
-use super::args::{FitArgs, LossChoice, PrecisionChoice};
+use super::args::{FitArgs, LossChoice, PrecisionChoice, RidgeRows};
 use super::error::ProgramError;
 use super::setup::Setup;
 use crate::table::{Target, Task};
@@ -34,6 +34,9 @@ pub(super) fn loss(args: &FitArgs, target: &Target) -> Result<Option<Loss>, Prog
     }
     if args.precision == PrecisionChoice::F32 {
         return fail("--precision", "f32".into(), "f64");
+    }
+    if args.ridge_rows == RidgeRows::All {
+        return fail("--ridge-rows", "all".into(), "some");
     }
     if args.ensemble > 1 {
         return fail("--ensemble", args.ensemble.to_string(), "1");

@@ -2,6 +2,7 @@
 
 mod limits;
 mod planned;
+mod ridges;
 mod together;
 mod warnings;
 
@@ -23,6 +24,7 @@ use crate::table::{Part, Problem, Table, TableError, Task, Truth};
 use self::limits::{budget, check_network, too_large};
 pub(super) use self::planned::goes_on;
 use self::planned::planned;
+use self::ridges::ridges;
 use self::together::check_options;
 use self::warnings::sentences;
 
@@ -188,7 +190,7 @@ impl Setup {
             // Looking for a ridge takes a network, too.
             setup.fits_in_memory()?;
             let known = held.and_then(|held| held.ridge_path.clone());
-            setup.look_at_ridges(args.ridge.0.is_none(), known, squared.as_ref())?;
+            setup.look_at_ridges(args, known, squared.as_ref())?;
         }
         setup.doubt();
         Ok(setup)
@@ -197,13 +199,13 @@ impl Setup {
     /// Judges ridges, and takes the best if the choice is free.
     fn look_at_ridges(
         &mut self,
-        choose: bool,
+        args: &FitArgs,
         known: Option<RidgePath>,
         squared: Option<&Equations>,
     ) -> Result<(), ProgramError> {
         let path = match (known, self.loss) {
             (Some(path), _) => path,
-            (None, None) => ridge_path(&self.equations, &self.options)?,
+            (None, None) => ridges(&self.equations, &self.options, args.ridge_rows)?,
             // In the units of the loss, from where squared errors end.
             (None, Some(loss)) => {
                 let judged = squared.unwrap_or(&self.equations);
@@ -211,11 +213,10 @@ impl Setup {
                 loss_ridge_path(&self.equations, loss, self.problem.weights.as_deref(), &options)?
             }
         };
-        if choose {
+        if args.ridge.0.is_none() {
             self.options = self.options.ridge(path.ridge() * self.growth());
             let budget = budget(self.memory, self.held_bytes);
-            let trained = self.trained_equations();
-            let how = (self.ensemble, self.beyond.as_ref().map(|beyond| (beyond, trained)));
+            let how = (self.ensemble, self.beyond.as_ref().map(|b| (b, self.trained_equations())));
             self.plan = planned(&self.shape, &self.options, &self.rates, how, budget);
         }
         self.ridge_path = Some(path);

@@ -2,7 +2,7 @@
 
 use super::Folder;
 
-const OPTIONS: [&str; 23] = [
+const OPTIONS: [&str; 24] = [
     "--target",
     "--task",
     "--width",
@@ -10,6 +10,7 @@ const OPTIONS: [&str; 23] = [
     "--scale",
     "--solver",
     "--ridge",
+    "--ridge-rows",
     "--metric",
     "--tol",
     "--max-steps",

@@ -281,6 +281,18 @@ fn a_ridge_is_chosen() {
     folder
         .run(["plan", "data.csv", "--target", "y", "--width", "64", "--ridge", "auto"])
         .succeeded();
+
+    // So few rows are all judged by anyway.
+    folder.fit("--width 64 --ridge-rows all --quiet --report a.json").succeeded();
+    assert_eq!(&check(&folder, "a.json")["ridge_path"], path);
+    for (options, part) in [
+        ("--ridge 0.1 --ridge-rows all", "leave one of both out"),
+        ("--loss huber:1 --ridge-rows all", "`--ridge-rows`"),
+    ] {
+        let refused = folder.fit(options);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
 }
 
 /// Wide enough and without a ridge, a run must end where it was asked to, and say so.

@@ -28,6 +28,10 @@ const WHOLE: f64 = 1.1;
 /// What a run takes beside its parts at their quickest, as rates tell them.
 const IN_TURN: f64 = 1.15;
 
+/// The part that a run of no time takes more, and seconds from which on it hardly does: threads are woken for each part, pages are
+/// new, and caches have something else. By comparison with 25 runs of a millisecond to 16 seconds.
+const SHORT: (f64, f64) = (0.6, 0.1);
+
 /// Flops of a forward pass in `f64` through tiles, for an example, a neuron, and an input or output, of the part that is left where
 /// masks come from a sweep in `f32`; tiles take 1.3 times as long for a flop as products of matrices.
 const FORWARD: f64 = 2.1;
@@ -160,10 +164,12 @@ pub(super) fn candidate(
     let inputs = 8.0 * 3.0 * n * (d + k);
     let buffer = if kind == SolverKind::Srht { padded * size } else { 0.0 };
     let tiles = rates.threads as f64 * (2.0 * 128.0 * 256.0 * 8.0 + buffer);
+    let seconds =
+        IN_TURN * (builds as f64 * build + (steps as f64 + 1.0 + retried) * step + passes);
+    let short = SHORT.0 / (1.0 + (seconds / SHORT.1).powi(2));
     Candidate {
         solver: kind,
-        predicted_seconds: IN_TURN
-            * (builds as f64 * build + (steps as f64 + 1.0 + retried) * step + passes),
+        predicted_seconds: (1.0 + short) * seconds,
         predicted_bytes: OVERHEAD + factor_bytes + masks + vectors + inputs + tiles,
         build_seconds: build,
         builds,

@@ -9,8 +9,8 @@ use crate::TrainError;
 /// The first ridge to be tried, the least and the largest, relative to the mean of the kernel's diagonal, as
 /// quarters of powers of ten.
 const FIRST: i32 = -6;
-const LEAST: i32 = -28;
-const MOST: i32 = 12;
+pub(super) const LEAST: i32 = -28;
+pub(super) const MOST: i32 = 12;
 
 /// Where the search for a ridge begins.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ impl<T: Real> Space<T> {
 }
 
 /// The power of two below `x`, by which to divide changes no digit.
-fn power_of_two(x: f64) -> f64 {
+pub(super) fn power_of_two(x: f64) -> f64 {
     2f64.powi(x.log2().floor().clamp(-1022.0, 1023.0) as i32)
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn least_error<R>(
         Start::Near(ridge) => (nearest(ridge, unit), 1),
         Start::At(ridge) => (nearest(ridge, unit), 0),
     };
-    let ridge = |at: i32| three_digits(unit * 10f64.powf(f64::from(at) / 4.0));
+    let ridge = |at: i32| three_digits(unit * quarters(at));
     at = at.clamp(LEAST, MOST);
     let mut found = judge(ridge(at))?;
     while found.is_none() && at < MOST {
@@ -169,6 +169,11 @@ pub(crate) fn least_error<R>(
         step /= 2;
     }
     Ok(Some((ridge(at), best)))
+}
+
+/// So many quarters of a power of ten.
+pub(super) fn quarters(at: i32) -> f64 {
+    10f64.powf(f64::from(at) / 4.0)
 }
 
 /// The quarter of a power of ten that is nearest to a ridge.

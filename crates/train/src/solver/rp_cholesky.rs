@@ -76,7 +76,8 @@ impl<T: Real + Scalar> InnerSolver<T> for PivotedKernel {
 }
 
 impl PivotedKernel {
-    fn factor<T: Real + Scalar>(
+    /// `F`, for ridges from this one on.
+    pub(crate) fn factor<T: Real + Scalar>(
         &self,
         x: MatRef<'_, T>,
         ridge: f64,

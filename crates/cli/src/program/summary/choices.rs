@@ -2,7 +2,7 @@
 
 use nearlin::{Criterion, MetricForm, WidthChoice};
 
-use crate::program::args::FitArgs;
+use crate::program::args::{FitArgs, RidgeRows};
 use crate::program::batches::Batching;
 use crate::program::setup::Setup;
 use crate::program::words::{counted, figure, listed, plain};
@@ -86,6 +86,11 @@ pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
         String::new()
     };
     let part = match (path.rows, setup.equations.rows()) {
+        (some, all) if some < all && args.ridge_rows == RidgeRows::All => {
+            format!(
+                " on {some} of {all} equations, as solves with all tell too little of ridges so small"
+            )
+        }
         (some, all) if some < all => format!(" on {some} of {all} equations"),
         _ => String::new(),
     };
