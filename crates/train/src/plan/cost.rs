@@ -44,8 +44,8 @@ const WORN: f64 = 2.0;
 /// Factors of a matrix whose smallest eigenvalue is within rounding of the largest: with larger shifts until one succeeds.
 const SHIFTED: f64 = 3.0;
 
-/// Bytes up to which a C library keeps what was freed for what is allocated next, glibc's largest threshold: a matrix whose factor
-/// fails stays beside the one that is made anew.
+/// Bytes up to which a C library keeps what was freed for what is allocated next, glibc's largest threshold: a matrix that is
+/// made anew, as its factor failed or masks have changed, finds the room of the last one in parts.
 const KEPT: f64 = 33_554_432.0;
 
 /// What a product with a tall factor takes beside reading as much of a triangular one, whose blocks wait for one another.
@@ -151,7 +151,8 @@ pub(super) fn candidate(
     };
     let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
     let dense = matches!(kind, SolverKind::Cholesky | SolverKind::ArcCosine);
-    let kept = if dense && shifts > 1.0 && size * n * n <= KEPT { size * n * n } else { 0.0 };
+    let again = dense && (shifts > 1.0 || builds > 1);
+    let kept = if again && size * n * n <= KEPT { size * n * n } else { 0.0 };
     let factor_bytes = kept + factor_bytes(kind, shape, options, size, (rank, most));
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
     let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
