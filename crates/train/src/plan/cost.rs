@@ -45,7 +45,7 @@ const WORN: f64 = 2.0;
 const SHIFTED: f64 = 3.0;
 
 /// Bytes up to which a C library keeps what was freed for what is allocated next, glibc's largest threshold: a matrix that is
-/// made anew, as its factor failed or masks have changed, finds the room of the last one in parts.
+/// made anew, as its factor failed or, without a ridge, masks have changed, finds the room of the last one in parts.
 const KEPT: f64 = 33_554_432.0;
 
 /// What a product with a tall factor takes beside reading as much of a triangular one, whose blocks wait for one another.
@@ -56,9 +56,10 @@ const TALL: f64 = 0.65;
 const EIGENPAIRS: (f64, f64) = (13.0, 22.0);
 const NORM: f64 = 10.0;
 
-/// Forward passes in the search for a scale, and with so many parameters for each equation, whose masks hardly change.
+/// Forward passes in the search for a scale, and with so many parameters for each equation, whose masks hardly change, with a ridge
+/// and without one, where the first scale does.
 const TRIED: f64 = 7.0;
-const TRIED_WIDE: f64 = 4.0;
+const TRIED_WIDE: [f64; 2] = [4.0, 2.0];
 const WIDE: f64 = 100.0;
 
 pub(super) fn candidate(
@@ -145,13 +146,13 @@ pub(super) fn candidate(
     let step = iterations * (pass + factor_read) + refactor + 2.0 * exact;
     // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
     let tried = match options.scale {
-        Scale::Auto if m * d > WIDE * n => TRIED_WIDE,
+        Scale::Auto if m * d > WIDE * n => TRIED_WIDE[usize::from(options.ridge == 0.0)],
         Scale::Auto => TRIED,
         Scale::Fixed(_) => 1.0,
     };
     let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
     let dense = matches!(kind, SolverKind::Cholesky | SolverKind::ArcCosine);
-    let again = dense && (shifts > 1.0 || builds > 1);
+    let again = dense && (shifts > 1.0 || builds > 1 && options.ridge == 0.0);
     let kept = if again && size * n * n <= KEPT { size * n * n } else { 0.0 };
     let factor_bytes = kept + factor_bytes(kind, shape, options, size, (rank, most));
     // Of two states and one that is tried, and of the initial one while a scale is looked for.
