@@ -88,7 +88,7 @@ pub(super) fn ridge(args: &FitArgs, setup: &Setup) -> String {
     let part = match (path.rows, setup.equations.rows()) {
         (some, all) if some < all && args.ridge_rows == RidgeRows::All => {
             format!(
-                " on {some} of {all} equations, as solves with all tell too little of ridges so small"
+                " on {some} of {all} equations, as all would tell too little of ridges so small"
             )
         }
         (some, all) if some < all => format!(" on {some} of {all} equations"),
