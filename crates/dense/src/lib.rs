@@ -64,7 +64,7 @@ pub use parallel::{TASKS, fixed_par, for_each_col_chunk, for_each_index, for_eac
 pub use qr::qr_r;
 pub use real::Real;
 pub use rows::combine_rows;
-pub use screened::{Screened, screened_signs};
+pub use screened::{Crossings, Screened, screened_signs};
 pub use simd::clear_upper;
 pub use tiles::{Rectified, rectified_apply};
 pub use triangular::Triangular;

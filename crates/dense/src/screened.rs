@@ -4,24 +4,28 @@
 //! from zero than that, the new one has its sign, whatever the change is. A sweep in single precision, with
 //! its rounding added to that radius, finds those entries; the others, few where the change is small beside
 //! the weights, are computed. Where they are not few, a second sweep over the new weights tells nearly all
-//! signs, and only those that differ from the old ones, or are within rounding of zero, are computed.
+//! signs, and only those that differ from the old ones, or are within rounding of zero, are computed. Where even
+//! those that differ are many, the signs alone are what is told.
 
+mod lengths;
 mod simd;
+mod whole;
+
+use core::ops::Range;
 
 use faer::{MatMut, MatRef, Par};
 
+use self::lengths::{Lengths, Shares, radii, unit_row, unit_rows};
+use crate::classes::are_few_classes;
 use crate::error::check_shape;
 use crate::parallel::for_each_part;
-use crate::rows::{by_row, dot};
-use crate::tiles::{Rectified, screen};
+use crate::rows::by_row;
+use crate::tiles::{self, Rectified};
 use crate::{DenseError, PackedMask};
 
 /// Rows of a task, and bytes of weights that all of them meet before the next: half of a second-level cache.
 const ROWS: usize = 512;
 const WEIGHTS: usize = 1 << 18;
-
-/// Rows that tell how many entries will have to be computed.
-const SAMPLE: usize = 8;
 
 /// Largest fraction of entries within the reach of the change for which they are computed one by one.
 const NEAR: f64 = 1.0 / 32.0;
@@ -29,15 +33,25 @@ const NEAR: f64 = 1.0 / 32.0;
 /// Largest fraction of entries that cross zero for which they are computed one by one.
 const CROSSED: f64 = 1.0 / 64.0;
 
-/// Signs of products before and after a change of the weights.
+/// Signs of products before and after a change of the weights: `[z0 > 0]` of `z0 = X W_0^T`, n x p, and `[z > 0]` of
+/// `z = z0 + X U^T`, n x m.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Screened {
+pub enum Screened {
+    /// Few entries crossed zero.
+    Few(Crossings),
+    /// More did: what the signs are now, and in how many entries of each row they differ, n.
+    Many(PackedMask, Vec<u32>),
+}
+
+/// Signs before a change of the weights, and the entries in which they differ after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crossings {
     /// `[z0 > 0]`, n x p.
     base: PackedMask,
     /// Copies of each direction.
     copies: usize,
     /// Entries in which `[z > 0]`, n x m, differs.
-    crossings: Vec<Crossing>,
+    found: Vec<Crossing>,
 }
 
 /// An entry whose sign has changed.
@@ -49,23 +63,27 @@ struct Crossing {
     now: f64,
 }
 
-/// `[z0 > 0]` with `z0 = X W_0^T`, and where the signs of `z = z0 + X U^T` differ from it.
+/// The signs of `z0 = X W_0^T` and of `z = z0 + X U^T`.
 ///
 /// The same mask as [`rectified_apply`](crate::rectified_apply) gives, to the rounding of `z`, in a sweep of
 /// `2 n p d` flops in single precision and `2 d` for each entry of small `z0`, or where those are many in one
-/// of `2 n (m + p) d`. `None` where too many entries crossed zero for that to be the cheaper way, where an
+/// of `2 n (m + p) d`. `None` where that would not be the cheaper way to its sums: where many entries crossed
+/// zero and there are several outputs without few rows of output weights (see [`are_few_classes`]). `None`, too, where an
 /// operand is not finite, and where `p` is not a multiple of 64.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.
 pub fn screened_signs(of: Rectified<'_, f64>, par: Par) -> Result<Option<Screened>, DenseError> {
     let (copies, d) = (of.check()?, of.x.ncols());
+    let tables = || are_few_classes(of.signs);
     Ok(by_row(of.x, |x| {
-        by_row(of.directions, |w| by_row(of.change, |u| Layer { x, w, u, d, copies }.screened(par)))
+        by_row(of.directions, |w| {
+            by_row(of.change, |u| Layer { x, w, u, d, copies }.screened(tables, par))
+        })
     }))
 }
 
-impl Screened {
+impl Crossings {
     /// `[z0 > 0]`, n x p.
     #[must_use]
     pub fn base(&self) -> &PackedMask {
@@ -85,7 +103,7 @@ impl Screened {
                 }
             }
         }
-        for crossing in &self.crossings {
+        for crossing in &self.found {
             let column = crossing.column as usize;
             let word = crossing.row as usize * words_per_row + column / 64;
             mask.words_mut()[word] ^= 1 << (column % 64);
@@ -97,7 +115,7 @@ impl Screened {
     #[must_use]
     pub fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.base.nrows()];
-        self.crossings.iter().for_each(|crossing| counts[crossing.row as usize] += 1);
+        self.found.iter().for_each(|crossing| counts[crossing.row as usize] += 1);
         counts
     }
 
@@ -116,7 +134,7 @@ impl Screened {
         let (n, m, k) = (self.base.nrows(), self.base.width() * self.copies, signs.ncols());
         check_shape("output", (y.nrows(), y.ncols()), (n, k))?;
         check_shape("output weights", (signs.nrows(), k), (m, k))?;
-        for &Crossing { row, column, now } in &self.crossings {
+        for &Crossing { row, column, now } in &self.found {
             let size = alpha * now.abs();
             let signs = signs.row(column as usize);
             y.as_mut()
@@ -142,23 +160,10 @@ struct Layer<'a> {
     copies: usize,
 }
 
-/// Lengths that decide which entries may have crossed zero.
-struct Lengths {
-    /// `|x_i|`, n.
-    x: Vec<f64>,
-    /// `|w_q|` before the change, p.
-    before: Vec<f64>,
-    /// `|w_r|` after the change, m.
-    now: Vec<f64>,
-    /// A bound on `|u_r|`, m.
-    reach: Vec<f64>,
-    /// The largest of them among the copies of a direction, p.
-    radius: Vec<f64>,
-}
-
 impl Layer<'_> {
-    fn screened(self, par: Par) -> Option<Screened> {
-        let Self { x, w, d, copies, .. } = self;
+    /// The signs, whichever way is the cheapest; `tables` tells whether sums over many crossings are cheap with no other help.
+    fn screened(self, tables: impl FnOnce() -> bool, par: Par) -> Option<Screened> {
+        let Self { x, w, d, .. } = self;
         if x.is_empty() || w.is_empty() || !(w.len() / d).is_multiple_of(64) {
             return None;
         }
@@ -168,58 +173,124 @@ impl Layer<'_> {
             return None;
         }
         let Shares { near, crossed } = self.shares(&lengths);
-        let one_sweep = near <= NEAR;
-        if !one_sweep && crossed > CROSSED {
+        let many = near > NEAR && crossed > CROSSED;
+        if many && !tables() {
             return None;
         }
-
-        let unit = unit_rows(x, &lengths.x, d);
-        let unit = MatRef::from_row_major_slice(&unit, lengths.x.len(), d);
-        let still = vec![0.0; lengths.radius.len()];
-        let reach = if one_sweep { &lengths.radius } else { &still };
-        let before = |q: usize, out: &mut [f32]| {
-            unit_row(out, self.before(q).iter().copied(), lengths.before[q]);
+        let unit = &unit_rows(x, &lengths.x, d);
+        if near <= NEAR {
+            return Some(Screened::Few(self.within_reach(unit, &lengths, par)));
+        }
+        let base = self.signs(Time::Before, unit, &lengths, par);
+        if !many {
+            return Some(Screened::Few(self.crossings(base, unit, &lengths, par)));
+        }
+        let now = self.signs(Time::Now, unit, &lengths, par);
+        let differ = |i: usize| -> u32 {
+            let base = base.row(i).iter().cycle();
+            now.row(i).iter().zip(base).map(|(now, base)| (now ^ base).count_ones()).sum()
         };
-        let [mut base, near] = screen(unit, &radii(reach, &lengths.before, d), before, par);
-        let now = (!one_sweep).then(|| {
-            let still = vec![0.0; lengths.now.len()];
-            let now = |r: usize, out: &mut [f32]| unit_row(out, self.now(r), lengths.now[r]);
-            screen(unit, &radii(&still, &lengths.now, d), now, par)
-        });
+        let counts = (0..now.nrows()).map(differ).collect();
+        Some(Screened::Many(now, counts))
+    }
 
-        let words_per_row = base.words_per_row();
-        let rows = base.words_mut().chunks_mut(ROWS * words_per_row);
+    /// One sweep over the directions, and products with those that the change may have turned.
+    fn within_reach(self, unit: &[f32], lengths: &Lengths, par: Par) -> Crossings {
+        let radius = radii(&lengths.radius, &lengths.before, self.d);
+        let [mut base, near] = self.screen(unit, &radius, self.units(Time::Before, lengths), par);
+        let found = self.by_row(&mut base, lengths, par, |crossings, base, row, words| {
+            simd::settle(crossings, base, near.row(row.i), row, words);
+        });
+        Crossings { base, copies: self.copies, found }
+    }
+
+    /// A sweep over the weights after the change, and products with those whose signs differ.
+    fn crossings(
+        self,
+        mut base: PackedMask,
+        unit: &[f32],
+        lengths: &Lengths,
+        par: Par,
+    ) -> Crossings {
+        let [now, unsure] = self.sweep(Time::Now, unit, lengths, par);
+        let per_row = base.words_per_row();
+        let found = self.by_row(&mut base, lengths, par, |crossings, base, row, words| {
+            for from in (0..now.words_per_row()).step_by(per_row) {
+                let words = from + words.start..from + words.end;
+                simd::cross(crossings, base, [now.row(row.i), unsure.row(row.i)], row, words);
+            }
+        });
+        Crossings { base, copies: self.copies, found }
+    }
+
+    /// Signs before or after the change: by a sweep, and one by one where that cannot tell.
+    fn signs(self, at: Time, unit: &[f32], lengths: &Lengths, par: Par) -> PackedMask {
+        let [mut signs, unsure] = self.sweep(at, unit, lengths, par);
+        self.by_row(&mut signs, lengths, par, |_, signs, row, words| {
+            simd::decide(signs, unsure.row(row.i), row, at, words);
+        });
+        signs
+    }
+
+    /// Signs that single precision tells, and those that it does not.
+    fn sweep(self, at: Time, unit: &[f32], lengths: &Lengths, par: Par) -> [PackedMask; 2] {
+        let of = at.of(lengths);
+        let radius = radii(&vec![0.0; of.len()], of, self.d);
+        self.screen(unit, &radius, self.units(at, lengths), par)
+    }
+
+    /// Entries above the radius of their column, and those within it.
+    fn screen(
+        self,
+        unit: &[f32],
+        radius: &[f32],
+        row: impl Fn(usize, &mut [f32]) + Send + Sync,
+        par: Par,
+    ) -> [PackedMask; 2] {
+        if whole::suits(self.d) {
+            return whole::screen((unit, self.d), radius, row, par);
+        }
+        let unit = MatRef::from_row_major_slice(unit, unit.len() / self.d, self.d);
+        tiles::screen(unit, radius, row, par)
+    }
+
+    /// Rows of weights, of length 1.
+    fn units(self, at: Time, lengths: &Lengths) -> impl Fn(usize, &mut [f32]) + Send + Sync {
+        move |r, out| match at {
+            Time::Before => unit_row(out, self.before(r).iter().copied(), lengths.before[r]),
+            Time::Now => unit_row(out, self.now(r), lengths.now[r]),
+        }
+    }
+
+    /// `body` on the bits of every row, some words at a time: all rows of a task meet the weights of these before the next.
+    /// Returns what was found.
+    fn by_row(
+        self,
+        mask: &mut PackedMask,
+        lengths: &Lengths,
+        par: Par,
+        body: impl Fn(&mut Vec<Crossing>, &mut [u64], Row<'_>, Range<usize>) + Sync + Send,
+    ) -> Vec<Crossing> {
+        let words_per_row = mask.words_per_row();
+        let rows = mask.words_mut().chunks_mut(ROWS * words_per_row);
         let mut tasks: Vec<(&mut [u64], Vec<Crossing>)> =
             rows.map(|rows| (rows, Vec::new())).collect();
-        // Words whose weights, before and after, all rows of a task meet before the next.
-        let block = (WEIGHTS / (2 * size_of::<f64>() * d * 64)).max(1);
+        // Weights before and after.
+        let block = (WEIGHTS / (2 * size_of::<f64>() * self.d * 64)).max(1);
         for_each_part(&mut tasks, 1, par, |task, found| {
-            let (rows, crossings) = &mut found[0];
-            // Zeros meet every neuron at its kink.
-            let rows = rows.chunks_exact_mut(words_per_row).enumerate();
-            let mut rows: Vec<(usize, &mut [u64])> = rows
-                .map(|(at, base)| (task * ROWS + at, base))
-                .filter(|&(i, _)| lengths.x[i] > 0.0)
-                .collect();
-            let row = |i: usize| Row { layer: self, lengths: &lengths, i };
+            let (rows, found) = &mut found[0];
             for from in (0..words_per_row).step_by(block) {
                 let words = from..words_per_row.min(from + block);
-                for (i, base) in &mut rows {
-                    let row = if one_sweep { row(*i) } else { row(*i).without_copies() };
-                    simd::settle(crossings, base, near.row(*i), row, words.clone());
-                }
-            }
-            let Some([now, unsure]) = &now else { return };
-            for from in (0..now.words_per_row()).step_by(block) {
-                let words = from..now.words_per_row().min(from + block);
-                for (i, base) in &rows {
-                    let bits = [now.row(*i), unsure.row(*i)];
-                    simd::cross(crossings, base, bits, row(*i), words.clone());
+                for (at, bits) in rows.chunks_exact_mut(words_per_row).enumerate() {
+                    let row = Row { layer: self, lengths, i: task * ROWS + at };
+                    // Zeros meet every neuron at its kink.
+                    if lengths.x[row.i] > 0.0 {
+                        body(found, bits, row, words.clone());
+                    }
                 }
             }
         });
-        let crossings = tasks.into_iter().flat_map(|(_, crossings)| crossings).collect();
-        Some(Screened { base, copies, crossings })
+        tasks.into_iter().flat_map(|(_, found)| found).collect()
     }
 
     /// Row `q` of the directions.
@@ -232,59 +303,6 @@ impl Layer<'_> {
         let before = self.before(r % (self.w.len() / self.d));
         before.iter().zip(&self.u[r * self.d..]).map(|(w, u)| w + u)
     }
-
-    fn lengths(self) -> Lengths {
-        let Self { x, w, u, d, .. } = self;
-        let lengths = |a: &[f64]| a.chunks_exact(d).map(length).collect::<Vec<_>>();
-        // The product with it is rounded, too.
-        let more = 1.0 + 4.0 * (d + 4) as f64 * f64::EPSILON;
-        let reach: Vec<f64> = lengths(u).iter().map(|length| length * more).collect();
-        let before = lengths(w);
-        let mut radius = vec![0.0; before.len()];
-        for reach in reach.chunks_exact(radius.len()) {
-            // A number that is none stays.
-            let wider = |a: f64, b: f64| if a >= b || a.is_nan() { a } else { b };
-            radius.iter_mut().zip(reach).for_each(|(r, &reach)| *r = wider(*r, reach));
-        }
-        let mut row = vec![0.0; d];
-        let now = (0..reach.len()).map(|r| {
-            row.iter_mut().zip(self.now(r)).for_each(|(to, from)| *to = from);
-            length(&row)
-        });
-        let now = now.collect();
-        Lengths { x: lengths(x), before, now, reach, radius }
-    }
-
-    /// What to expect, from a few rows.
-    fn shares(self, lengths: &Lengths) -> Shares {
-        let Self { x, w, u, d, copies } = self;
-        let (n, p) = (lengths.x.len(), lengths.before.len());
-        let sample = SAMPLE.min(n);
-        let (mut near, mut crossed) = (0_u32, 0_usize);
-        for i in (0..sample).map(|at| at * n / sample) {
-            let x = &x[i * d..][..d];
-            for (q, w) in w.chunks_exact(d).enumerate() {
-                let before = dot(w, x);
-                if before.abs() > lengths.radius[q] * lengths.x[i] {
-                    continue;
-                }
-                near += 1;
-                let now = |copy: usize| before + dot(&u[(copy * p + q) * d..][..d], x);
-                crossed += (0..copies).filter(|&copy| (now(copy) > 0.0) != (before > 0.0)).count();
-            }
-        }
-        let entries = (sample * p).max(1) as f64;
-        Shares {
-            near: f64::from(near) / entries,
-            crossed: crossed as f64 / (entries * copies as f64),
-        }
-    }
-}
-
-/// Fractions of the entries that are within their radius, and that have crossed zero.
-struct Shares {
-    near: f64,
-    crossed: f64,
 }
 
 /// One row of entries to settle.
@@ -295,53 +313,19 @@ struct Row<'a> {
     i: usize,
 }
 
-impl Row<'_> {
-    /// The same for the directions alone.
-    fn without_copies(self) -> Self {
-        Self { layer: Layer { copies: 0, ..self.layer }, ..self }
+/// Before the change of the weights, or after it.
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    Before,
+    Now,
+}
+
+impl Time {
+    /// Lengths of the weights.
+    fn of(self, lengths: &Lengths) -> &[f64] {
+        match self {
+            Self::Before => &lengths.before,
+            Self::Now => &lengths.now,
+        }
     }
-}
-
-/// The radius of each column for rows of length 1, where the columns' own lengths are given: what the change
-/// can reach, and what single precision rounds off.
-fn radii(reach: &[f64], lengths: &[f64], d: usize) -> Vec<f32> {
-    let slack = rounding(d);
-    let radius = |(&reach, &length): (&f64, &f64)| {
-        // Without a direction every entry is near.
-        if length > 0.0 { (reach / length * (1.0 + slack) + slack) as f32 } else { f32::INFINITY }
-    };
-    reach.iter().zip(lengths).map(radius).collect()
-}
-
-/// What a product of two vectors of length 1 and `d` numbers loses in single precision: the rounding of both
-/// and of each sum, twice over.
-fn rounding(d: usize) -> f64 {
-    2.0 * (d + 4) as f64 * f64::from(f32::EPSILON)
-}
-
-/// `|a|`, of whatever size the numbers are.
-fn length(a: &[f64]) -> f64 {
-    let square: f64 = a.iter().map(|a| a * a).sum();
-    if (1e-200..1e200).contains(&square) {
-        return square.sqrt();
-    }
-    let largest = a.iter().fold(0.0, |largest: f64, a| largest.max(a.abs()));
-    if largest == 0.0 || square.is_nan() {
-        return square;
-    }
-    largest * a.iter().map(|a| (a / largest) * (a / largest)).sum::<f64>().sqrt()
-}
-
-/// A row divided by its length; zeros stay.
-fn unit_row(out: &mut [f32], row: impl Iterator<Item = f64>, length: f64) {
-    let length = if length > 0.0 { length } else { 1.0 };
-    out.iter_mut().zip(row).for_each(|(out, a)| *out = (a / length) as f32);
-}
-
-/// [`unit_row`] of every row.
-fn unit_rows(a: &[f64], lengths: &[f64], d: usize) -> Vec<f32> {
-    let mut unit = vec![0.0; a.len()];
-    let rows = unit.chunks_exact_mut(d).zip(a.chunks_exact(d)).zip(lengths);
-    rows.for_each(|((out, row), &length)| unit_row(out, row.iter().copied(), length));
-    unit
 }

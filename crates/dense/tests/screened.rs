@@ -5,7 +5,9 @@ mod common;
 
 use common::{matrix, noise};
 use faer::{Mat, MatRef, Par};
-use nearlin_dense::{PackedMask, Rectified, masked_apply, rectified_apply, screened_signs};
+use nearlin_dense::{
+    PackedMask, Rectified, Screened, masked_apply, rectified_apply, screened_signs,
+};
 use proptest::prelude::*;
 
 const ALPHA: f64 = 0.5;
@@ -52,16 +54,19 @@ impl Case {
         [before, before + dot(&self.change, r)]
     }
 
-    /// Whether the screened signs agree with the whole product: masks and counts where no `z` is rounding,
-    /// outputs to rounding. `false` where there are no screened signs.
-    fn agrees(&self, par: Par) -> bool {
+    /// Which way the signs were screened, `None` where they were not. They must agree with the whole product: masks
+    /// and counts where no `z` is rounding, and outputs to rounding.
+    fn agrees(&self, par: Par) -> Option<Way> {
         let of = self.of();
-        let Some(screened) = screened_signs(of, par).unwrap() else { return false };
+        let screened = screened_signs(of, par).unwrap()?;
         let (n, m, k) = (self.x.nrows(), self.change.nrows(), self.signs.ncols());
         let (d, p) = (self.x.ncols(), self.directions.nrows());
         let mut want = Mat::zeros(n, k);
         let (mask, counts) = rectified_apply(want.as_mut(), of, ALPHA, Par::Seq).unwrap();
-        let found = screened.mask();
+        let (found, crossed) = match &screened {
+            Screened::Few(few) => (few.mask(), few.counts()),
+            Screened::Many(mask, counts) => (mask.clone(), counts.clone()),
+        };
         let rounding = |i: usize| {
             let size = |a: MatRef<'_, f64>| a.norm_max();
             let row = self.x.as_ref().row(i);
@@ -78,23 +83,46 @@ impl Case {
                     exact = false;
                     continue;
                 }
-                assert_eq!(screened.base().get(i, r % p), before > 0.0, "base {i}, {r}: {before}");
+                if let Screened::Few(few) = &screened {
+                    assert_eq!(few.base().get(i, r % p), before > 0.0, "base {i}, {r}: {before}");
+                }
                 assert_eq!(found.get(i, r), mask.get(i, r), "mask {i}, {r}: {now}");
             }
-            assert!(!exact || screened.counts()[i] == *count, "crossings of row {i}");
+            assert!(!exact || crossed[i] == *count, "crossings of row {i}");
         }
-        let repeated = PackedMask::from_fn(n, m, |i, r| screened.base().get(i, r % p));
         let mut y = Mat::zeros(n, k);
-        masked_apply(y.as_mut(), &repeated, of.x, of.change, of.signs, ALPHA, par).unwrap();
-        screened.add_crossings(y.as_mut(), of.signs, ALPHA).unwrap();
+        let mut pass = |mask: &PackedMask, v: MatRef<'_, f64>| {
+            masked_apply(y.as_mut(), mask, of.x, v, of.signs, ALPHA, par).unwrap();
+        };
+        let way = if let Screened::Few(few) = &screened {
+            pass(&PackedMask::from_fn(n, m, |i, r| few.base().get(i, r % p)), of.change);
+            few.add_crossings(y.as_mut(), of.signs, ALPHA).unwrap();
+            Way::Few
+        } else {
+            // `relu` is homogeneous; what it was before is subtracted.
+            let base = Mat::from_fn(m, d, |r, q| self.directions[(r % p, q)]);
+            let weights = &base + &self.change;
+            pass(&PackedMask::from_fn(n, m, |i, r| self.z(i, r)[0] > 0.0), base.as_ref());
+            let before = y.clone();
+            masked_apply(y.as_mut(), &found, of.x, weights.as_ref(), of.signs, ALPHA, par).unwrap();
+            y -= before;
+            Way::Many
+        };
         for i in 0..n {
             let bound = m as f64 * rounding(i);
             (0..k).for_each(|c| {
                 assert!((y[(i, c)] - want[(i, c)]).abs() <= bound, "output {i}, {c}");
             });
         }
-        true
+        Some(way)
     }
+}
+
+/// How signs were screened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Few,
+    Many,
 }
 
 proptest! {
@@ -107,25 +135,30 @@ proptest! {
         n in 1usize..200, d in 1usize..40, k in 1usize..4, words in 1usize..4, copies in 1usize..5,
         exponent in -12.0..1.0f64, seed: u64,
     ) {
-        Case::new((n, d, k), (64 * words, copies), 10f64.powf(exponent), seed).agrees(Par::rayon(0));
+        let case = Case::new((n, d, k), (64 * words, copies), 10f64.powf(exponent), seed);
+        let way = case.agrees(Par::rayon(0));
+        prop_assert!(k > 1 || way.is_some(), "with one output there is always a way");
     }
 }
 
 /// Both ways are taken, each in its place, and none where too much has crossed.
 #[test]
 fn each_way_has_its_place() {
-    let agrees = |step: f64| Case::new((150, 20, 2), (128, 2), step, 4).agrees(Par::Seq);
-    assert!(agrees(0.0) && agrees(1e-9) && agrees(1e-3), "within reach");
-    assert!(agrees(0.05), "a second sweep");
-    assert!(!agrees(3.0), "too many crossings");
+    let way = |step: f64, k: usize| Case::new((150, 20, k), (128, 2), step, 4).agrees(Par::Seq);
+    for step in [0.0, 1e-9, 1e-3] {
+        assert_eq!(way(step, 2), Some(Way::Few), "within reach");
+    }
+    assert_eq!(way(0.05, 2), Some(Way::Few), "a second sweep");
+    assert_eq!(way(3.0, 2), None, "too many crossings for sums of several outputs");
+    assert_eq!(way(3.0, 1), Some(Way::Many), "signs alone, for one output");
 }
 
 /// Rows and directions of zeros meet at their kinks; lengths that over- and underflow when squared do not
 /// matter.
 #[test]
 fn lengths_of_any_size() {
-    for step in [1e-6, 0.05] {
-        let mut case = Case::new((150, 20, 2), (128, 2), step, 5);
+    for (step, way) in [(1e-6, Way::Few), (0.05, Way::Few), (3.0, Way::Many)] {
+        let mut case = Case::new((150, 20, 1), (128, 2), step, 5);
         for q in 0..20 {
             case.x[(3, q)] = 0.0;
             case.directions[(7, q)] = 0.0;
@@ -134,10 +167,13 @@ fn lengths_of_any_size() {
             case.x[(6, q)] *= 1e-300;
             case.x[(149, q)] = case.x[(148, q)] * 2.0;
         }
-        assert!(case.agrees(Par::Seq), "step {step}");
-        let screened = screened_signs(case.of(), Par::Seq).unwrap().unwrap();
-        assert!(screened.mask().row(3).iter().all(|&word| word == 0));
-        assert_eq!(screened.mask().row(149), screened.mask().row(148));
+        assert_eq!(case.agrees(Par::Seq), Some(way), "step {step}");
+        let mask = match screened_signs(case.of(), Par::Seq).unwrap().unwrap() {
+            Screened::Few(few) => few.mask(),
+            Screened::Many(mask, _) => mask,
+        };
+        assert!(mask.row(3).iter().all(|&word| word == 0));
+        assert_eq!(mask.row(149), mask.row(148));
     }
 }
 

@@ -6,10 +6,14 @@
 //! dropped cancel exactly between the neurons of a pair.
 //!
 //! Where few signs can have flipped, the sum is that of `delta` over the mask of the directions, a product
-//! with the Jacobian, and one term for each entry that did flip; see [`screened_signs`].
+//! with the Jacobian, and one term for each entry that did flip; see [`screened_signs`]. Where more have, so that the
+//! change is no longer small beside the directions, it is the product of the Jacobian with the weights themselves, as
+//! `relu` is homogeneous: `f(W) = J(W) W`.
 
 use faer::{MatMut, MatRef, Par};
-use nearlin_dense::{MaskFlips, PackedMask, Rectified, rectified_apply, screened_signs};
+use nearlin_dense::{
+    MaskFlips, PackedMask, Rectified, Screened, masked_apply, rectified_apply, screened_signs,
+};
 
 use crate::error::check_shape;
 use crate::shared::{DIRECTIONS, apply_base};
@@ -38,13 +42,16 @@ impl Forward {
 impl Network {
     /// Outputs, masks and kinks at `x : n x d`, in `2 n m d (1 + 1 / copies) + 2 n m K` flops and a fixed
     /// buffer per thread; where few kinks can have been crossed, in `2 n m d / copies` flops in single
-    /// precision and one product with a Jacobian.
+    /// precision and one product with a Jacobian; with one output or few rows of signs, where many have, in
+    /// `2 n m d (1 + 1 / copies)` in single precision or in 16 bits and one product with a Jacobian.
     ///
     /// # Errors
     /// [`ReluError::Shape`] if `x` has not `d` columns.
     ///
     /// # Accuracy
-    /// Outputs err by `O(d + m) eps m^(-1/2) sum over r of |u_r| |x|`, whatever the scale of `W_0`.
+    /// Outputs err by `O(d + m) eps m^(-1/2) sum over r of |u_r| |x|`, whatever the scale of `W_0`; with `|w_r|` in
+    /// place of `|u_r|` in the last of these ways, which is taken where more than a 64th of the signs flipped: for
+    /// inputs of all directions the `|u_r|` are then a twentieth of the `|w_r|` or more.
     pub fn forward(&self, x: MatRef<'_, f64>, par: Par) -> Result<Forward, ReluError> {
         let (n, k) = (x.nrows(), self.outputs());
         check_shape("input matrix", (n, x.ncols()), (n, self.inputs()))?;
@@ -61,13 +68,32 @@ impl Network {
         if self.may_be_screened(n)
             && let Some(screened) = screened_signs(of, par).map_err(ReluError::from_dense)?
         {
-            let base = (screened.base(), self.copies());
-            apply_base(y.as_mut(), base, x, of.change, of.signs, alpha, par);
-            screened.add_crossings(y, of.signs, alpha).map_err(ReluError::from_dense)?;
-            return Ok(Forward { outputs, mask: screened.mask(), flips: screened.counts() });
+            let (mask, flips) = match screened {
+                Screened::Few(few) => {
+                    let base = (few.base(), self.copies());
+                    apply_base(y.as_mut(), base, x, of.change, of.signs, alpha, par);
+                    few.add_crossings(y, of.signs, alpha).map_err(ReluError::from_dense)?;
+                    (few.mask(), few.counts())
+                }
+                Screened::Many(mask, flips) => {
+                    let weights = self.weights();
+                    let weights = MatRef::from_row_major_slice(&weights, m, d);
+                    masked_apply(y, &mask, x, weights, of.signs, alpha, par)
+                        .map_err(ReluError::from_dense)?;
+                    (mask, flips)
+                }
+            };
+            return Ok(Forward { outputs, mask, flips });
         }
         let (mask, flips) = rectified_apply(y, of, alpha, par).map_err(ReluError::from_dense)?;
         Ok(Forward { outputs, mask, flips })
+    }
+
+    /// `W`, m x d.
+    fn weights(&self) -> Vec<f64> {
+        let mut weights = self.initial_weights();
+        weights.iter_mut().zip(self.change()).for_each(|(w, u)| *w += u);
+        weights
     }
 
     /// Whether directions and crossings may be cheaper than a sweep over the neurons of `n` examples.
@@ -100,8 +126,7 @@ impl Network {
         for mask in [before, now] {
             check_shape("activation mask", (mask.nrows(), mask.width()), (n, m))?;
         }
-        let mut weights = self.initial_weights();
-        weights.iter_mut().zip(self.change()).for_each(|(w, u)| *w += u);
+        let weights = self.weights();
         let weights = MatRef::from_row_major_slice(&weights, m, d);
         let signs = MatRef::from_row_major_slice(self.signs(), m, k);
         let mut missed = vec![0.0; n * k];

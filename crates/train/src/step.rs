@@ -21,7 +21,7 @@ pub(crate) use passes::Passes;
 const MAX_ROUNDS: usize = 8;
 
 /// A tolerance that passes in `f32` can tell, whose own rounding is about a thousandth of it.
-const TOLD: f64 = 1e-3;
+pub(crate) const TOLD: f64 = 1e-3;
 
 /// What is left of a system, relative to its right-hand side, that they still tell.
 const NEAREST: f64 = 1e-4;

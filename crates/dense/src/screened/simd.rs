@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use super::{Crossing, Row};
+use super::{Crossing, Row, Time};
 use crate::rows::dot;
 use crate::simd::dispatched;
 
@@ -15,6 +15,12 @@ dispatched!(
         crossings: &mut Vec<Crossing>, base: &mut [u64], near: &[u64], row: Row<'_>,
         words: Range<usize>,
     ) = settle_kernel
+);
+dispatched!(
+    /// Computes the entries in some words of a row that are unsure, before the change or after it.
+    pub(super) fn decide [] (
+        signs: &mut [u64], unsure: &[u64], row: Row<'_>, at: Time, words: Range<usize>,
+    ) = decide_kernel
 );
 dispatched!(
     /// Computes the entries in some words of a row whose bits in `now` differ from `base` or are not sure, and keeps
@@ -54,6 +60,31 @@ fn settle_kernel(
                     crossings.push(Crossing { row: i as u32, column: r as u32, now });
                 }
             }
+        }
+    }
+}
+
+#[inline(always)]
+fn decide_kernel(
+    signs: &mut [u64],
+    unsure: &[u64],
+    Row { layer, lengths, i }: Row<'_>,
+    at: Time,
+    words: Range<usize>,
+) {
+    let (d, p) = (layer.d, lengths.before.len());
+    let x = &layer.x[i * d..][..d];
+    for word in words {
+        let mut left = unsure[word];
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            left &= left - 1;
+            let r = 64 * word + bit as usize;
+            let mut z = dot(&layer.w[r % p * d..][..d], x);
+            if let Time::Now = at {
+                z += dot(&layer.u[r * d..][..d], x);
+            }
+            signs[word] = signs[word] & !(1 << bit) | u64::from(z > 0.0) << bit;
         }
     }
 }

@@ -115,12 +115,12 @@ fn every_level_combines_rows_with_the_same_bits() {
     rows_have_the_same_bits::<f64>();
 }
 
-/// The sweep in single precision rounds as its level does, but leaves to exact products whatever rounding could
+/// The sweep rounds as its level does, in single precision or to whole numbers, but leaves to exact products whatever rounding could
 /// change; these are one loop, so masks and crossings, with their values, are the same.
 #[test]
 fn every_level_screens_the_same_signs() {
     let (n, d, p, copies) = (150, 20, 128, 2);
-    for (step, told) in [(0.0, true), (1e-9, true), (1e-3, true), (0.05, true), (3.0, false)] {
+    for step in [0.0, 1e-9, 1e-3, 0.05, 3.0] {
         let x = Mat::from_fn(n, d, |i, q| noise(1, i, q) + if q == 0 { 0.5 } else { 0.0 });
         let change = Mat::from_fn(p * copies, d, |r, q| step / d as f64 * noise(2, r, q));
         let (directions, signs) = (matrix(p, d, 3), matrix(p * copies, 1, 4));
@@ -132,7 +132,7 @@ fn every_level_screens_the_same_signs() {
         };
         same_bits(&format!("a step of {step}"), || {
             let screened = screened_signs(of, Par::Seq).unwrap();
-            assert_eq!(screened.is_some(), told, "a step of {step}");
+            assert!(screened.is_some(), "a step of {step}");
             screened
         });
     }

@@ -8,8 +8,8 @@ use crate::TrainError;
 use crate::dual::Quality;
 use crate::observe::{Event, Observer, Phase};
 use crate::report::{Ending, StepReport};
-use crate::step::Direction;
-use crate::vector::{Element, distance, norm, ratio, rows, rows_mut};
+use crate::step::{Direction, Passes, TOLD};
+use crate::vector::{Element, distance, norm, ratio};
 
 /// A direction of which more is left says nothing of its scale.
 const UNTOLD: f64 = 0.25;
@@ -258,7 +258,8 @@ impl<T: Element> Optimiser<'_, T> {
         let image = if let Some(image) = direction.image.take() {
             image
         } else {
-            let image = self.image(state, &next, &direction.step)?;
+            let told = T::NAME == "f32" && direction.reduction >= TOLD;
+            let image = self.image(state, &next, &direction.step, told)?;
             direction.eta_inner = ratio(norm(&along(&image, 1.0)), r);
             direction.reduction = direction.eta_inner;
             image
@@ -297,8 +298,14 @@ impl<T: Element> Optimiser<'_, T> {
     }
 
     /// `J D` for the whole step `D` from `state` to `next`: what the outputs changed by, without what the
-    /// linear model missed, or by a pass where that would be dearer.
-    fn image(&self, state: &State, next: &State, step: &[f64]) -> Result<Vec<f64>, TrainError> {
+    /// linear model missed, or by a pass where that would be dearer, in `T` where that has been `told` to do.
+    fn image(
+        &self,
+        state: &State,
+        next: &State,
+        step: &[f64],
+        told: bool,
+    ) -> Result<Vec<f64>, TrainError> {
         let (x, par) = (self.equations.x(), self.options.par);
         let flipped = next.mask().count_differences(state.mask()) as f64;
         if flipped <= FEW_FLIPS * self.entries() {
@@ -307,12 +314,13 @@ impl<T: Element> Optimiser<'_, T> {
             let change = next.residual.iter().zip(&state.residual);
             return Ok(change.zip(missed).map(|((next, r), e)| next - r - e).collect());
         }
-        let jacobian = self.exact.jacobian(&state.active);
-        let (n, k) = (jacobian.examples(), jacobian.outputs());
-        let mut image = vec![0.0; n * k];
-        jacobian
-            .apply(rows_mut(&mut image, n, k), rows(step, jacobian.width(), jacobian.inputs()), par)
-            .expect("equations and network have been matched");
+        let passes = Passes {
+            exact: self.exact.jacobian(&state.active),
+            working: told.then(|| self.features.jacobian(&state.active)),
+            par,
+        };
+        let mut image = vec![0.0; state.residual.len()];
+        passes.image(&mut image, step);
         Ok(image)
     }
 
