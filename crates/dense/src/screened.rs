@@ -1,7 +1,7 @@
-//! The mask after a change of the weights, from products in single precision and few exact ones.
+//! The mask after a change of the weights, from products in single precision, or 16 bits, and few exact ones.
 //!
 //! By Cauchy and Schwarz `|u_r . x_i| <= |u_r| |x_i|`: where the product with the old direction is farther
-//! from zero than that, the new one has its sign, whatever the change is. A sweep in single precision, with
+//! from zero than that, the new one has its sign, whatever the change is. A sweep in single precision or 16 bits, with
 //! its rounding added to that radius, finds those entries; the others, few where the change is small beside
 //! the weights, are computed. Where they are not few, a second sweep over the new weights tells nearly all
 //! signs, and only those that differ from the old ones, or are within rounding of zero, are computed. Where even
@@ -66,10 +66,11 @@ struct Crossing {
 /// The signs of `z0 = X W_0^T` and of `z = z0 + X U^T`.
 ///
 /// The same mask as [`rectified_apply`](crate::rectified_apply) gives, to the rounding of `z`, in a sweep of
-/// `2 n p d` flops in single precision and `2 d` for each entry of small `z0`, or where those are many in one
-/// of `2 n (m + p) d`. `None` where that would not be the cheaper way to its sums: where many entries crossed
-/// zero and there are several outputs without few rows of output weights (see [`are_few_classes`]). `None`, too, where an
-/// operand is not finite, and where `p` is not a multiple of 64.
+/// `2 n p d` flops in single precision (or, with AVX-512 VNNI, in 16 bits) and `2 d` for each entry of small `z0`, or where
+/// those are many in one of `2 n (m + p) d`. `None` where that would not be the cheaper way to its sums, or not as accurate: where
+/// many entries crossed zero and there are several outputs without few rows of output weights (see [`are_few_classes`]), or rows
+/// of `U` are shorter than a 64th of those of `W_0` on average. `None`, too, where an operand is not finite or has rows
+/// shorter than 1e-304 that are not zero, and where `p` is not a multiple of 64.
 ///
 /// # Errors
 /// [`DenseError::Shape`] if the operands do not fit together.
@@ -163,18 +164,17 @@ struct Layer<'a> {
 impl Layer<'_> {
     /// The signs, whichever way is the cheapest; `tables` tells whether sums over many crossings are cheap with no other help.
     fn screened(self, tables: impl FnOnce() -> bool, par: Par) -> Option<Screened> {
-        let Self { x, w, d, .. } = self;
-        if x.is_empty() || w.is_empty() || !(w.len() / d).is_multiple_of(64) {
+        let Self { x, w, u, d, .. } = self;
+        if x.is_empty() || w.is_empty() || u.is_empty() || !(w.len() / d).is_multiple_of(64) {
             return None;
         }
         let lengths = self.lengths();
-        let all = [&lengths.x, &lengths.before, &lengths.now, &lengths.radius];
-        if all.into_iter().flatten().any(|length| !length.is_finite()) {
+        if !lengths.are_plain() {
             return None;
         }
         let Shares { near, crossed } = self.shares(&lengths);
         let many = near > NEAR && crossed > CROSSED;
-        if many && !tables() {
+        if many && !(lengths.change_is_large() && tables()) {
             return None;
         }
         let unit = &unit_rows(x, &lengths.x, d);
@@ -232,11 +232,17 @@ impl Layer<'_> {
         signs
     }
 
-    /// Signs that single precision tells, and those that it does not.
+    /// Signs that a sweep tells, and those that it does not.
     fn sweep(self, at: Time, unit: &[f32], lengths: &Lengths, par: Par) -> [PackedMask; 2] {
-        let of = at.of(lengths);
-        let radius = radii(&vec![0.0; of.len()], of, self.d);
-        self.screen(unit, &radius, self.units(at, lengths), par)
+        let (of, p) = (at.of(lengths), lengths.before.len());
+        // What the two products with a weight after the change round off, should they cancel.
+        let rounding = 4.0 * (self.d + 4) as f64 * f64::EPSILON;
+        let reach = |r: usize| match at {
+            Time::Before => 0.0,
+            Time::Now => rounding * (lengths.before[r % p] + lengths.reach[r]),
+        };
+        let reach: Vec<f64> = (0..of.len()).map(reach).collect();
+        self.screen(unit, &radii(&reach, of, self.d), self.units(at, lengths), par)
     }
 
     /// Entries above the radius of their column, and those within it.

@@ -141,7 +141,7 @@ proptest! {
     }
 }
 
-/// Both ways are taken, each in its place, and none where too much has crossed.
+/// Every way is taken, each in its place, and none where too much has crossed.
 #[test]
 fn each_way_has_its_place() {
     let way = |step: f64, k: usize| Case::new((150, 20, k), (128, 2), step, 4).agrees(Par::Seq);
@@ -151,6 +151,20 @@ fn each_way_has_its_place() {
     assert_eq!(way(0.05, 2), Some(Way::Few), "a second sweep");
     assert_eq!(way(3.0, 2), None, "too many crossings for sums of several outputs");
     assert_eq!(way(3.0, 1), Some(Way::Many), "signs alone, for one output");
+    // All inputs are one, and nearly orthogonal to the directions: a small change turns many signs.
+    let mut case = Case::new((150, 20, 1), (128, 2), 5e-5, 4);
+    case.x = Mat::from_fn(150, 20, |_, q| if q == 0 { 1.0 } else { 0.0 });
+    (0..128).for_each(|r| case.directions[(r, 0)] *= 1e-6);
+    assert_eq!(case.agrees(Par::Seq), None, "products with the weights would lose digits");
+}
+
+/// With more rows than a task has, and more weights than it takes at a time.
+#[test]
+fn tasks_and_blocks_fit_together() {
+    for (step, way) in [(1e-3, Way::Few), (0.5, Way::Few), (20.0, Way::Many)] {
+        let case = Case::new((600, 200, 1), (192, 2), step, 6);
+        assert_eq!(case.agrees(Par::rayon(0)), Some(way), "step {step}");
+    }
 }
 
 /// Rows and directions of zeros meet at their kinks; lengths that over- and underflow when squared do not
@@ -189,6 +203,7 @@ fn what_cannot_be_screened_is_left_alone() {
     assert!(none(&case));
     assert!(none(&Case::new((150, 20, 2), (100, 2), 1e-6, 5)));
     assert!(none(&Case::new((0, 20, 2), (64, 2), 1e-6, 5)));
+    assert!(none(&Case::new((150, 20, 2), (64, 0), 1e-6, 5)));
     let case = Case::new((150, 20, 2), (128, 2), 1e-6, 5);
     let error = screened_signs(Rectified { x: Mat::zeros(3, 19).as_ref(), ..case.of() }, Par::Seq);
     assert!(error.unwrap_err().to_string().contains("directions"));

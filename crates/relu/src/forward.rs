@@ -43,15 +43,14 @@ impl Network {
     /// Outputs, masks and kinks at `x : n x d`, in `2 n m d (1 + 1 / copies) + 2 n m K` flops and a fixed
     /// buffer per thread; where few kinks can have been crossed, in `2 n m d / copies` flops in single
     /// precision and one product with a Jacobian; with one output or few rows of signs, where many have, in
-    /// `2 n m d (1 + 1 / copies)` in single precision or in 16 bits and one product with a Jacobian.
+    /// `2 n m d (1 + 1 / copies)` in single precision or in 16 bits, one product with a Jacobian and a copy of the weights.
     ///
     /// # Errors
     /// [`ReluError::Shape`] if `x` has not `d` columns.
     ///
     /// # Accuracy
     /// Outputs err by `O(d + m) eps m^(-1/2) sum over r of |u_r| |x|`, whatever the scale of `W_0`; with `|w_r|` in
-    /// place of `|u_r|` in the last of these ways, which is taken where more than a 64th of the signs flipped: for
-    /// inputs of all directions the `|u_r|` are then a twentieth of the `|w_r|` or more.
+    /// place of `|u_r|` in the last of these ways, which is taken where the `|u_r|` are a 64th of the `|w_0r|` or more on average.
     pub fn forward(&self, x: MatRef<'_, f64>, par: Par) -> Result<Forward, ReluError> {
         let (n, k) = (x.nrows(), self.outputs());
         check_shape("input matrix", (n, x.ncols()), (n, self.inputs()))?;

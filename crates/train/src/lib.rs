@@ -78,7 +78,7 @@ pub use plan::{
     Candidate, Decay, Line, Plan, Rates, Shape, Speeds, plan, plan_at, plan_batches_at,
 };
 pub use posterior::Posterior;
-pub use replan::{Alternatives, Expected};
+pub use replan::{Alternatives, Expected, Replanned};
 pub use report::{Ending, Run, ScaleTrial, StepReport};
 pub use ridge::{Criterion, RidgePath, RidgePoint, refine_ridge, ridge_path};
 pub use scores::NormalScores;

@@ -5,8 +5,8 @@ use core::ops::ControlFlow;
 
 use crate::checkpoint::Snapshot;
 use crate::loss::LossSnapshot;
+use crate::replan::Replanned;
 use crate::report::{ScaleTrial, StepReport};
-use crate::solver::SolverKind;
 
 /// What the optimiser is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,18 +55,7 @@ pub enum Event<'a> {
     },
     /// The inner solver took more iterations than it was expected to; the run was planned anew, and goes on with another
     /// one.
-    Replanned {
-        /// The solver so far.
-        from: SolverKind,
-        /// The one from now on.
-        to: SolverKind,
-        /// Iterations of inner solves since the solver took over.
-        iterations: usize,
-        /// Those that were expected.
-        expected: f64,
-        /// Predicted seconds for the rest of the run: with the solver so far as it has shown itself, and with the other.
-        seconds: [f64; 2],
-    },
+    Replanned(Replanned),
     /// A step was kept.
     Step(&'a StepReport),
     /// All rows were gone over once; only of [`train_batches`](crate::train_batches()).

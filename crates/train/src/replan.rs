@@ -116,14 +116,17 @@ pub(crate) struct Solve {
 
 /// A change to another solver.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Change {
-    pub(crate) from: SolverKind,
-    pub(crate) to: SolverKind,
-    /// Iterations of the solver that is left, and those that were expected of it.
-    pub(crate) iterations: usize,
-    pub(crate) expected: f64,
+pub struct Replanned {
+    /// The solver so far.
+    pub from: SolverKind,
+    /// The one from now on.
+    pub to: SolverKind,
+    /// Iterations of inner solves since the solver that is left took over.
+    pub iterations: usize,
+    /// Those that were expected.
+    pub expected: f64,
     /// Predicted seconds for the rest of the run: with the solver that is left, as it has shown itself, and with the other.
-    pub(crate) seconds: [f64; 2],
+    pub seconds: [f64; 2],
 }
 
 impl Course {
@@ -153,7 +156,7 @@ impl Course {
     }
 
     /// Whether the rest of the run is planned with another solver, at this point of a solve.
-    pub(crate) fn judge(&mut self, solve: Solve) -> Option<Change> {
+    pub(crate) fn judge(&mut self, solve: Solve) -> Option<Replanned> {
         let own = self.alternatives.of(self.solver)?;
         let (spent, done) = ((self.iterations + solve.iterations) as f64, solve.iterations as f64);
         let now = factors(solve.tolerance);
@@ -184,7 +187,7 @@ impl Course {
         if !cheaper && seconds(done) < STUCK * change {
             return None;
         }
-        let change = Change {
+        let change = Replanned {
             from: own.solver,
             to: other,
             iterations: spent as usize,
@@ -215,7 +218,7 @@ pub(crate) struct Watch<'a> {
     observer: &'a mut dyn Observer,
     course: Option<&'a mut Course>,
     solve: Solve,
-    pub(crate) change: Option<Change>,
+    pub(crate) change: Option<Replanned>,
 }
 
 impl<'a> Watch<'a> {
@@ -253,7 +256,7 @@ mod tests {
     use super::*;
 
     /// A solver whose solves end after so many iterations to 0.1, each of which lowers the residual alike.
-    fn run(course: &mut Course, taken: usize, steps: usize) -> (usize, Option<Change>) {
+    fn run(course: &mut Course, taken: usize, steps: usize) -> (usize, Option<Replanned>) {
         let mut spent = 0;
         for step in 0..steps {
             for iterations in 1..=taken {

@@ -21,10 +21,10 @@ fn watched(options: &Options, seed: u64) -> (Run, Changes, Vec<Checkpoint>) {
     let (mut changes, mut taken) = (Changes::new(), Vec::new());
     let run = train(&equations, options, &mut |event: &Event<'_>| {
         match event {
-            Event::Replanned { from, to, iterations, expected, seconds } => {
-                assert!(*iterations as f64 >= 1.9 * expected, "{iterations} of {expected}");
-                assert!(seconds.iter().all(|seconds| seconds.is_finite()), "{seconds:?}");
-                changes.push((*from, *to, *iterations));
+            Event::Replanned(change) => {
+                assert!(change.iterations as f64 >= 1.9 * change.expected, "{change:?}");
+                assert!(change.seconds.iter().all(|seconds| seconds.is_finite()), "{change:?}");
+                changes.push((change.from, change.to, change.iterations));
             }
             Event::Step(step) => {
                 let solver = changes.last().map_or(options.solver.unwrap(), |change| change.1);

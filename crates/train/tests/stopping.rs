@@ -31,7 +31,7 @@ impl Counter {
         self.told += 1;
         match event {
             Event::Step(_) => self.steps += 1,
-            Event::Replanned { .. } => self.fell = true,
+            Event::Replanned(_) => self.fell = true,
             Event::Scale(trial) => self.accepted |= trial.accepted,
             Event::Restart { .. } if self.told < self.at => self.steps = 0,
             _ => {}

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nearlin::{Event, Observer, Phase, ScaleTrial, StepReport};
+use nearlin::{Event, Observer, Phase, Replanned, ScaleTrial, StepReport};
 use serde::{Deserialize, Serialize};
 
 use super::{say, words};
@@ -203,7 +203,7 @@ impl Observer for Watch {
             (View::Lines, Event::Restart { scale }) => {
                 say(&format_args!("starting again at scale {}", words::plain(*scale)));
             }
-            (View::Lines, Event::Replanned { .. }) => say(&replanned(event)),
+            (View::Lines, Event::Replanned(change)) => say(&replanned(change)),
             (View::Bar(bar), Event::Pass { pass, of, .. }) => {
                 bar.shown.println(pass_line(*pass, *of, &self.clock.passes));
             }
@@ -289,7 +289,7 @@ impl Bar {
                 (self.step, self.residual) = (1, 1.0);
             }
             Event::Scale(trial) if !trial.accepted => self.shown.println(rejected(trial)),
-            Event::Replanned { .. } => self.shown.println(replanned(event)),
+            Event::Replanned(change) => self.shown.println(replanned(change)),
             _ => {}
         }
     }
@@ -302,14 +302,12 @@ impl Bar {
     }
 }
 
-fn replanned(event: &Event<'_>) -> String {
-    let Event::Replanned { from, to, iterations, expected, seconds: [stay, change] } = event else {
-        return String::new();
-    };
-    let (stay, change) = (words::seconds(*stay), words::seconds(*change));
+fn replanned(change: &Replanned) -> String {
+    let Replanned { from, to, iterations, expected, seconds: [stay, other] } = *change;
+    let (stay, other) = (words::seconds(stay), words::seconds(other));
     format!(
         "{from} took {iterations} iterations where {expected:.0} were expected, and would take {stay} more at this pace: \
-         {to} takes over, {change} expected"
+         {to} takes over, {other} expected"
     )
 }
 

@@ -6,6 +6,13 @@ use crate::rows::dot;
 /// Rows, and copies of each direction, that tell how many entries will have to be computed.
 const SAMPLE: usize = 8;
 
+/// The shortest row: in shorter ones, numbers that count lose digits.
+const SHORTEST: f64 = 1e-304;
+
+/// What rows of the change must be of those before it for products with their sums to be as accurate as with themselves, but
+/// for so many times.
+const LARGE: f64 = 1.0 / 64.0;
+
 /// Lengths that decide which entries may have crossed zero.
 pub(super) struct Lengths {
     /// `|x_i|`, n.
@@ -18,6 +25,21 @@ pub(super) struct Lengths {
     pub(super) reach: Vec<f64>,
     /// The largest of them among the copies of a direction, p.
     pub(super) radius: Vec<f64>,
+}
+
+impl Lengths {
+    /// Whether rows can be divided by them.
+    pub(super) fn are_plain(&self) -> bool {
+        let Self { x, before, now, reach, .. } = self;
+        let plain = |&length: &f64| length == 0.0 || (SHORTEST..f64::INFINITY).contains(&length);
+        [x, before, now].into_iter().flatten().all(plain) && reach.iter().all(|r| r.is_finite())
+    }
+
+    /// Whether rows of the change are on average no shorter than a part of those before it.
+    pub(super) fn change_is_large(&self) -> bool {
+        let mean = |lengths: &[f64]| lengths.iter().sum::<f64>() / lengths.len() as f64;
+        mean(&self.reach) >= LARGE * mean(&self.before)
+    }
 }
 
 impl Layer<'_> {

@@ -258,8 +258,7 @@ impl<T: Element> Optimiser<'_, T> {
         let image = if let Some(image) = direction.image.take() {
             image
         } else {
-            let told = T::NAME == "f32" && direction.reduction >= TOLD;
-            let image = self.image(state, &next, &direction.step, told)?;
+            let image = self.image(state, &next, &direction.step, direction.reduction)?;
             direction.eta_inner = ratio(norm(&along(&image, 1.0)), r);
             direction.reduction = direction.eta_inner;
             image
@@ -298,13 +297,13 @@ impl<T: Element> Optimiser<'_, T> {
     }
 
     /// `J D` for the whole step `D` from `state` to `next`: what the outputs changed by, without what the
-    /// linear model missed, or by a pass where that would be dearer, in `T` where that has been `told` to do.
+    /// linear model missed, or by a pass where that would be dearer, in `T` where what is `left` of the system is told by it.
     fn image(
         &self,
         state: &State,
         next: &State,
         step: &[f64],
-        told: bool,
+        left: f64,
     ) -> Result<Vec<f64>, TrainError> {
         let (x, par) = (self.equations.x(), self.options.par);
         let flipped = next.mask().count_differences(state.mask()) as f64;
@@ -314,6 +313,7 @@ impl<T: Element> Optimiser<'_, T> {
             let change = next.residual.iter().zip(&state.residual);
             return Ok(change.zip(missed).map(|((next, r), e)| next - r - e).collect());
         }
+        let told = T::NAME == "f32" && left >= TOLD;
         let passes = Passes {
             exact: self.exact.jacobian(&state.active),
             working: told.then(|| self.features.jacobian(&state.active)),

@@ -10,7 +10,7 @@ use crate::dual::Quality;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::InnerTolerance;
 use crate::primal::least_squares;
-use crate::replan::{Change, Watch};
+use crate::replan::{Replanned, Watch};
 use crate::report::StepReport;
 use crate::step::{Direction, Point, System, draft_suffices};
 use crate::vector::Element;
@@ -160,12 +160,11 @@ impl<T: Element> Optimiser<'_, T> {
     }
 
     /// Goes on with another solver.
-    fn change_solver(&mut self, change: Change, observer: &mut dyn Observer) -> ControlFlow<()> {
-        let Change { from, to, iterations, expected, seconds } = change;
-        self.solver = instance(self.equations, self.options, to);
-        self.worth = worth(self.equations, self.options, to);
+    fn change_solver(&mut self, change: Replanned, observer: &mut dyn Observer) -> ControlFlow<()> {
+        self.solver = instance(self.equations, self.options, change.to);
+        self.worth = worth(self.equations, self.options, change.to);
         self.built = None;
-        observer.on_event(&Event::Replanned { from, to, iterations, expected, seconds })
+        observer.on_event(&Event::Replanned(change))
     }
 
     /// How far to solve: as far as the last step's nonlinearity lets the work show, and no further

@@ -185,4 +185,20 @@ mod tests {
             }
         }
     }
+
+    /// Targets without noise ask for ever smaller ridges, until passes in `f32` tell too little: there is no path then, rather
+    /// than one whose best is the last that could be judged.
+    #[test]
+    fn a_best_next_to_solves_that_fail_is_none() {
+        let x: Vec<f64> = (0..300).flat_map(|i| [f64::from(i) / 150.0 - 1.0, 1.0]).collect();
+        let judged = |noise: f64| {
+            let target = |(i, x): (usize, &[f64])| x[0] + if i % 2 == 0 { noise } else { -noise };
+            let y = x.chunks(2).enumerate().map(target).collect();
+            let equations = Equations::new(x.clone(), y, 2, 1).unwrap();
+            let options = crate::Options::default().width(512).ridge(1e-3);
+            super::super::refine_ridge(&equations, &options).unwrap()
+        };
+        assert!(judged(0.1).is_some_and(|path| path.best > 0));
+        assert_eq!(judged(0.0), None);
+    }
 }

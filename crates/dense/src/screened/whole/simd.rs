@@ -36,19 +36,19 @@ pub(super) fn signs(
                     [*above, *near] = *bits;
                 }
             };
-            // SAFETY: the CPU has the instructions.
-            unsafe {
-                match count {
-                    7 => enter(&x86::tile::<7>(rows, of)),
-                    6 => enter(&x86::tile::<6>(rows, of)),
-                    5 => enter(&x86::tile::<5>(rows, of)),
-                    4 => enter(&x86::tile::<4>(rows, of)),
-                    3 => enter(&x86::tile::<3>(rows, of)),
-                    2 => enter(&x86::tile::<2>(rows, of)),
-                    1 => enter(&x86::tile::<1>(rows, of)),
-                    _ => {}
-                }
+            macro_rules! tile {
+                ($($rows:literal)*) => {
+                    match count {
+                        $($rows => {
+                            // SAFETY: the CPU has the instructions.
+                            let bits = unsafe { x86::tile::<$rows>(rows, of) };
+                            enter(&bits);
+                        })*
+                        _ => {}
+                    }
+                };
             }
+            tile!(1 2 3 4 5 6 7);
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
