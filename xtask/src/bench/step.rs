@@ -13,8 +13,9 @@ mod page;
 mod story;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
-use nearlin::{Equations, Options, Scale, Shape, SolverKind, plan, train};
+use nearlin::{Equations, Options, Rates, Scale, Shape, SolverKind, plan_at, train};
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
@@ -98,6 +99,8 @@ struct Report {
     benchmark: &'static str,
     facts: Facts,
     protocol: Protocol,
+    /// What the planner knows of the machine.
+    rates: Rates,
     curves: Vec<Curve>,
 }
 
@@ -155,8 +158,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let old = args.compare.as_deref().map(|path| compare::read(path, &protocol)).transpose()?;
     let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(protocol.threads).build()?;
-    let curves = pool.install(|| measure(&protocol));
-    let report = Report { benchmark: "step", facts, protocol, curves };
+    let start = Instant::now();
+    let rates = pool
+        .install(|| Rates::measure(faer::Par::rayon(0), &mut || start.elapsed().as_secs_f64()))?;
+    let curves = pool.install(|| measure(&protocol, &rates));
+    let report = Report { benchmark: "step", facts, protocol, rates, curves };
     for along in [Along::M, Along::N] {
         let curves = report.along(along);
         println!("\n{}\n{}", page::times(&curves), page::slopes(&curves));
@@ -184,7 +190,7 @@ impl Report {
 }
 
 /// Measures both families of curves in the current pool.
-fn measure(protocol: &Protocol) -> Vec<Curve> {
+fn measure(protocol: &Protocol, rates: &Rates) -> Vec<Curve> {
     let (mut curves, mut pace) = (Vec::new(), Pace::of_pool());
     for along in [Along::M, Along::N] {
         let mut equations: Option<Equations> = None;
@@ -200,6 +206,7 @@ fn measure(protocol: &Protocol) -> Vec<Curve> {
         };
         let sizes = protocol.sizes(along);
         let runs = curve::round_robin(&SOLVERS, &sizes, Effort::of(protocol), step);
+        let predicted = |solver, size| predicted(solver, size, rates);
         let made = runs.into_iter().map(|run| Curve::new(along, run, predicted));
         curves.extend(made);
     }
@@ -224,11 +231,11 @@ fn one_step(equations: &Equations, options: &Options, pace: &mut Pace) -> Outcom
     }
 }
 
-/// What the planner says of a step.
-fn predicted(solver: SolverKind, size: Size) -> Option<Prediction> {
+/// What the planner says of a step on a machine of these rates.
+fn predicted(solver: SolverKind, size: Size, rates: &Rates) -> Option<Prediction> {
     let options = options().width(size.m);
     let shape = Shape::of(size.n, data::INPUTS, 1, options.par.degree());
-    let plan = plan(&shape, &options);
+    let plan = plan_at(&shape, &options, rates);
     let candidate = plan.candidates.iter().find(|candidate| candidate.solver == solver)?;
     let (build, each) = (candidate.build_seconds, candidate.iteration_seconds);
     Some(Prediction {

@@ -21,8 +21,8 @@ pub(super) fn page(report: &Report) -> String {
          forward pass at the new weights (masks), certificate (update). Times are seconds, medians \
          of {}, or of fewer where those of a size took longer than {} s (the column *runs*); at each \
          size the solvers take turns. {}\n\n\
-         The columns *planner* give what `nearlin::plan` predicts: the preconditioner and the \
-         iterations that it guesses. Its guess is for a typical step of a run to the end, not for \
+         The columns *planner* give what `nearlin::plan_at` predicts at the rates of this machine, \
+         measured before the steps: the preconditioner and the iterations that it guesses. Its guess is for a typical step of a run to the end, not for \
          the first.\n",
         report.facts.paragraph(),
         protocol.inputs,

@@ -8,7 +8,8 @@ const LINEAR: f64 = 1.1;
 
 /// The sentences along one axis.
 pub(super) fn sentences(along: Along, curves: &[&Curve]) -> Vec<String> {
-    let computed = [growth(along, curves), fastest(along, curves), planner(curves)];
+    let computed =
+        [growth(along, curves), bends(along, curves), fastest(along, curves), planner(curves)];
     let ended = curves.iter().filter_map(|curve| {
         let reason = curve.ended.as_ref()?;
         Some(format!("The curve of {} {reason}.", curve.solver))
@@ -45,6 +46,39 @@ fn growth(along: Along, curves: &[&Curve]) -> Option<String> {
     };
     let told = listed(&told);
     Some(format!("Over the last three points a step's time grows like {told}. {verdict}. {why}."))
+}
+
+/// Up to where time against `n` stays linear from one size to the next, measured and planned.
+fn bends(along: Along, curves: &[&Curve]) -> Option<String> {
+    if along != Along::N {
+        return None;
+    }
+    let told: Vec<String> = curves
+        .iter()
+        .filter_map(|curve| {
+            let until = |seconds: fn(&Point) -> Option<f64>| {
+                let at = |point: &Point| Some((along.of(point.n, point.m), seconds(point)?));
+                linear_until(&curve.points.iter().map_while(at).collect::<Vec<_>>())
+            };
+            let measured = until(|point| Some(point.seconds.median))?;
+            let planned = until(|point| point.predicted.map(|predicted| predicted.seconds))?;
+            Some(format!("n = {measured} with {} (the planner: {planned})", curve.solver))
+        })
+        .collect();
+    (!told.is_empty()).then(|| {
+        let told = listed(&told);
+        format!("From one size to the next no exponent exceeds {LINEAR} up to {told}.")
+    })
+}
+
+/// The largest size up to which no exponent from one to the next exceeds [`LINEAR`].
+pub(super) fn linear_until(points: &[(usize, f64)]) -> Option<usize> {
+    let linear = |pair: &&[(usize, f64)]| {
+        let [(a, before), (b, after)] = **pair else { return false };
+        (after / before).ln() <= LINEAR * (b as f64 / a as f64).ln()
+    };
+    let linear = points.windows(2).take_while(linear).count();
+    (points.len() > 1).then(|| points[linear].0)
 }
 
 /// Who is fastest at the largest size that all of them reached, and where the time goes there.

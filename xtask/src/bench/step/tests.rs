@@ -60,7 +60,7 @@ pub(super) fn report() -> Report {
     let machine = Machine { cpu: "Chip".into(), cores: 7, memory_bytes: 1 << 30 };
     let (command, date) = ("cargo xtask bench step".into(), "2001-02-03".into());
     let facts = Facts { command, date, commit: "abc".into(), machine };
-    Report { benchmark: "step", facts, protocol, curves }
+    Report { benchmark: "step", facts, protocol, rates: Rates::default(), curves }
 }
 
 #[test]
@@ -175,6 +175,24 @@ fn sentences_follow_the_numbers() {
     assert!(story::sentences(Along::N, &[]).is_empty());
 }
 
+/// A size counts while no exponent up to it exceeds 1.1, whatever comes later.
+#[test]
+fn times_bend_where_the_first_exponent_is_large() {
+    let until = |seconds: [f64; 4]| {
+        story::linear_until(&[
+            (256, seconds[0]),
+            (512, seconds[1]),
+            (1024, seconds[2]),
+            (2048, seconds[3]),
+        ])
+    };
+    assert_eq!(until([1.0, 2.0, 4.0, 8.0]), Some(2048));
+    assert_eq!(until([1.0, 2.0, 8.0, 16.0]), Some(512));
+    assert_eq!(until([1.0, 2.2, 4.0, 8.0]), Some(256));
+    assert_eq!(until([4.0, 3.0, 2.0, 1.0]), Some(2048));
+    assert_eq!(story::linear_until(&[(256, 1.0)]), None);
+}
+
 #[test]
 fn the_page_and_the_chart_show_every_curve() {
     let report = report();
@@ -218,7 +236,7 @@ fn the_json_holds_all_samples() {
 #[test]
 fn predictions_are_those_of_the_planner() {
     for solver in SOLVERS {
-        let predicted = predicted(solver, Size { n: 256, m: 512 }).unwrap();
+        let predicted = predicted(solver, Size { n: 256, m: 512 }, &Rates::default()).unwrap();
         let sum = predicted.build_seconds + predicted.iterations * predicted.iteration_seconds;
         assert!(predicted.seconds == sum && predicted.build_seconds > 0.0, "{predicted:?}");
     }
