@@ -1,6 +1,6 @@
 """Test errors and times of nearlin with default options beside what people use instead.
 
-    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--small SEEDS] [--only NAME,..]
+    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--small SEEDS] [--only NAME,..] [--alone | --beside ENTRY,..] [--rows ROWS]
 
 For each data set and seed the rows are split once; everybody is given the same training rows and judged on
 the same test rows. One line of JSON for each fit: {"data", "seed", "entry", "error", "seconds"}, after one
@@ -351,8 +351,11 @@ def main():
     options.add_argument("--small", type=int, help="seeds of tables of fewer than 1,000 training rows")
     options.add_argument("--only", default="")
     options.add_argument("--alone", action="store_true", help="nearlin without the others")
+    options.add_argument("--beside", default="", help="which others, separated by commas")
+    options.add_argument("--rows", type=int, help="training rows, in place of each table's own")
     options = options.parse_args()
     only = options.only.split(",") if options.only else [name for name, _, _ in DATA]
+    beside = options.beside.split(",") if options.beside else None
     options.folder.mkdir(parents=True, exist_ok=True)
 
     import importlib.metadata as metadata
@@ -368,6 +371,7 @@ def main():
     for name, load, part in DATA:
         if name not in only:
             continue
+        part = options.rows or part
         table, target, classify = load()
         train, test = split(table, target, classify, part, 0)
         outputs = table[target].nunique() if classify else 1
@@ -388,6 +392,8 @@ def main():
             x, z = numbers(train, test, target)
             y = train[target].to_numpy()
             for entry, fit in entries(classify, seed):
+                if beside and entry not in beside:
+                    continue
                 # A decomposition of more takes longer than anything else here.
                 if entry == LIMIT and len(train) > LARGE:
                     continue

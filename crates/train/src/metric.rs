@@ -40,15 +40,18 @@ pub enum MetricForm {
     /// A third each of the identity, its diagonal and all of it: few equations rather tell it from inputs as they are
     /// than either alone.
     Blended,
+    /// All of it, but half of what is beside its diagonal: shrunk towards that, as averages of few gradients err most where
+    /// inputs mix. [`refine_metric`] tries it from a diagonal metric on.
+    Shrunk,
     /// All of it.
     Full,
 }
 
 impl MetricForm {
-    /// Those that are learned unless a form is asked for, in the order in which they are tried.
+    /// Those that are learned from the kernel unless a form is asked for, in the order in which they are tried.
     pub const LEARNED: [Self; 4] = [Self::Diagonal, Self::Damped, Self::Full, Self::Blended];
 
-    /// `plain`, `diagonal`, `damped`, `blended` or `full`.
+    /// `plain`, `diagonal`, `damped`, `blended`, `shrunk` or `full`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -56,13 +59,14 @@ impl MetricForm {
             Self::Diagonal => "diagonal",
             Self::Damped => "damped",
             Self::Blended => "blended",
+            Self::Shrunk => "shrunk",
             Self::Full => "full",
         }
     }
 
     /// Whether its square is more than a diagonal.
     fn is_matrix(self) -> bool {
-        matches!(self, Self::Damped | Self::Blended | Self::Full)
+        matches!(self, Self::Damped | Self::Blended | Self::Shrunk | Self::Full)
     }
 }
 
@@ -266,6 +270,8 @@ pub struct MetricChoice {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct NetworkRounds {
+    /// What the metric is after those that were kept.
+    pub form: MetricForm,
     /// Equations that networks were trained on.
     pub rows: usize,
     /// Equations that they did not see, by whose leave-one-out errors metrics were judged.

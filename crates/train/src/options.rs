@@ -10,6 +10,12 @@ use crate::solver::SolverKind;
 /// Largest scale that is ever tried.
 pub const MAX_SCALE: f64 = (1u64 << 20) as f64;
 
+/// What the linear model may miss of the first step, of its error on rows that are left out.
+const PART: f64 = 0.1;
+
+/// Smallest `first_eta` for that.
+const LEAST_ETA: f64 = 1e-3;
+
 /// The standard deviation of the initial weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
@@ -177,6 +183,25 @@ impl Options {
     #[must_use]
     pub fn automatic(self) -> Self {
         self.first_eta(0.02).least_gain(1e-3).precision(Precision::F32)
+    }
+
+    /// These options with a `first_eta` of at most a tenth of `error`, the relative error of the linear model on rows that
+    /// are left out ([`RidgePath::error`](crate::RidgePath::error)): what the network's steps miss of the model is noise
+    /// beside that error, and a tenth adds little to it. At least 1e-3, as no network is near a model without error.
+    ///
+    /// # Examples
+    /// ```
+    /// use nearlin::Options;
+    ///
+    /// let options = Options::default().automatic();
+    /// assert_eq!(options.model_error(0.7).first_eta, 0.02);
+    /// assert_eq!(options.model_error(0.0625).first_eta, 0.00625);
+    /// assert_eq!(options.model_error(0.0).first_eta, 1e-3);
+    /// ```
+    #[must_use]
+    pub fn model_error(self, error: f64) -> Self {
+        let least = self.first_eta.min(LEAST_ETA);
+        self.first_eta(self.first_eta.min(PART * error).max(least))
     }
 
     /// These options with this budget of steps.

@@ -4,7 +4,10 @@
 //! tangent kernel `K`, is the limit of infinite width. What `G` differs by from `K` is noise to the regression: where the
 //! data call for a small ridge, leave-one-out errors of few neurons are well above the limit's, by an excess of about
 //! one over `m`. Both errors are known without training, from some factorisations each, and so how many neurons bring the
-//! excess down. That they do is true on average; one draw of few neurons may look as good as the limit by luck, so few
+//! excess down. More equations call for smaller ridges, and those for more neurons: up to logarithms as many times as the
+//! root of their number are enough in general (Rudi and Rosasco, *Generalization properties of learning with random
+//! features*, `NeurIPS` 2017, Thm 1), so the excess of a part of the equations is taken to grow that way to all of them.
+//! That neurons bring it down is true on average; one draw of few may look as good as the limit by luck, so few
 //! equations, whose steps take no time, are given many neurons whatever their errors are.
 
 use faer::{Mat, MatRef, Par};
@@ -23,8 +26,8 @@ const EXCESS: f64 = 0.01;
 /// Most neurons.
 const WIDEST: usize = 1 << 16;
 
-/// Most multiplications of a pass, `n m (d + K)`: some seconds on two cores.
-const WORK: f64 = 5.5e10;
+/// Most multiplications of a pass, `n m (d + K)`: a second on two cores, and a fit takes some tens.
+const WORK: f64 = 1e11;
 
 /// What neurons may cost without being asked for by an error: `n m (d + K + n / 64)`, the multiplications of a pass and
 /// the words of masks whose common ones make `G`; some hundredths of a second on two cores.
@@ -46,6 +49,9 @@ pub struct WidthChoice {
     pub error: f64,
     /// The same at infinite width.
     pub limit: f64,
+    /// What the first is more than the second, relative to it, as it is expected of all equations.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub excess: f64,
     /// Equations by which they were judged.
     pub rows: usize,
 }
@@ -54,8 +60,7 @@ impl WidthChoice {
     /// Whether there are more neurons than the errors ask for, as these take next to no time.
     #[must_use]
     pub fn is_swift(&self) -> bool {
-        let excess = self.error / self.limit - 1.0;
-        self.width > self.tried && !is_wanted(excess, self.tried, self.width / 2)
+        self.width > self.tried && !is_wanted(self.excess, self.tried, self.width / 2)
     }
 }
 
@@ -65,8 +70,8 @@ fn is_wanted(excess: f64, tried: usize, width: usize) -> bool {
 }
 
 /// Chooses the width of a fit with a ridge: that of `options` where its leave-one-out error is within 1% of
-/// the error of infinite width, at the best ridge of each, or the power of two times it that should be; at most 65,536
-/// neurons and `n m (d + K)` of 5.5e10. Where `n m (d + K + n / 64)` is then less than 2.5e9 and `m (d + K)` less than 4.2e6, as many
+/// the error of infinite width, at the best ridge of each, or the power of two times it that should be, where an excess of some
+/// of the equations is taken to grow with the root of their number; at most 65,536 neurons and `n m (d + K)` of 1e11. Where `n m (d + K + n / 64)` is then less than 2.5e9 and `m (d + K)` less than 4.2e6, as many
 /// as make one of them that.
 ///
 /// The search for both ridges begins at that of `options`, if there is one, and takes some six Cholesky factorisations of at most
@@ -104,8 +109,10 @@ pub fn choose_width(equations: &Equations, options: &Options) -> Result<WidthCho
     let (ridge, limit) = least(&some, &arc_cosine_kernel(some.x(), par), start, par)?;
     let (_, error) = least(&some, &gram(some.x(), &mask, par)?, Start::Near(ridge), par)?;
     let affordable = Affordable::of(equations.rows(), equations.inputs() + equations.outputs());
-    let width = wide_enough(tried, error / limit - 1.0, affordable);
-    Ok(WidthChoice { width, tried, error, limit, rows: some.rows() })
+    let more = equations.rows() as f64 / some.rows() as f64;
+    let excess = more.sqrt() * (error / limit - 1.0);
+    let width = wide_enough(tried, excess, affordable);
+    Ok(WidthChoice { width, tried, error, limit, excess, rows: some.rows() })
 }
 
 /// The best ridge with a kernel, of which the lower triangle is read, and its relative leave-one-out error.
@@ -216,7 +223,19 @@ mod tests {
         let equations = Equations::new(x, y, 2, 1).unwrap();
         let found = choose_width(&equations, &Options::default()).unwrap();
         assert!(found.width == WIDEST && found.is_swift(), "{found:?}");
-        let asked = WidthChoice { error: 1.5 * found.limit, width: 2 * found.tried, ..found };
+        let asked = WidthChoice { excess: 0.5, width: 2 * found.tried, ..found };
         assert!(!asked.is_swift() && !WidthChoice { width: found.tried, ..found }.is_swift());
+    }
+    /// What a part of the equations says is taken to grow with the root of their number.
+    #[test]
+    fn more_equations_have_more_of_an_excess() {
+        let rows = 2 * DECOMPOSED;
+        let x: Vec<f64> = (0..rows).flat_map(|i| [i as f64 / rows as f64, 1.0]).collect();
+        let y = (0..rows).map(|i| (i as f64 / 100.0).sin()).collect();
+        let equations = Equations::new(x, y, 2, 1).unwrap();
+        let found = choose_width(&equations, &Options::default().width(64)).unwrap();
+        let part = found.error / found.limit - 1.0;
+        assert!(found.rows == DECOMPOSED && part > 0.1, "{found:?}");
+        assert!((found.excess / part - 2f64.sqrt()).abs() < 1e-12, "{found:?}");
     }
 }

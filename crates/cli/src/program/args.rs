@@ -299,6 +299,7 @@ pub(super) enum MetricChoice {
     Diagonal,
     Damped,
     Blended,
+    Shrunk,
     Full,
 }
 
@@ -310,6 +311,7 @@ impl MetricChoice {
             Self::Diagonal => Some(&[MetricForm::Diagonal]),
             Self::Damped => Some(&[MetricForm::Damped]),
             Self::Blended => Some(&[MetricForm::Blended]),
+            Self::Shrunk => Some(&[MetricForm::Shrunk]),
             Self::Full => Some(&[MetricForm::Full]),
         }
     }

@@ -1,6 +1,7 @@
 //! From options and a table to a problem with a plan: what `fit` and `plan` share.
 
 mod limits;
+mod metric;
 mod planned;
 mod ridges;
 mod together;
@@ -9,8 +10,8 @@ mod warnings;
 use std::path::Path;
 
 use nearlin::{
-    Equations, Judge, Loss, Metric, MetricChoice, MetricForm, Options, Plan, Rates, RidgePath,
-    Shape, WidthChoice, choose_width, learn_metric, loss_ridge_path, refine_metric, ridge_path,
+    Equations, Loss, MetricChoice, Options, Plan, Rates, RidgePath, Shape, WidthChoice,
+    choose_width, loss_ridge_path, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -19,9 +20,10 @@ use super::checkpoint::Store;
 use super::error::ProgramError;
 use super::files::Files;
 use super::{loss, memory, rates, say, words};
-use crate::table::{Part, Problem, Table, TableError, Task, Truth};
+use crate::table::{Part, Problem, Table, TableError, Truth};
 
 use self::limits::{budget, check_network, too_large};
+use self::metric::{in_squares, learned};
 pub(super) use self::planned::goes_on;
 use self::planned::planned;
 use self::ridges::ridges;
@@ -215,6 +217,10 @@ impl Setup {
         };
         if args.ridge.0.is_none() {
             self.options = self.options.ridge(path.ridge() * self.growth());
+            // Steps on batches hardly get near the model's error.
+            if self.loss.is_none() && args.tol.0.is_none() && self.beyond.is_none() {
+                self.options = self.options.model_error(path.error());
+            }
             let budget = budget(self.memory, self.held_bytes);
             let how = (self.ensemble, self.beyond.as_ref().map(|b| (b, self.trained_equations())));
             self.plan = planned(&self.shape, &self.options, &self.rates, how, budget);
@@ -368,33 +374,4 @@ impl Setup {
             ));
         }
     }
-}
-
-/// The metric that `judged` are best told by.
-fn learned(
-    problem: &Problem,
-    judged: &Equations,
-    forms: &[MetricForm],
-    options: &Options,
-) -> Result<MetricChoice, ProgramError> {
-    let spreads = problem.encoder.spreads();
-    let own_units = spreads.and_then(|spreads| Metric::own_units(&spreads));
-    let bases: Vec<Metric> = own_units.into_iter().collect();
-    let judge = match problem.target.task() {
-        Task::Regression => Judge::SquaredError,
-        Task::Classification => Judge::Misclassified,
-    };
-    let choice = learn_metric(judged, &bases, forms, judge, options.par)?;
-    Ok(refine_metric(judged, choice, judge, options)?)
-}
-
-/// The equations of another loss as those of squared errors: with their weights, and targets of mean 0.
-fn in_squares(problem: &Problem, equations: &Equations) -> Result<Equations, ProgramError> {
-    let (n, d, k) = (equations.rows(), equations.inputs(), equations.outputs());
-    let root = |i: usize| problem.weights.as_ref().map_or(1.0, |weights| weights[i].sqrt());
-    let mean = |c: usize| problem.target.shares().map_or(0.0, |shares| shares[c]);
-    let x = (0..n * d).map(|at| root(at / d) * equations.x()[(at / d, at % d)]).collect();
-    let y = equations.y().iter().enumerate();
-    let y = y.map(|(at, y)| root(at / k) * (y - mean(at % k))).collect();
-    Ok(Equations::new(x, y, d, k)?)
 }

@@ -159,6 +159,9 @@ impl Fitted {
         {
             let found = ridge_path(&equations, &options)?;
             options = options.ridge(found.ridge());
+            if settings.tolerance.is_none() {
+                options = options.model_error(found.error());
+            }
             path = Some(found);
         }
         let run = train(&equations, &options, &mut observer)?;

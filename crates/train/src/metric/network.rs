@@ -7,8 +7,8 @@ use nearlin_relu::Network;
 
 use super::fit::{Sample, outer_product};
 use super::score::Score;
-use super::search::{SAMPLE, root, shares};
-use super::{Judge, MetricChoice, NetworkRounds};
+use super::search::{Attempt, FULL, SAMPLE, root, shares};
+use super::{Judge, MetricChoice, MetricForm, NetworkRounds};
 use crate::options::Options;
 use crate::ridge::search::Start;
 use crate::vector::norm;
@@ -40,7 +40,8 @@ const ROUNDS: usize = 3;
 /// as [`learn_metric`](crate::learn_metric()) took them) are so many more than that saw that 512 or more of them are
 /// left to judge by, after as many to learn from; where it learned something at all, and where the gradients take at most
 /// 3e10 multiplications (on MNIST, 791 inputs and ten outputs, a round took 9 s and its metric was worse). Networks are trained on up
-/// to 8,192 equations, at the ridge of `choice`; the metric is of the form it has. A round is kept where the
+/// to 8,192 equations, at the ridge of `choice`; the metric is of the form it has, or from a diagonal on, where other forms
+/// were tried before, [`MetricForm::Shrunk`] where that gains 1% and two standard errors of that gain. A round is kept where the
 /// leave-one-out error of the others, none of which either has seen, falls, and misclassified examples, where they
 /// count, are not more. The first that is not kept is the last.
 ///
@@ -75,7 +76,7 @@ pub fn refine_metric(
     options: &Options,
 ) -> Result<MetricChoice, TrainError> {
     options.check()?;
-    let (form, rounds) = (choice.rounds[choice.best].form, choice.rounds[choice.best].round);
+    let (mut form, rounds) = (choice.rounds[choice.best].form, choice.rounds[choice.best].round);
     let (learned, judged) = parts(equations.rows());
     let neurons = options.width.min(NEURONS);
     let sides = [learned.len().min(SAMPLE), neurons, equations.inputs(), equations.outputs()];
@@ -89,6 +90,8 @@ pub fn refine_metric(
     let mut best = sample.attempt(choice.metric.clone(), start)?;
     let mut errors = vec![best.fit.score.error()];
     let mut kept = 0;
+    // Not where only diagonals were asked for.
+    let mixes = equations.inputs() <= FULL && choice.rounds.iter().any(|r| r.form.is_matrix());
     let options = options.width(neurons).max_steps(STEPS);
     while kept < ROUNDS {
         let mapped = learned.clone().in_metric(&choice.metric);
@@ -96,8 +99,18 @@ pub fn refine_metric(
             ControlFlow::Continue(())
         })?;
         let outer = outer(&run.network, &mapped.spread(SAMPLE), &choice.metric, par)?;
-        let Some(metric) = root(form, &outer, choice.metric.bias, par)? else { break };
-        let next = sample.attempt(metric, start)?;
+        let with = |form: MetricForm| -> Result<Option<Attempt<'_>>, TrainError> {
+            let metric = root(form, &outer, choice.metric.bias, par)?;
+            metric.map(|metric| sample.attempt(metric, start)).transpose()
+        };
+        let Some(mut next) = with(form)? else { break };
+        let mut formed = form;
+        if mixes && form == MetricForm::Diagonal {
+            let sure = |other: &Attempt<'_>| judge.is_sure(&other.fit.score, &next.fit.score);
+            if let Some(other) = with(MetricForm::Shrunk)?.filter(sure) {
+                (next, formed) = (other, MetricForm::Shrunk);
+            }
+        }
         errors.push(next.fit.score.error());
         if !judge.falls(&next.fit.score, &best.fit.score) {
             break;
@@ -105,11 +118,11 @@ pub fn refine_metric(
         choice.metric = next.mapped.metric().clone();
         choice.importances = shares(&outer);
         choice.ridge *= next.ridge / best.ridge;
-        best = next;
+        (best, form) = (next, formed);
         kept += 1;
     }
     let (rows, judged) = (learned.rows(), sample.rows());
-    choice.network = Some(NetworkRounds { rows, judged, errors, kept });
+    choice.network = Some(NetworkRounds { form, rows, judged, errors, kept });
     Ok(choice)
 }
 
@@ -174,8 +187,8 @@ mod tests {
     use crate::ridge::search::Room;
     use crate::{Metric, MetricForm, MetricRound, Scale};
 
-    /// `n` points `[s; 1]` on the sphere, of lengths 1 and 2, and a wave along the first of three inputs.
-    fn waves(n: usize) -> Equations {
+    /// `n` points `[s; 1]` on the sphere, of lengths 1 and 2, and a wave along this combination of three inputs.
+    fn waves(n: usize, along: [f64; 3]) -> Equations {
         let noise =
             |at: usize| 2.0 * ((at as f64 * 12.9898).sin() * 43_758.545_3).rem_euclid(1.0) - 1.0;
         let (mut x, mut y) = (Vec::new(), Vec::new());
@@ -183,7 +196,8 @@ mod tests {
             let row = [noise(3 * i), noise(3 * i + 1), noise(3 * i + 2), 1.0];
             let weight = f64::from(1 + u8::from(i % 3 == 0));
             x.extend(row.iter().map(|s| weight * s / norm(&row)));
-            y.push(weight * (4.0 * row[0]).sin());
+            let at: f64 = along.iter().zip(&row).map(|(a, s)| a * s).sum();
+            y.push(weight * at.sin());
         }
         Equations::new(x, y, 4, 1).unwrap()
     }
@@ -193,7 +207,7 @@ mod tests {
     #[test]
     fn wide_networks_agree_with_the_kernel() {
         let metric = Metric::from_parts(MetricForm::Diagonal, 3, vec![1.5, 0.7, 0.4], 0.8).unwrap();
-        let (plain, ridge) = (waves(60), 0.01);
+        let (plain, ridge) = (waves(60, [4.0, 0.0, 0.0]), 0.01);
         let sample = Sample::new(&plain, Par::Seq);
         let mapped = sample.mapped(metric.clone());
         let limit = mapped.gradients(&mapped.fit(ridge, &mut Room::default()).unwrap().unwrap());
@@ -207,26 +221,25 @@ mod tests {
         assert!(error < 0.02, "{error}");
     }
 
-    /// From a metric that says little, rounds find the wave, and stop.
-    #[test]
-    fn rounds_gain() {
-        let equations = waves(3200);
-        let round = MetricRound {
-            form: MetricForm::Diagonal,
-            round: 1,
-            ridge: 0.01,
-            error: 1.0,
-            wrong: 0.0,
-        };
-        let choice = MetricChoice {
+    /// The plain metric, learned in one round of the first of these forms, the others tried beside it.
+    fn learned(forms: &[MetricForm]) -> MetricChoice {
+        let round = |&form| MetricRound { form, round: 1, ridge: 0.01, error: 1.0, wrong: 0.0 };
+        MetricChoice {
             metric: Metric::plain(3),
             importances: vec![1.0 / 3.0; 3],
             ridge: 0.01,
-            rounds: vec![round],
+            rounds: forms.iter().map(round).collect(),
             best: 0,
             rows: SAMPLE,
             network: None,
-        };
+        }
+    }
+
+    /// From a metric that says little, rounds find the wave, and stop.
+    #[test]
+    fn rounds_gain() {
+        let equations = waves(3200, [4.0, 0.0, 0.0]);
+        let choice = learned(&[MetricForm::Diagonal, MetricForm::Full]);
         let judge = Judge::SquaredError;
         let options = Options::default().width(256);
         let found = refine_metric(&equations, choice, judge, &options).unwrap();
@@ -238,7 +251,27 @@ mod tests {
                     == ROUNDS.min(network.kept + 1) + usize::from(network.kept == ROUNDS)
         );
         assert!(network.errors[network.kept] < 0.5 * network.errors[0], "{network:?}");
-        assert!(found.importances[0] > 0.9 && found.metric.form() == MetricForm::Diagonal);
+        assert!(found.importances[0] > 0.9 && network.form == MetricForm::Diagonal, "{network:?}");
+    }
+
+    /// A wave along two inputs together takes more than a diagonal, where more than diagonals may be tried.
+    #[test]
+    fn rounds_mix_what_belongs_together() {
+        let equations = waves(3200, [4.0, 4.0, 0.0]);
+        let options = Options::default().width(256);
+        let refined = |forms: &[MetricForm]| {
+            refine_metric(&equations, learned(forms), Judge::SquaredError, &options).unwrap()
+        };
+        let diagonal = refined(&[MetricForm::Diagonal]);
+        assert_eq!(diagonal.metric.form(), MetricForm::Diagonal);
+        let mixed = refined(&[MetricForm::Diagonal, MetricForm::Full]);
+        let [rounds, others] = [&mixed, &diagonal].map(|found| found.network.as_ref().unwrap());
+        assert_eq!((rounds.form, others.form), (MetricForm::Shrunk, MetricForm::Diagonal));
+        assert!(
+            rounds.errors[rounds.kept] < 0.9 * others.errors[others.kept],
+            "{rounds:?}, {others:?}"
+        );
+        assert!(mixed.metric.map()[1] > 0.3 && mixed.metric.map()[2].abs() < 0.1, "{mixed:?}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ const ROUNDS: usize = 10;
 const PATIENCE: usize = 2;
 
 /// Most inputs for which the full matrix is tried.
-const FULL: usize = 2048;
+pub(super) const FULL: usize = 2048;
 
 /// Most equations for which the blended form is tried beside others: more tell those apart.
 const BLENDED: usize = 1024;
@@ -104,7 +104,7 @@ pub fn learn_metric(
             let fits = match form {
                 MetricForm::Plain => false,
                 MetricForm::Diagonal => true,
-                MetricForm::Damped | MetricForm::Full => p <= FULL,
+                MetricForm::Damped | MetricForm::Shrunk | MetricForm::Full => p <= FULL,
                 MetricForm::Blended => p <= FULL && (rows <= BLENDED || forms.len() == 1),
             };
             if fits {
@@ -321,6 +321,9 @@ pub(super) fn root(
                 let part = outer[(a, b)] / 3.0;
                 if a == b { 2.0 * part + 1.0 / (3.0 * scale) } else { part }
             }),
+            MetricForm::Shrunk => {
+                Mat::from_fn(p, p, |a, b| outer[(a, b)] / if a == b { 1.0 } else { 2.0 })
+            }
             _ => outer.clone(),
         };
         let eigen = SymmetricEigen::decompose(square.as_ref(), par)?;
@@ -359,4 +362,24 @@ fn best_ridge(mapped: &Mapped<'_>, start: Start) -> Result<(f64, Fit), TrainErro
     })?;
     let indefinite = DenseError::NotPositiveDefinite { index: 0, dim: mapped.rows() };
     best.ok_or(TrainError::Factor(indefinite))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quarter, not half, of two inputs' common gradient is left after scaling to the trace of the identity.
+    #[test]
+    fn shrinking_halves_what_is_beside_the_diagonal() {
+        let outer = Mat::from_fn(2, 2, |a, b| if a == b { 2.0 } else { 1.0 });
+        let squared = |form: MetricForm| {
+            let found = root(form, &outer, 1.0, Par::Seq).unwrap().unwrap();
+            let map = Mat::from_fn(2, 2, |a, b| found.map()[2 * a + b]);
+            &map * &map
+        };
+        for (form, beside) in [(MetricForm::Full, 0.5), (MetricForm::Shrunk, 0.25)] {
+            let expected = Mat::from_fn(2, 2, |a, b| if a == b { 1.0 } else { beside });
+            assert!((squared(form) - expected).norm_max() < 1e-14, "{form:?}");
+        }
+    }
 }

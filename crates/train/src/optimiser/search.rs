@@ -12,6 +12,9 @@ use crate::vector::{Element, norm};
 /// How much a later step's failure enlarges the scale.
 const GROWTH: f64 = 8.0;
 
+/// How much larger the next scale is at most, where the first step's certificate failed.
+const FARTHEST: f64 = 1024.0;
+
 /// With a ridge, a scale whose first step flips this many entries is still too small as a rule.
 pub(super) const FLIPS_THAT_MATTER: f64 = 64.0;
 
@@ -100,10 +103,13 @@ impl<T: Element> Optimiser<'_, T> {
             let trial = attempt.trial();
             let stopped = attempt.ending == Some(Ending::Stopped);
             let (next, last) = if attempt.ending.is_none() {
-                search.rejected = scale.max(search.rejected);
                 search.trials.push(trial);
-                // A smaller scale than a certified one: the search is over.
                 let larger = (scale * self.growth(&attempt)).min(MAX_SCALE);
+                // What a first step's rate passes over need not be tried, either.
+                let told = attempt.failure.as_ref().is_some_and(|f| f.contraction.is_none());
+                let rejected = if told { scale.max(larger / GROWTH) } else { scale };
+                search.rejected = rejected.max(search.rejected);
+                // A smaller scale than a certified one: the search is over.
                 (search.certified.is_none().then_some(larger), Some(attempt))
             } else {
                 // A run that was stopped, or missed what the one at a larger scale reached, tells less than that.
@@ -211,15 +217,18 @@ impl<T: Element> Optimiser<'_, T> {
     /// How much larger the next scale should be.
     ///
     /// Where the first step's certificate failed, a power of two: `eta_lin` falls no faster than one over
-    /// the root of the scale, so scales short of where that rate meets the limit need no attempt. Else
+    /// the root of the scale while there are many flips, so scales short of where that rate meets the limit need no
+    /// attempt; flips fall with the scale, and 8 times is the most where few would be left. Else
     /// eight times, or a power of eight with a ridge: then every flip matters, and the first step's
     /// flips, of which there are fewer the larger the scale, tell how far it is at least.
     fn growth(&self, attempt: &Attempt) -> f64 {
         let Some(Failure { contraction: Some(_), flips, .. }) = attempt.failure else {
-            let eta_lin = attempt.failure.as_ref().map_or(0.0, |failure| failure.eta_lin);
-            let jump = (eta_lin / self.options.first_eta).powi(2).log2().floor().exp2();
+            let (eta_lin, flips) =
+                attempt.failure.as_ref().map_or((0.0, 0.0), |f| (f.eta_lin, f.flips));
+            let jump = (eta_lin / self.options.first_eta).powi(2);
+            let most = (flips / FLIPS_THAT_MATTER).clamp(GROWTH, FARTHEST);
             // Also where `eta_lin` is no number.
-            return if jump > 2.0 { jump.min(GROWTH) } else { 2.0 };
+            return if jump > 2.0 { jump.min(most).log2().floor().exp2() } else { 2.0 };
         };
         let first = attempt.steps.first().map_or(flips, |s| s.flipped * self.entries());
         let jump = (first / FLIPS_THAT_MATTER).log(GROWTH).floor().max(1.0);

@@ -66,6 +66,12 @@ impl RidgePath {
         self.points[self.best].ridge
     }
 
+    /// The error of the best, relative, as [`RidgePoint::error`].
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        self.points[self.best].error
+    }
+
     pub(crate) fn new(criterion: Criterion, points: Vec<RidgePoint>, rows: usize) -> Self {
         let least = points.iter().map(|point| point.error).fold(f64::INFINITY, f64::min);
         let good = |point: &RidgePoint| point.error <= (1.0 + EQUAL) * least;

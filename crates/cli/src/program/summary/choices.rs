@@ -34,9 +34,14 @@ pub(super) fn metric(setup: &Setup) -> Option<String> {
     let network = choice.network.as_ref().map_or(String::new(), |rounds| {
         let errors: Vec<String> = rounds.errors.iter().map(|&error| figure(error)).collect();
         format!(
-            "; {} on networks with {}, relative errors on others {}",
+            "; {} on networks with {}{}, relative errors on others {}",
             counted(rounds.kept, "more round"),
             counted(rounds.rows, "equation"),
+            if rounds.form == best.form {
+                String::new()
+            } else {
+                format!(", {} at last", rounds.form.name())
+            },
             errors.join(", "),
         )
     });
