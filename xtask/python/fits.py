@@ -1,6 +1,6 @@
 """Test errors and times of nearlin with default options beside what people use instead.
 
-    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--small SEEDS] [--only NAME,..] [--alone | --beside ENTRY,..] [--rows ROWS]
+    fits.py NEARLIN FOLDER SEEDS [--large SEEDS] [--small SEEDS] [--only NAME,..] [--alone | --beside ENTRY ..] [--rows ROWS]
 
 For each data set and seed the rows are split once; everybody is given the same training rows and judged on
 the same test rows. One line of JSON for each fit: {"data", "seed", "entry", "error", "seconds"}, after one
@@ -350,12 +350,12 @@ def main():
     options.add_argument("--large", type=int, help="seeds of tables of over 2,000 training rows")
     options.add_argument("--small", type=int, help="seeds of tables of fewer than 1,000 training rows")
     options.add_argument("--only", default="")
-    options.add_argument("--alone", action="store_true", help="nearlin without the others")
-    options.add_argument("--beside", default="", help="which others, separated by commas")
+    others = options.add_mutually_exclusive_group()
+    others.add_argument("--alone", action="store_true", help="nearlin without the others")
+    others.add_argument("--beside", nargs="+", choices=[name for name, _ in entries(False, 0)], help="which others")
     options.add_argument("--rows", type=int, help="training rows, in place of each table's own")
     options = options.parse_args()
     only = options.only.split(",") if options.only else [name for name, _, _ in DATA]
-    beside = options.beside.split(",") if options.beside else None
     options.folder.mkdir(parents=True, exist_ok=True)
 
     import importlib.metadata as metadata
@@ -392,7 +392,7 @@ def main():
             x, z = numbers(train, test, target)
             y = train[target].to_numpy()
             for entry, fit in entries(classify, seed):
-                if beside and entry not in beside:
+                if options.beside and entry not in options.beside:
                     continue
                 # A decomposition of more takes longer than anything else here.
                 if entry == LIMIT and len(train) > LARGE:

@@ -10,10 +10,10 @@ use crate::solver::SolverKind;
 /// Largest scale that is ever tried.
 pub const MAX_SCALE: f64 = (1u64 << 20) as f64;
 
-/// What the linear model may miss of the first step, of its error on rows that are left out.
+/// Most that `eta_lin` of the first step may be, relative to the linear model's error on rows that are left out.
 const PART: f64 = 0.1;
 
-/// Smallest `first_eta` for that.
+/// Least `first_eta` for that, so that targets without noise do not ask for ever larger scales.
 const LEAST_ETA: f64 = 1e-3;
 
 /// The standard deviation of the initial weights.
@@ -187,19 +187,22 @@ impl Options {
 
     /// These options with a `first_eta` of at most a tenth of `error`, the relative error of the linear model on rows that
     /// are left out ([`RidgePath::error`](crate::RidgePath::error)): what the network's steps miss of the model is noise
-    /// beside that error, and a tenth adds little to it. At least 1e-3, as no network is near a model without error.
+    /// beside that error, and a tenth adds little to it. No less than 1e-3 for that, so that targets without noise do not ask for
+    /// ever larger scales. For squared errors, after [`Self::automatic`].
     ///
     /// # Examples
     /// ```
     /// use nearlin::Options;
     ///
     /// let options = Options::default().automatic();
-    /// assert_eq!(options.model_error(0.7).first_eta, 0.02);
-    /// assert_eq!(options.model_error(0.0625).first_eta, 0.00625);
-    /// assert_eq!(options.model_error(0.0).first_eta, 1e-3);
+    /// assert_eq!(options.first_eta_within(0.7).first_eta, 0.02);
+    /// assert_eq!(options.first_eta_within(0.0625).first_eta, 0.00625);
+    /// assert_eq!(options.first_eta_within(0.0).first_eta, 1e-3);
+    /// assert_eq!(options.first_eta_within(f64::NAN).first_eta, 0.02);
+    /// assert_eq!(options.first_eta(1e-4).first_eta_within(0.0625).first_eta, 1e-4);
     /// ```
     #[must_use]
-    pub fn model_error(self, error: f64) -> Self {
+    pub fn first_eta_within(self, error: f64) -> Self {
         let least = self.first_eta.min(LEAST_ETA);
         self.first_eta(self.first_eta.min(PART * error).max(least))
     }

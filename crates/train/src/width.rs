@@ -49,8 +49,7 @@ pub struct WidthChoice {
     pub error: f64,
     /// The same at infinite width.
     pub limit: f64,
-    /// What the first is more than the second, relative to it, as it is expected of all equations.
-    #[cfg_attr(feature = "serde", serde(default))]
+    /// The excess that is expected of all equations: `error / limit - 1`, times the root of their number over `rows`.
     pub excess: f64,
     /// Equations by which they were judged.
     pub rows: usize,
@@ -226,7 +225,8 @@ mod tests {
         let asked = WidthChoice { excess: 0.5, width: 2 * found.tried, ..found };
         assert!(!asked.is_swift() && !WidthChoice { width: found.tried, ..found }.is_swift());
     }
-    /// What a part of the equations says is taken to grow with the root of their number.
+
+    /// What a part of the equations says is taken to grow with the root of their number, and asks for neurons as it has grown.
     #[test]
     fn more_equations_have_more_of_an_excess() {
         let rows = 2 * DECOMPOSED;
@@ -237,5 +237,11 @@ mod tests {
         let part = found.error / found.limit - 1.0;
         assert!(found.rows == DECOMPOSED && part > 0.1, "{found:?}");
         assert!((found.excess / part - 2f64.sqrt()).abs() < 1e-12, "{found:?}");
+        let affordable = Affordable::of(rows, 3);
+        assert_eq!(found.width, wide_enough(64, found.excess, affordable));
+        // A tried width beyond what is swift, with excesses on either side of 1%.
+        let tried = (2.0 * affordable.swift) as usize;
+        assert_eq!(wide_enough(tried, 0.009, affordable), tried);
+        assert_eq!(wide_enough(tried, 0.009 * 2f64.sqrt(), affordable), 2 * tried);
     }
 }

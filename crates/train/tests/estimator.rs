@@ -200,7 +200,8 @@ fn a_fit_is_its_parts() {
     let equations = equations.in_metric(&choice.metric);
     let options = Options::default().width(256).seed(3).automatic();
     let path = ridge_path(&equations, &options).unwrap();
-    let options = options.ridge(path.ridge()).model_error(path.error());
+    let options = options.ridge(path.ridge()).first_eta_within(path.error());
+    assert!(options.first_eta < 0.02, "{path:?}");
     let run = train(&equations, &options, &mut |_: &Event<'_>| ControlFlow::Continue(())).unwrap();
 
     let model = Regressor::new().width(256).seed(3).fit(Rows::new(&x, 4).unwrap(), &y).unwrap();

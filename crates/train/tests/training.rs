@@ -49,16 +49,22 @@ fn every_solver_converges_with_certified_steps() {
 #[test]
 fn no_scale_is_passed_over_whose_first_step_certifies() {
     let mut jumped = 0;
-    for (seed, limit) in (0..8).flat_map(|seed| [(seed, 0.25), (seed, 0.02)]) {
-        let equations = problem(100, 3, 1, seed);
-        let options = options(256).seed(seed).first_eta(limit);
+    let mut far = 0;
+    for (seed, gains) in (0..8).flat_map(|seed| [(seed, false), (seed, true)]) {
+        // Where gains decide jumps go farther, by the rate of many flips.
+        let (rows, width, limit) = if gains { (300, 1024, 0.02) } else { (100, 256, 0.25) };
+        let equations = problem(rows, 3, 1, seed);
+        let options = options(width).seed(seed);
+        let options = if gains { options.ridge(1e-3).automatic() } else { options };
         let run = run(&equations, &options);
+        assert!(!gains || run.scale_search.is_sorted_by(|a, b| a.scale < b.scale), "{run:?}");
         for pair in run.scale_search.windows(2) {
             let (rejected, next) = (&pair[0], &pair[1]);
             if rejected.eta_lin < limit || next.scale < 4.0 * rejected.scale {
                 continue;
             }
             jumped += 1;
+            far += usize::from(next.scale > 8.0 * rejected.scale);
             let half = Scale::Fixed(next.scale / 2.0);
             let passed = common::run(&equations, &options.scale(half).max_steps(1));
             // A step that had to be shortened raised the objective in full.
@@ -67,7 +73,7 @@ fn no_scale_is_passed_over_whose_first_step_certifies() {
             assert!(eta_lin >= limit, "seed {seed}, {half:?}: {eta_lin}, {:?}", run.scale_search);
         }
     }
-    assert!(jumped > 0, "no scale was passed over");
+    assert!(jumped > far && far > 0, "{jumped} jumps, {far} of them far");
 }
 
 /// `f(W + D) - y = (r + J D) + e` exactly, so no contraction exceeds `eta_inner + eta_lin`; the

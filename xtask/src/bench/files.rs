@@ -16,11 +16,11 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The folder for results, made where it is missing: the one asked for, or `docs/benchmarks`. What
-/// a smoke test measures is not worth keeping, so it goes to `target/bench`.
-pub(super) fn folder(asked: Option<&Path>, root: &Path, quick: bool) -> Outcome<PathBuf> {
+/// is measured of a `part`, or by a smoke test, would stand there for the whole, so it goes to `target/bench`.
+pub(super) fn folder(asked: Option<&Path>, root: &Path, part: bool) -> Outcome<PathBuf> {
     let folder = match asked {
         Some(folder) => folder.to_owned(),
-        None if quick => root.join("target/bench"),
+        None if part => root.join("target/bench"),
         None => root.join("docs/benchmarks"),
     };
     std::fs::create_dir_all(&folder)

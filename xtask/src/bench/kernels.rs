@@ -60,10 +60,13 @@ pub(super) struct Args {
     /// The largest sizes too.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// Only kernels whose names have this in them, in any case.
+    #[arg(long, value_name = "KERNEL")]
+    only: Option<String>,
     /// An earlier result of the same group: fail where a kernel is slower beyond the noise.
     #[arg(long, value_name = "JSON")]
     compare: Option<PathBuf>,
-    /// Folder for the results [default: docs/benchmarks, with --quick target/bench].
+    /// Folder for the results [default: docs/benchmarks, with --quick or --only target/bench].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -162,6 +165,8 @@ struct Bench {
     effort: Effort,
     pools: Vec<(rayon::ThreadPool, Peaks)>,
     peers: Option<Peers>,
+    /// Part of the names of kernels, in small letters.
+    only: String,
     cases: Vec<Measured>,
 }
 
@@ -171,9 +176,12 @@ pub(super) fn run(group: Group, args: &Args) -> Outcome {
     let facts = Facts::gather(&root)?;
     // Before anything is written: it may be the file that is.
     let old = args.compare.as_deref().map(regress::read::<compare::Old>).transpose()?;
-    let folder = files::folder(args.out.as_deref(), &root, args.quick)?;
+    let folder = files::folder(args.out.as_deref(), &root, args.quick || args.only.is_some())?;
     let (mut bench, limits) = Bench::new(args, facts.machine.cores, &root)?;
     group.measure(&mut bench)?;
+    if bench.cases.is_empty() {
+        return Err(format!("{}: no kernel has `{}` in its name", group.name(), bench.only).into());
+    }
     let versions = bench.peers.map(|peers| peers.versions).unwrap_or_default();
     let (benchmark, effort, cases) = (group.name(), bench.effort, bench.cases);
     let report = Report { benchmark, group: Some(group), facts, effort, versions, limits, cases };
@@ -215,7 +223,8 @@ impl Bench {
         let rounds = args.reps.map_or(if args.quick { 3 } else { 7 }, usize::from);
         let sample = if args.quick { 5e-4 } else { 5e-3 };
         let effort = Effort { rounds, seconds: args.limit_seconds, sample };
-        Ok((Self { sizes, effort, pools, peers, cases: Vec::new() }, limits))
+        let only = args.only.as_deref().unwrap_or_default().to_lowercase();
+        Ok((Self { sizes, effort, pools, peers, only, cases: Vec::new() }, limits))
     }
 
     /// One of three, by the sizes that are asked for.
@@ -265,6 +274,9 @@ impl Bench {
         request: Option<(&str, &Value)>,
         mut case: Case<'_>,
     ) -> Outcome {
+        if !case.kernel().to_lowercase().contains(&self.only) {
+            return Ok(());
+        }
         let (pool, peaks) = &self.pools[which];
         if let (Some(peers), Some((name, request))) = (&mut self.peers, request) {
             case = case.peer(name, peers.timed(pool.current_num_threads(), request.clone())?);

@@ -23,7 +23,7 @@ use super::{say, words};
 use crate::output;
 
 /// How a checkpoint begins; the digit is the version of the format.
-const MAGIC: &[u8] = b"nearlin checkpoint 6\n";
+const MAGIC: &[u8] = b"nearlin checkpoint 7\n";
 
 /// Bytes before the payload.
 const HEAD: usize = MAGIC.len() + 4;

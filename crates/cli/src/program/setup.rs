@@ -217,9 +217,10 @@ impl Setup {
         };
         if args.ridge.0.is_none() {
             self.options = self.options.ridge(path.ridge() * self.growth());
-            // Steps on batches hardly get near the model's error.
+            // Steps on batches hardly get near the model's error; the path of another loss knows none, and `--tol` asks for
+            // certificates.
             if self.loss.is_none() && args.tol.0.is_none() && self.beyond.is_none() {
-                self.options = self.options.model_error(path.error());
+                self.options = self.options.first_eta_within(path.error());
             }
             let budget = budget(self.memory, self.held_bytes);
             let how = (self.ensemble, self.beyond.as_ref().map(|b| (b, self.trained_equations())));

@@ -57,13 +57,17 @@ pub(crate) fn check(folder: &Folder, name: &str) -> Value {
     let expected = [
         DATA,
         "model width width_choice",
-        if report["model"]["width_choice"].is_null() { "" } else { "tried error limit rows" },
+        if report["model"]["width_choice"].is_null() {
+            ""
+        } else {
+            "tried error limit excess rows"
+        },
         MODEL,
         "metric",
         if metric.is_null() { "" } else { "form bias rows rounds" },
         &repeated("form round ridge error wrong", length("rounds")),
         if metric.is_null() { "" } else { "network" },
-        if metric["network"].is_null() { "" } else { "rows judged errors kept" },
+        if metric["network"].is_null() { "" } else { "form rows judged errors kept" },
         if metric.is_null() { "" } else { "importances" },
         &repeated("column part", length("importances")),
         "ridge_path",

@@ -160,7 +160,7 @@ impl Fitted {
             let found = ridge_path(&equations, &options)?;
             options = options.ridge(found.ridge());
             if settings.tolerance.is_none() {
-                options = options.model_error(found.error());
+                options = options.first_eta_within(found.error());
             }
             path = Some(found);
         }

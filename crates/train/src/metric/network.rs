@@ -7,7 +7,7 @@ use nearlin_relu::Network;
 
 use super::fit::{Sample, outer_product};
 use super::score::Score;
-use super::search::{Attempt, FULL, SAMPLE, root, shares};
+use super::search::{Attempt, SAMPLE, root, shares};
 use super::{Judge, MetricChoice, MetricForm, NetworkRounds};
 use crate::options::Options;
 use crate::ridge::search::Start;
@@ -41,7 +41,7 @@ const ROUNDS: usize = 3;
 /// left to judge by, after as many to learn from; where it learned something at all, and where the gradients take at most
 /// 3e10 multiplications (on MNIST, 791 inputs and ten outputs, a round took 9 s and its metric was worse). Networks are trained on up
 /// to 8,192 equations, at the ridge of `choice`; the metric is of the form it has, or from a diagonal on, where other forms
-/// were tried before, [`MetricForm::Shrunk`] where that gains 1% and two standard errors of that gain. A round is kept where the
+/// were tried before, [`MetricForm::Shrunk`] where that gains 1% on diagonals, and two standard errors of that gain. A round is kept where the
 /// leave-one-out error of the others, none of which either has seen, falls, and misclassified examples, where they
 /// count, are not more. The first that is not kept is the last.
 ///
@@ -91,7 +91,7 @@ pub fn refine_metric(
     let mut errors = vec![best.fit.score.error()];
     let mut kept = 0;
     // Not where only diagonals were asked for.
-    let mixes = equations.inputs() <= FULL && choice.rounds.iter().any(|r| r.form.is_matrix());
+    let mixes = choice.rounds.iter().any(|round| round.form.is_matrix());
     let options = options.width(neurons).max_steps(STEPS);
     while kept < ROUNDS {
         let mapped = learned.clone().in_metric(&choice.metric);
@@ -106,7 +106,9 @@ pub fn refine_metric(
         let Some(mut next) = with(form)? else { break };
         let mut formed = form;
         if mixes && form == MetricForm::Diagonal {
-            let sure = |other: &Attempt<'_>| judge.is_sure(&other.fit.score, &next.fit.score);
+            let sure = |other: &Attempt<'_>| {
+                [&next, &best].iter().all(|d| judge.is_sure(&other.fit.score, &d.fit.score))
+            };
             if let Some(other) = with(MetricForm::Shrunk)?.filter(sure) {
                 (next, formed) = (other, MetricForm::Shrunk);
             }

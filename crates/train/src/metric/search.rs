@@ -25,7 +25,7 @@ const ROUNDS: usize = 10;
 const PATIENCE: usize = 2;
 
 /// Most inputs for which the full matrix is tried.
-pub(super) const FULL: usize = 2048;
+const FULL: usize = 2048;
 
 /// Most equations for which the blended form is tried beside others: more tell those apart.
 const BLENDED: usize = 1024;
@@ -362,24 +362,4 @@ fn best_ridge(mapped: &Mapped<'_>, start: Start) -> Result<(f64, Fit), TrainErro
     })?;
     let indefinite = DenseError::NotPositiveDefinite { index: 0, dim: mapped.rows() };
     best.ok_or(TrainError::Factor(indefinite))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A quarter, not half, of two inputs' common gradient is left after scaling to the trace of the identity.
-    #[test]
-    fn shrinking_halves_what_is_beside_the_diagonal() {
-        let outer = Mat::from_fn(2, 2, |a, b| if a == b { 2.0 } else { 1.0 });
-        let squared = |form: MetricForm| {
-            let found = root(form, &outer, 1.0, Par::Seq).unwrap().unwrap();
-            let map = Mat::from_fn(2, 2, |a, b| found.map()[2 * a + b]);
-            &map * &map
-        };
-        for (form, beside) in [(MetricForm::Full, 0.5), (MetricForm::Shrunk, 0.25)] {
-            let expected = Mat::from_fn(2, 2, |a, b| if a == b { 1.0 } else { beside });
-            assert!((squared(form) - expected).norm_max() < 1e-14, "{form:?}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use crate::vector::{Element, norm};
 /// How much a later step's failure enlarges the scale.
 const GROWTH: f64 = 8.0;
 
-/// How much larger the next scale is at most, where the first step's certificate failed.
+/// How much larger the next scale of a fit that ends where gains are small is at most, by the rate of its first step.
 const FARTHEST: f64 = 1024.0;
 
 /// With a ridge, a scale whose first step flips this many entries is still too small as a rule.
@@ -105,7 +105,7 @@ impl<T: Element> Optimiser<'_, T> {
             let (next, last) = if attempt.ending.is_none() {
                 search.trials.push(trial);
                 let larger = (scale * self.growth(&attempt)).min(MAX_SCALE);
-                // What a first step's rate passes over need not be tried, either.
+                // Nor does what a first step's rate passes over need an attempt.
                 let told = attempt.failure.as_ref().is_some_and(|f| f.contraction.is_none());
                 let rejected = if told { scale.max(larger / GROWTH) } else { scale };
                 search.rejected = rejected.max(search.rejected);
@@ -218,7 +218,8 @@ impl<T: Element> Optimiser<'_, T> {
     ///
     /// Where the first step's certificate failed, a power of two: `eta_lin` falls no faster than one over
     /// the root of the scale while there are many flips, so scales short of where that rate meets the limit need no
-    /// attempt; flips fall with the scale, and 8 times is the most where few would be left. Else
+    /// attempt. Flips fall with the scale, and 8 times is the most where few would be left, and where later steps
+    /// must contract. Else
     /// eight times, or a power of eight with a ridge: then every flip matters, and the first step's
     /// flips, of which there are fewer the larger the scale, tell how far it is at least.
     fn growth(&self, attempt: &Attempt) -> f64 {
@@ -226,7 +227,8 @@ impl<T: Element> Optimiser<'_, T> {
             let (eta_lin, flips) =
                 attempt.failure.as_ref().map_or((0.0, 0.0), |f| (f.eta_lin, f.flips));
             let jump = (eta_lin / self.options.first_eta).powi(2);
-            let most = (flips / FLIPS_THAT_MATTER).clamp(GROWTH, FARTHEST);
+            let farthest = if self.by_gain() { FARTHEST } else { GROWTH };
+            let most = (flips / FLIPS_THAT_MATTER).clamp(GROWTH, farthest);
             // Also where `eta_lin` is no number.
             return if jump > 2.0 { jump.min(most).log2().floor().exp2() } else { 2.0 };
         };

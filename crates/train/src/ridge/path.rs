@@ -66,7 +66,7 @@ impl RidgePath {
         self.points[self.best].ridge
     }
 
-    /// The error of the best, relative, as [`RidgePoint::error`].
+    /// The error of the best, as [`RidgePoint::error`].
     #[must_use]
     pub fn error(&self) -> f64 {
         self.points[self.best].error

@@ -105,6 +105,11 @@ impl<'a> Case<'a> {
         Self { kernel, model, precision, limits, contestants: Vec::new() }
     }
 
+    /// The kernel's name.
+    pub(super) fn kernel(&self) -> &'static str {
+        self.kernel
+    }
+
     /// Limited by this peak instead.
     pub(super) fn peak(mut self, peak: Peak) -> Self {
         self.limits[0] = Limit::Peak(peak);

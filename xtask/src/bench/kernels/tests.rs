@@ -273,7 +273,8 @@ fn groups_measure_their_cases() {
     let (peaks, _) = pool.install(Peaks::measure);
     let effort = Effort { rounds: FEWEST, seconds: 0.0, sample: 1e-6 };
     let (sizes, pools) = (Sizes::Quick, vec![(pool, peaks)]);
-    let mut bench = Bench { sizes, effort, pools, peers: None, cases: Vec::new() };
+    let only = String::new();
+    let mut bench = Bench { sizes, effort, pools, peers: None, only, cases: Vec::new() };
     for group in [Group::Fwht, Group::Gram, Group::Dense, Group::Sketch] {
         let before = bench.cases.len();
         group.measure(&mut bench).unwrap();
@@ -286,4 +287,9 @@ fn groups_measure_their_cases() {
     for (index, case) in bench.cases.iter().enumerate() {
         assert!(bench.cases[..index].iter().all(|other| other.key() != case.key()), "{case:?}");
     }
+    let mut bench = Bench { only: "solve".into(), cases: Vec::new(), ..bench };
+    Group::Dense.measure(&mut bench).unwrap();
+    assert!(
+        !bench.cases.is_empty() && bench.cases.iter().all(|case| case.kernel == "triangular solve")
+    );
 }

@@ -12,6 +12,7 @@ pub(super) struct Width {
     tried: usize,
     error: Finite,
     limit: Finite,
+    excess: Finite,
     rows: usize,
 }
 
@@ -38,6 +39,7 @@ struct MetricRound {
 
 #[derive(Debug, Serialize)]
 struct NetworkRounds {
+    form: &'static str,
     rows: usize,
     judged: usize,
     errors: Vec<Finite>,
@@ -54,7 +56,8 @@ impl Width {
     pub(super) fn of(setup: &Setup) -> Option<Self> {
         let choice = setup.width?;
         let (error, limit) = (Finite(choice.error), Finite(choice.limit));
-        Some(Self { tried: choice.tried, error, limit, rows: choice.rows })
+        let excess = Finite(choice.excess);
+        Some(Self { tried: choice.tried, error, limit, excess, rows: choice.rows })
     }
 }
 
@@ -70,6 +73,7 @@ impl Metric {
             wrong: (task == Task::Classification).then_some(Finite(round.wrong)),
         };
         let network = |rounds: &nearlin::NetworkRounds| NetworkRounds {
+            form: rounds.form.name(),
             rows: rounds.rows,
             judged: rounds.judged,
             errors: rounds.errors.iter().copied().map(Finite).collect(),

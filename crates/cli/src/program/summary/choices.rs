@@ -40,7 +40,7 @@ pub(super) fn metric(setup: &Setup) -> Option<String> {
             if rounds.form == best.form {
                 String::new()
             } else {
-                format!(", {} at last", rounds.form.name())
+                format!(", the last of them {}", rounds.form.name())
             },
             errors.join(", "),
         )
@@ -54,16 +54,22 @@ pub(super) fn metric(setup: &Setup) -> Option<String> {
 /// Why so many neurons.
 pub(super) fn width(setup: &Setup) -> String {
     let Some(choice) = setup.width else { return String::new() };
-    let WidthChoice { tried, error, limit, .. } = choice;
+    let WidthChoice { tried, error, limit, excess, rows, .. } = choice;
     // Nothing is left at any width where all targets are the same.
     if limit == 0.0 {
         return String::new();
     }
     let more = 100.0 * (error / limit - 1.0);
     let swift = if choice.is_swift() { ", and more take next to no time" } else { "" };
+    let all = setup.equations.rows();
+    let grown = if rows < all && excess > 0.0 {
+        format!(" on {rows} equations, {:.1}% expected on all", 100.0 * excess)
+    } else {
+        String::new()
+    };
     let (more, side) = if more < 0.0 { (-more, "below") } else { (more, "above") };
     format!(
-        "; at width {tried} the error of left-out rows is {more:.1}% {side} that of infinite width{swift}"
+        "; at width {tried} the error of left-out rows is {more:.1}% {side} that of infinite width{grown}{swift}"
     )
 }
 

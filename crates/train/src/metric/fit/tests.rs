@@ -186,7 +186,7 @@ fn maps_are_roots() {
     let full = &outer * (4.0 / (0..4).map(|q| outer[(q, q)]).sum::<f64>());
     let part =
         |diagonal: bool, a: usize, b: usize| if diagonal && a != b { 0.0 } else { full[(a, b)] };
-    for form in [MetricForm::Diagonal, MetricForm::Blended, MetricForm::Damped, MetricForm::Full] {
+    for form in MetricForm::LEARNED.into_iter().chain([MetricForm::Shrunk]) {
         let map = root(form, &outer, 1.0, Par::Seq).unwrap().unwrap().matrix();
         let square = &map * &map;
         let expected = match form {
@@ -194,6 +194,9 @@ fn maps_are_roots() {
             MetricForm::Blended => Mat::from_fn(4, 4, |a, b| {
                 (f64::from(u8::from(a == b)) + part(true, a, b) + part(false, a, b)) / 3.0
             }),
+            MetricForm::Shrunk => {
+                Mat::from_fn(4, 4, |a, b| (part(true, a, b) + part(false, a, b)) / 2.0)
+            }
             // Below.
             MetricForm::Damped => square.clone(),
             _ => full.clone(),
