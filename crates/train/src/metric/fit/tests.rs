@@ -195,7 +195,7 @@ fn maps_are_roots() {
                 (f64::from(u8::from(a == b)) + part(true, a, b) + part(false, a, b)) / 3.0
             }),
             MetricForm::Shrunk => {
-                Mat::from_fn(4, 4, |a, b| (part(true, a, b) + part(false, a, b)) / 2.0)
+                Mat::from_fn(4, 4, |a, b| f64::midpoint(part(true, a, b), part(false, a, b)))
             }
             // Below.
             MetricForm::Damped => square.clone(),
