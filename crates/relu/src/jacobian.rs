@@ -96,6 +96,12 @@ impl<'a, T: Real> Jacobian<'a, T> {
         self.x
     }
 
+    /// The output signs, m x K.
+    #[must_use]
+    pub fn signs(&self) -> MatRef<'a, T> {
+        self.signs
+    }
+
     /// `y <- J v`, with `v : m x d` and `y : n x K`, in `2 n m (d + K)` flops (`2 n m d` for one
     /// output).
     ///

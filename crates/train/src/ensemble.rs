@@ -1,16 +1,16 @@
 //! Several networks that differ in their initial weights, and their average.
 //!
 //! In the linear regime the average of `K` networks is close to one of `K` times the width, without the memory that its
-//! step would take; it varies less with the seed. All of them are preconditioned by the arc-cosine kernel, the limit that
-//! they share, so that there is one factorisation to pay for.
+//! step would take; it varies less with the seed. The arc-cosine kernel is the limit that they share, so that where it
+//! preconditions them there is one factorisation to pay for.
 
 use nearlin_relu::Network;
 
 use crate::observe::{Event, Latch, Observer};
-use crate::optimiser::{Members, chosen_solver};
+use crate::optimiser::{Members, shape};
 use crate::options::{Options, Scale};
+use crate::plan::{Rates, plan_ensemble_at};
 use crate::report::{Ending, Run};
-use crate::solver::SolverKind;
 use crate::vector::{distance, norm};
 use crate::{Equations, TrainError};
 
@@ -28,9 +28,10 @@ pub struct Ensemble {
 
 /// Trains `members` networks that differ in their seeds, from that of `options` on by ones, and averages them.
 ///
-/// The first finds the scale for all of them. Without a solver in `options` it is [`SolverKind::ArcCosine`], whose
-/// factor all of them use, unless the plan is [`SolverKind::RpCholesky`], which they share as well, or to use none. Each costs a run less that factorisation, the average as much
-/// as a network of `members` times the width to predict with.
+/// The first finds the scale for all of them. Without a solver in `options` it is the one of [`plan_ensemble_at`], which counts
+/// that all networks share the factor of a solver that does not follow the masks, such as
+/// [`SolverKind::ArcCosine`](crate::SolverKind::ArcCosine). The average costs as much as a network of `members` times the width to
+/// predict with.
 ///
 /// # Errors
 /// As [`train`](crate::train()); [`TrainError::Option`] for no members.
@@ -60,11 +61,9 @@ pub fn train_ensemble(
     if members == 0 {
         return Err(TrainError::Option { name: "members", value: 0.0, expected: "at least 1" });
     }
-    let kind = options.solver.unwrap_or_else(|| match chosen_solver(equations, options) {
-        kind @ (SolverKind::Cg | SolverKind::RpCholesky) => kind,
-        kind if members == 1 => kind,
-        _ => SolverKind::ArcCosine,
-    });
+    let planned =
+        || plan_ensemble_at(members, &shape(equations, options), options, &Rates::default()).chosen;
+    let kind = options.solver.unwrap_or_else(planned);
     let mut shared = Members::new(kind, options.precision);
     let observer = &mut Latch::new(observer);
     let mut runs = Vec::<Run>::new();
@@ -83,6 +82,7 @@ pub fn train_ensemble(
             break;
         }
     }
+    drop(shared);
     let networks: Vec<&Network> = runs.iter().map(|run| &run.network).collect();
     let network = Network::average(&networks)?;
     let outputs = network.forward(equations.x(), options.par)?.outputs;

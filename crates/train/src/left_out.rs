@@ -125,6 +125,14 @@ pub fn left_out(
     Ok(LeftOut { outputs: f, leverage, exact: false, converged })
 }
 
+/// Bytes that the two matrices of [`left_out`] take, for so many equations; 0 where their leverages are not computed, and it
+/// takes less than training does.
+#[must_use]
+pub fn left_out_bytes(equations: usize) -> f64 {
+    let n = equations as f64;
+    if equations <= LEVERAGES { 16.0 * n * n } else { 0.0 }
+}
+
 /// Whether a network of these equations has a ridge at which rows can be left out.
 pub(crate) fn check(
     equations: &Equations,

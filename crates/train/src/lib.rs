@@ -59,7 +59,7 @@ pub use estimator::{
     MetricRule, Regression, RegressionLeftOut, RegressionModel, Regressor, Ridge,
 };
 pub use jackknife::{JackknifePlus, KeptRows, LeftOutRows};
-pub use left_out::{LeftOut, left_out};
+pub use left_out::{LeftOut, left_out, left_out_bytes};
 pub use loss::{
     LinearFit, LinearModel, Loss, LossCheckpoint, LossSnapshot, fit_linear, left_out_loss,
     loss_ridge_path, resume_loss, train_loss,
@@ -76,6 +76,7 @@ pub use optimiser::{chosen_solver, resume, train};
 pub use options::{InnerTolerance, MAX_SCALE, Options, Precision, Scale};
 pub use plan::{
     Candidate, Decay, Line, Plan, Rates, Shape, Speeds, plan, plan_at, plan_batches_at,
+    plan_ensemble_at,
 };
 pub use posterior::Posterior;
 pub use replan::{Alternatives, Expected, Replanned};

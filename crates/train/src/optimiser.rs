@@ -101,7 +101,7 @@ pub fn resume(
 }
 
 /// What a run is planned for: one thread, so that it is the same run on any number of them.
-fn shape(equations: &Equations, options: &Options) -> Shape {
+pub(crate) fn shape(equations: &Equations, options: &Options) -> Shape {
     Shape { threads: 1, ..Shape::new(equations, options) }
 }
 

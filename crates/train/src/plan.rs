@@ -6,12 +6,14 @@
 
 mod cost;
 mod decay;
+mod ensemble;
 mod guess;
 mod pairs;
 mod rates;
 mod weights;
 
 pub use decay::Decay;
+pub use ensemble::plan_ensemble_at;
 pub use rates::{Line, Rates, Speeds};
 
 use crate::batches::LOOSE;

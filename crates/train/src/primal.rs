@@ -3,9 +3,11 @@
 //! Then `J J^T` is singular and `J J^T g = r` has no solution. The step is the minimiser of
 //! `|r + J D|`, from `J^T J D = -J^T r` in the space of the weights: consistent always, and no larger
 //! than the data. Preconditioners of the other system do not apply here: where conjugate gradients have not done after as
-//! much work as it takes, `J^T J` is factored (`normal.rs`).
+//! much work as it takes, `J^T J` is factored (`normal.rs`), or the Gram matrix of some of the examples where that is too large
+//! (`sampled.rs`).
 
 mod normal;
+mod sampled;
 
 use core::ops::ControlFlow;
 
@@ -19,6 +21,8 @@ use nearlin_relu::{Activations, Jacobian};
 
 use self::normal::normal_factor;
 pub(crate) use self::normal::{normal_factor_after, normal_factor_columns};
+use self::sampled::{PATIENCE, Sampled};
+pub(crate) use self::sampled::{drawn, sampled_bytes};
 use crate::TrainError;
 use crate::dual::{unstack, unstack_mut};
 use crate::observe::{Event, Observer, Phase};
@@ -76,12 +80,33 @@ impl Precond<f64> for Normal {
     }
 }
 
-/// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`.
+/// Iterations of plain conjugate gradients, of a network of so many parameters and outputs, after which there is a factor.
+pub(crate) fn factor_after(parameters: usize, outputs: usize) -> Option<usize> {
+    // Signs that several outputs have would make the Gram matrix of examples one of equations.
+    normal_factor_after(parameters).or((outputs == 1).then_some(PATIENCE))
+}
+
+/// What helps conjugate gradients that have not done; `None` for nothing.
+fn remedy<'a>(
+    exact: &'a Features<f64>,
+    active: &'a Activations,
+    options: &Options,
+) -> Result<Option<Box<dyn Precond<f64> + 'a>>, TrainError> {
+    let jacobian = exact.jacobian(active);
+    if normal_factor_after(jacobian.width() * jacobian.inputs()).is_some() {
+        let factor = normal_factor(exact, active, options.seed, options.par)?;
+        return Ok(Some(Box::new(Normal(factor))));
+    }
+    let sampled = Sampled::new(&jacobian, options.seed, options.par)?;
+    Ok(sampled.map(|sampled| Box::new(sampled) as Box<dyn Precond<f64>>))
+}
+
+/// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`, where the last one took so many iterations.
 pub(crate) fn least_squares(
     exact: &Features<f64>,
     active: &Activations,
     residual: &[f64],
-    tolerance: f64,
+    (tolerance, last): (f64, usize),
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Direction, TrainError> {
@@ -96,11 +121,16 @@ pub(crate) fn least_squares(
 
     let identity = Identity { dim: m * d };
     let _ = observer.on_event(&Event::Phase(Phase::Solve));
-    let patience = normal_factor_after(m * d).unwrap_or(usize::MAX);
-    let mut solve = |precond: &dyn Precond<f64>,
-                     (b, rtol): (&Mat<f64>, f64),
-                     most: usize,
-                     before: usize| {
+    let patience = match factor_after(m * d, k) {
+        // One that was needed is needed again.
+        Some(patience) if last > patience => 1,
+        patience => patience.unwrap_or(usize::MAX),
+    };
+    let solve = |precond: &dyn Precond<f64>,
+                 (b, rtol): (&Mat<f64>, f64),
+                 most: usize,
+                 before: usize,
+                 observer: &mut dyn Observer| {
         let mut step = Mat::zeros(m * d, 1);
         let cg = Cg::default().with_rtol(rtol).with_max_iters(most.min(options.max_inner));
         let mut watch = |inner: &nearlin_krylov::Step<'_>| -> ControlFlow<()> {
@@ -113,7 +143,7 @@ pub(crate) fn least_squares(
             cg.solve_into(step.as_mut(), &operator, precond, b.as_ref(), &mut watch, par, stack)?;
         Ok::<_, TrainError>((step, report))
     };
-    let (mut step, mut report) = solve(&identity, (&rhs, tolerance), patience, 0)?;
+    let (mut step, mut report) = solve(&identity, (&rhs, tolerance), patience, 0, observer)?;
     let mut reduction = report.worst_residual();
     if report.ending == InnerEnding::MaxIters && patience < options.max_inner {
         // What is left of the system, solved with a factor.
@@ -123,9 +153,14 @@ pub(crate) fn least_squares(
         let left = &rhs - left;
         let part = ratio(left.norm_l2(), rhs.norm_l2());
         if part > tolerance {
-            let factor = Normal(normal_factor(exact, active, options.seed, par)?);
-            let before = report.iters;
-            let (more, mut last) = solve(&factor, (&left, tolerance / part), usize::MAX, before)?;
+            if observer.on_event(&Event::Phase(Phase::Build)).is_break() {
+                return Ok(Direction::stopped(m * d, n * k));
+            }
+            let remedy = remedy(exact, active, options)?;
+            let precond = remedy.as_deref().unwrap_or(&identity);
+            let _ = observer.on_event(&Event::Phase(Phase::Solve));
+            let (before, rest) = (report.iters, (&left, tolerance / part));
+            let (more, mut last) = solve(precond, rest, usize::MAX, before, observer)?;
             step += more;
             reduction = part * last.worst_residual();
             last.iters += before;

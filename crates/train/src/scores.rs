@@ -5,6 +5,9 @@ use crate::Standard;
 /// Parts of equal numbers of rows between knots.
 const PARTS: usize = 16;
 
+/// Correlation with their scores from which on values are normal.
+const NORMAL: f64 = 0.999;
+
 /// Fewest values whose ranks tell more than the values do.
 const FEWEST: usize = 20;
 
@@ -24,7 +27,8 @@ pub struct NormalScores {
 
 impl NormalScores {
     /// The scores of finite values; `None` for fewer than 20, where fewer than three of their quantiles differ, or where
-    /// more than half of the values are the same.
+    /// more than half of the values are the same, or they are normal already: scores whose correlation with them is over 0.999
+    /// would be one input twice.
     #[must_use]
     pub fn fit(values: &[f64]) -> Option<Self> {
         Self::fit_among(values, 0)
@@ -53,7 +57,14 @@ impl NormalScores {
         let score = |x: f64| (x, normal_quantile(rank(x)));
         let knots: Vec<(f64, f64)> = at.into_iter().map(score).collect();
         let mut scores: Vec<f64> = values.iter().map(|&x| interpolate(&knots, x)).collect();
-        let mean = Standard::fit(&scores)?.invert(0.0);
+        let of_scores = Standard::fit(&scores)?;
+        let of_values = Standard::fit(values)?;
+        let alike = |(&x, &score): (&f64, &f64)| of_values.apply(x) * of_scores.apply(score);
+        let correlation = values.iter().zip(&scores).map(alike).sum::<f64>() / n as f64;
+        if correlation > NORMAL {
+            return None;
+        }
+        let mean = of_scores.invert(0.0);
         scores.resize(n + missing, mean);
         let standard = Standard::fit(&scores)?;
         let found = Self { knots, standard };
@@ -131,9 +142,21 @@ mod tests {
         assert_eq!(repeated(&[1.0], 30), None);
         assert_eq!(repeated(&[1.0, 2.0], 30), None);
         assert_eq!(repeated(&[0.0, 0.0, 0.0, 1.0, 2.0], 30), None);
-        assert_eq!(repeated(&[1.0, 2.0, 3.0], 6), None);
-        assert!(repeated(&[1.0, 2.0, 3.0], 7).is_some());
-        assert!(repeated(&[f64::MIN, 0.0, f64::MAX], 7).is_some());
+        assert_eq!(repeated(&[1.0, 2.0, 4.0], 6), None);
+        assert!(repeated(&[1.0, 2.0, 4.0], 7).is_some());
+        assert!(repeated(&[f64::MIN, f64::MAX / 2.0, f64::MAX], 7).is_some());
+    }
+
+    /// What is normal already has none: its scores would be itself. A tail that is twice as long tells.
+    #[test]
+    fn normal_values_have_no_scores() {
+        let quantiles = |stretch: f64| -> Vec<f64> {
+            let of = |i: usize| normal_quantile((i as f64 + 0.5) / 1000.0);
+            (0..1000).map(of).map(|x| if x > 1.0 { 1.0 + stretch * (x - 1.0) } else { x }).collect()
+        };
+        assert_eq!(NormalScores::fit(&quantiles(1.0)), None);
+        assert!(NormalScores::fit(&quantiles(2.0)).is_some());
+        assert_eq!(NormalScores::fit(&[1.0, 2.0, 3.0].repeat(7)), None);
     }
 
     proptest! {

@@ -51,10 +51,15 @@ fn text(args: &FitArgs, setup: &Setup) -> String {
         ]);
     }
     format!(
-        "{}\nPredicted for {} with {}, cheapest first:\n\n{}\n* {}\n\n\
+        "{}\nPredicted for {}{} with {}, cheapest first:\n\n{}\n* {}\n\n\
          {rates} Memory is that of the whole process.\n",
         summary::beginning(args, setup),
         words::counted(plan.steps, "step"),
+        if args.ensemble > 1 {
+            format!(" of each of {} networks", args.ensemble)
+        } else {
+            String::new()
+        },
         words::counted(rayon::current_num_threads(), "thread"),
         words::table(&rows),
         plan.reason,

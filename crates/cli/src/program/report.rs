@@ -75,6 +75,8 @@ struct Model {
     parameters: usize,
     /// Null from `plan` for an automatic scale.
     scale: Option<Finite>,
+    /// What the linear model may miss of the first step; null for a scale that was given, and on batches.
+    first_eta: Option<Finite>,
     seed: u64,
     ridge: Finite,
     loss: String,
@@ -211,6 +213,7 @@ impl Report {
                     Scale::Auto => None,
                     Scale::Fixed(scale) => Some(Finite(scale)),
                 },
+                first_eta: setup.first_eta().map(Finite),
                 seed: options.seed,
                 ridge: Finite(options.ridge),
                 loss: args.loss.name(),

@@ -10,8 +10,8 @@ mod warnings;
 use std::path::Path;
 
 use nearlin::{
-    Equations, Loss, MetricChoice, Options, Plan, Rates, RidgePath, Shape, WidthChoice,
-    choose_width, loss_ridge_path, ridge_path,
+    Equations, Loss, MetricChoice, Options, Plan, Rates, RidgePath, Scale, Shape, WidthChoice,
+    choose_width, left_out_bytes, loss_ridge_path, ridge_path,
 };
 
 use super::args::FitArgs;
@@ -272,8 +272,8 @@ impl Setup {
 
     /// Predicted bytes at the whole process's high-water mark for each candidate of the plan.
     pub(super) fn predicted_bytes(&self) -> impl Iterator<Item = f64> {
-        // What the choice of the ridge needed is free again.
-        let least = self.chosen_ridge_bytes as f64;
+        // What the choice of the ridge needed is free again, and training's before rows are left out.
+        let least = (self.chosen_ridge_bytes as f64).max(self.held() + self.judging_bytes());
         let candidates = self.plan.candidates.iter();
         candidates.map(move |candidate| (candidate.predicted_bytes + self.held()).max(least))
     }
@@ -284,6 +284,12 @@ impl Setup {
             |&(candidate, _): &(&nearlin::Candidate, f64)| candidate.solver == self.plan.chosen;
         let mut candidates = self.plan.candidates.iter().zip(self.predicted_bytes());
         candidates.find(chosen).map_or(self.held(), |(_, bytes)| bytes)
+    }
+
+    /// What it takes to tell what rows would be told without themselves.
+    fn judging_bytes(&self) -> f64 {
+        let told = self.options.ridge > 0.0 && self.loss.is_none() && self.beyond.is_none();
+        if told { left_out_bytes(self.equations.rows()) } else { 0.0 }
     }
 
     fn held(&self) -> f64 {
@@ -307,6 +313,12 @@ impl Setup {
     /// The options of the training: the solver that was announced is the one that runs, until the rest is planned anew.
     pub(super) fn training(&self) -> Options {
         self.options.solver(Some(self.plan.chosen)).alternatives(self.plan.alternatives)
+    }
+
+    /// What the linear model may miss of the first step, where a scale is looked for by that.
+    pub(super) fn first_eta(&self) -> Option<f64> {
+        let looked_for = self.options.scale == Scale::Auto && self.beyond.is_none();
+        looked_for.then_some(self.options.first_eta)
     }
 
     /// `m d`.

@@ -187,11 +187,11 @@ impl Summary<'_> {
             let planned = words::bytes(self.setup.chosen_bytes());
             format!(", {} of memory at most ({planned} planned)", words::bytes(peak as f64))
         });
-        // Seconds are planned for squared errors and one network.
+        // Seconds are planned for squared errors.
         let plan = &self.setup.plan;
-        let alone = self.setup.loss.is_none() && self.members.len() <= 1;
+        let squared = self.setup.loss.is_none();
         let chosen = plan.candidates.iter().find(|candidate| candidate.solver == plan.chosen);
-        let planned = chosen.filter(|_| alone).map_or(String::new(), |candidate| {
+        let planned = chosen.filter(|_| squared).map_or(String::new(), |candidate| {
             format!(" ({} planned)", time(candidate.predicted_seconds))
         });
         format!("{}, {} of it for training{planned}{peak}", time(seconds), time(training))
@@ -261,10 +261,13 @@ impl Summary<'_> {
             .filter(|trial| !trial.accepted)
             .map(|trial| format!("{} ({})", plain(trial.scale), why_rejected(trial)))
             .collect();
+        let missed = self.setup.first_eta().map_or(String::new(), |eta| {
+            format!(" (the first step may miss the linear model by {}%)", figure(100.0 * eta))
+        });
         if rejected.is_empty() {
-            return format!("{scale}, the first that was tried");
+            return format!("{scale}, the first that was tried{missed}");
         }
-        format!("{scale}; too small were {}", rejected.join(", "))
+        format!("{scale}; too small were {}{missed}", rejected.join(", "))
     }
 
     fn errors(&self, errors: &Errors, rows: usize) -> String {

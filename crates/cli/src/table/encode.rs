@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::Cells;
 use super::column::{Column, Table};
+use super::doubt::{counts_rows, doubts, misread};
 use super::error::TableError;
-use super::feature::{Feature, doubts, mostly_numeric};
+use super::feature::Feature;
 use super::means::{self, Lesson};
 use super::warning::Warning;
 
@@ -186,7 +187,7 @@ fn fit(
             (Some(Feature::Category { levels, .. }), Some(lesson))
                 if means::are_many(levels.len(), training) =>
             {
-                warnings.extend(mostly_numeric(table, column));
+                warnings.extend(misread(table, column));
                 let (fitted, levels) = (means::fit(column, &levels, rows, lesson), levels.len());
                 warnings.push(match fitted {
                     Some(_) => Warning::CodedByMeans { column: name(), levels, rows: training },
@@ -195,8 +196,12 @@ fn fit(
                 features.extend(fitted);
             }
             (Some(feature), _) => {
-                if let Feature::Category { levels, .. } = &feature {
-                    warnings.extend(doubts(table, column, levels.len(), training));
+                match &feature {
+                    Feature::Category { levels, .. } => {
+                        warnings.extend(doubts(table, column, levels.len(), training));
+                    }
+                    Feature::Number { .. } => warnings.extend(counts_rows(column)),
+                    _ => {}
                 }
                 features.push((feature, Vec::new()));
             }

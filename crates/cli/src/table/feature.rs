@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::cells::one_hot;
-use super::column::{Categories, Column, Table, Values};
+use super::column::{Categories, Column, Values};
 use super::date::Clock;
 use super::means::LevelMeans;
-use super::warning::Warning;
 use super::{NormalScores, Standard};
 
 /// No table has so many rows that a level in it could have a smaller share.
@@ -229,26 +228,4 @@ fn shares(categories: Categories, rows: &[usize]) -> Vec<Level> {
         .filter(|&(_, count)| count > 0)
         .map(|(text, count)| Level { text, share: count as f64 / rows.len() as f64 })
         .collect()
-}
-
-/// What looks odd about a column that is read as `levels` categories in `rows` training rows.
-pub(super) fn doubts(table: &Table, column: &Column, levels: usize, rows: usize) -> Vec<Warning> {
-    let mut warnings: Vec<Warning> = mostly_numeric(table, column).into_iter().collect();
-    if levels > 20 && levels * 10 > rows {
-        warnings.push(Warning::ManyLevels { column: column.name().to_owned(), levels, rows });
-    }
-    warnings
-}
-
-/// Whether few cells keep a column from being numeric.
-pub(super) fn mostly_numeric(table: &Table, column: &Column) -> Option<Warning> {
-    let values = table.rows() - column.missing();
-    let row = column.first_text().filter(|_| column.numbers() * 10 >= values * 9)?;
-    Some(Warning::MostlyNumeric {
-        column: column.name().to_owned(),
-        text: column.cell(row).into_owned(),
-        line: table.line(row),
-        numbers: column.numbers(),
-        rows: values,
-    })
 }

@@ -11,6 +11,7 @@ mod cells;
 mod column;
 mod date;
 mod delimiter;
+mod doubt;
 mod encode;
 mod error;
 mod feature;

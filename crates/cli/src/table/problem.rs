@@ -1,9 +1,9 @@
 //! From a table and a target to what a network is trained and tested on.
 
 use super::column::{Column, Table};
+use super::doubt::{doubts, mostly_numeric, other_numbers};
 use super::encode::Encoder;
 use super::error::TableError;
-use super::feature::{doubts, mostly_numeric};
 use super::means::Lesson;
 use super::split::{Holdout, split};
 use super::target::{Target, Task, Truth};
@@ -108,6 +108,11 @@ fn classes_or_numbers(table: &Table, column: &Column) -> Result<(), TableError> 
         mostly_numeric(table, column)
     {
         return Err(TableError::MostlyNumericTarget { column, text, line, numbers, rows });
+    }
+    if let Some(Warning::OtherNumbers { column, text, line, others, rows }) =
+        other_numbers(table, column)
+    {
+        return Err(TableError::OtherNumbersTarget { column, text, line, others, rows });
     }
     let (levels, rows) = (column.categories().levels.len(), table.rows());
     if levels > FEW_CLASSES && 2 * levels > rows {

@@ -98,6 +98,39 @@ pub enum Warning {
         /// All cells.
         rows: usize,
     },
+    /// At least nine cells of ten are numbers, but some of these with a decimal comma or with commas between thousands.
+    OtherNumbers {
+        /// Name of the column.
+        column: String,
+        /// The first cell with a comma.
+        text: String,
+        /// Its line.
+        line: u64,
+        /// Cells with commas.
+        others: usize,
+        /// All cells.
+        rows: usize,
+    },
+    /// At least nine cells of ten are dates, but the column is read as categories.
+    MostlyDates {
+        /// Name of the column.
+        column: String,
+        /// The first cell that is no date.
+        text: String,
+        /// Its line.
+        line: u64,
+        /// Cells that are dates.
+        dates: usize,
+        /// All cells.
+        rows: usize,
+    },
+    /// Numbers that count the rows.
+    CountsRows {
+        /// Name of the column.
+        column: String,
+        /// The first of them.
+        first: u64,
+    },
     /// More than 20 categories, and more than one for every ten training rows.
     ManyLevels {
         /// Name of the column.
@@ -186,6 +219,22 @@ impl fmt::Display for Warning {
                 "column `{column}` is read as categories because of `{}` on line {line}, \
                  though {numbers} of its {rows} cells are numbers",
                 excerpt(text)
+            ),
+            Self::OtherNumbers { column, text, line, others, rows } => write!(
+                f,
+                "column `{column}` is read as categories because of `{}` on line {line} and such cells, here \
+                 {others} of {rows}; numbers have a decimal point and nothing between thousands",
+                excerpt(text)
+            ),
+            Self::MostlyDates { column, text, line, dates, rows } => write!(
+                f,
+                "column `{column}` is read as categories because of `{}` on line {line}, \
+                 though {dates} of its {rows} cells are dates",
+                excerpt(text)
+            ),
+            Self::CountsRows { column, first } => write!(
+                f,
+                "column `{column}` counts the rows from {first} on: if it is an index, it tells nothing of new rows"
             ),
             Self::ManyLevels { column, levels, rows } => write!(
                 f,

@@ -46,10 +46,29 @@ fn an_automatic_ensemble() {
     let ran = folder.fit("--ensemble 2 --width 128 --report r.json --model m.safetensors");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let report = folder.json("r.json");
-    let solver = report["plan"]["solver"].as_str().unwrap();
-    assert!(["arc-cosine", "rp-cholesky", "cg"].contains(&solver), "{solver}");
     assert!(report["result"]["test_r2"].as_f64().unwrap() > 0.5);
     assert!(report["sureness"]["left_out_rmse"].is_number());
+}
+
+/// Seconds are planned for all networks, and memory for what is kept of them.
+#[test]
+fn all_networks_are_planned_for() {
+    let folder = Folder::with(smooth(400));
+    let planned = |ensemble: usize| {
+        let options = "--ridge 0.01 --metric none --width 2048 --report r.json";
+        let call = format!("plan data.csv --target y --ensemble {ensemble} {options}");
+        let ran = folder.run(call.split_whitespace());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(ran.stdout.contains("of each of"), ensemble > 1, "{}", ran.stdout);
+        let candidates = folder.json("r.json")["plan"]["candidates"].clone();
+        let mut candidates = candidates.as_array().unwrap().iter();
+        let cholesky = candidates.find(|one| one["solver"] == "cholesky").unwrap();
+        let number = |key: &str| cholesky[key].as_f64().unwrap();
+        [number("predicted_seconds"), number("predicted_bytes")]
+    };
+    let ([one, of_one], [eight, of_eight]) = (planned(1), planned(8));
+    assert!(eight > 4.0 * one && eight <= 8.0 * one, "{eight} {one}");
+    assert!(of_eight > of_one + 7.0 * 8.0 * 2048.0 * 1.5 * 3.0, "{of_eight} {of_one}");
 }
 
 #[test]

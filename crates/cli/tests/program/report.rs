@@ -6,7 +6,7 @@ use super::{Folder, classes, smooth};
 
 const DATA: &str =
     "data path rows train_rows test_rows features inputs outputs task merged_rows batches";
-const MODEL: &str = "parameters scale seed ridge loss";
+const MODEL: &str = "parameters scale first_eta seed ridge loss";
 const RIDGE: &str = "ridge error effective_parameters";
 const PLAN: &str = "plan solver reason candidates";
 const CANDIDATE: &str = "solver predicted_seconds predicted_bytes";
@@ -19,9 +19,10 @@ const SURENESS: &str = "sureness test_log_loss left_out_rmse left_out_r2 left_ou
      left_out_log_loss half_width_90 widths confusion";
 
 /// The keys that may be null, as paths without indices.
-const NULLABLE: [&str; 22] = [
+const NULLABLE: [&str; 23] = [
     "data.batches",
     "model.width_choice",
+    "model.first_eta",
     "ensemble",
     "metric",
     "metric.rounds.wrong",
@@ -251,6 +252,31 @@ fn a_metric_is_learned() {
         folder.fit(&format!("--width 64 {options} --quiet --report r.json")).succeeded();
         assert_eq!(check(&folder, "r.json")["metric"]["form"].as_str(), form, "{options}");
     }
+}
+
+/// What the first step may miss of the linear model is a tenth of that model's error where nothing else is asked for.
+#[test]
+fn the_first_step_misses_less_than_the_model() {
+    let folder = Folder::with(smooth(90));
+    let first_eta = |options: &str| {
+        folder.fit(&format!("--width 128 {options} --quiet --report r.json")).succeeded();
+        let report = folder.json("r.json");
+        let mut points = report["ridge_path"]["points"].as_array().into_iter().flatten();
+        let chosen = points.find(|point| point["ridge"] == report["model"]["ridge"]);
+        let error = chosen.map(|point| point["error"].as_f64().unwrap());
+        (report["model"]["first_eta"].as_f64(), error)
+    };
+    let (automatic, error) = first_eta("");
+    let error = error.unwrap();
+    assert!(error < 0.2, "{error}");
+    assert!((automatic.unwrap() - (0.1 * error).max(1e-3)).abs() < 1e-12, "{automatic:?} {error}");
+    let others =
+        [("--tol 1e-6", 0.25), ("--ridge 0.1", 0.25), ("--loss huber:1 --max-steps 2", 0.02)];
+    for (options, expected) in others {
+        assert_eq!(first_eta(options).0, Some(expected), "{options}");
+    }
+    assert_eq!(first_eta("--scale 64").0, None);
+    assert_eq!(first_eta("--batch 40").0, None);
 }
 
 /// A ridge that is chosen is the best of the path, which is in the report, in the summary and in a

@@ -70,7 +70,8 @@ impl<T: Element> Optimiser<'_, T> {
         }
         let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
         let in_weight_space = |observer: &mut dyn Observer| {
-            least_squares(exact, active, residual, tolerance, options, observer)
+            let last = steps.last().map_or(0, |step| step.inner_iterations);
+            least_squares(exact, active, residual, (tolerance, last), options, observer)
         };
         if !dual {
             return Ok((in_weight_space(observer)?, Quality::default()));

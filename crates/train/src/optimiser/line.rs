@@ -3,11 +3,19 @@
 //! Along `W + t D` each `w_r . x_i` is linear in `t`, so outputs are piecewise linear and the objective
 //! `|f - y|^2 + mu |W - W_0|^2` is piecewise quadratic, with kinks where an entry of the activation mask flips. An
 //! entry flips at most once on a line, so those that differ between the masks of both ends are all there are.
-//! Sorted, they are passed one by one; each changes the residual `p + t q` of one example, and the minimum of each
-//! piece is that of a parabola.
+//! Sorted, part by part of the line where they are many, they are passed one by one; each changes the residual `p + t q` of one
+//! example, and the minimum of each piece is that of a parabola.
+
+use core::ops::Range;
 
 use faer::MatRef;
 use nearlin_relu::{Network, PackedMask};
+
+/// Kinks that are sorted at a time, 16 MiB of them.
+const SORTED: u64 = 1 << 20;
+
+/// Parts of a line whose kinks are counted, where those are more.
+const COUNTED: usize = 1024;
 
 /// A step from a network's weights, and what is known at both its ends.
 pub(super) struct Line<'a> {
@@ -29,10 +37,8 @@ pub(super) struct Line<'a> {
 struct Kink {
     /// Where, in `[0, 1]`.
     at: f64,
-    example: usize,
-    neuron: usize,
-    /// `w_r . x_i` and `d_r . x_i`, of the sign that it takes in the residual.
-    change: [f64; 2],
+    example: u32,
+    neuron: u32,
 }
 
 /// `c + 2 b t + a t^2`.
@@ -50,8 +56,12 @@ impl Parabola {
 
 impl Line<'_> {
     /// The `t` of `[0, 1]` with the least objective: `O(F (d + K + log F))` operations for `F` flips, after one look
-    /// at both masks.
+    /// at both masks; of more than 2^20 flips for each so many of them `O(F d)` more.
     pub(super) fn best(&self) -> f64 {
+        self.best_by(SORTED)
+    }
+
+    fn best_by(&self, sorted: u64) -> f64 {
         let (m, k) = (self.network.width(), self.network.outputs());
         let (signs, unit) = (self.network.signs(), 1.0 / (m as f64).sqrt());
         let (mut p, mut q) = (self.residual.to_vec(), self.image.to_vec());
@@ -70,54 +80,95 @@ impl Line<'_> {
                 }
             }
         };
+        let mut weights = self.network.initial_weights();
+        weights.iter_mut().zip(change).for_each(|(w, u)| *w += u);
         let mut from = 0.0;
-        for Kink { at, example, neuron, change: [p_change, q_change] } in self.kinks() {
-            look(&value, from, at);
-            from = at;
-            for c in 0..k {
-                let (entry, weight) = (example * k + c, unit * signs[neuron * k + c]);
-                let (p, q) = (&mut p[entry], &mut q[entry]);
-                let (dp, dq) = (weight * p_change, weight * q_change);
-                value.c += dp * (2.0 * *p + dp);
-                value.b += dp * (*q + dq) + *p * dq;
-                value.a += dq * (2.0 * *q + dq);
-                (*p, *q) = (*p + dp, *q + dq);
+        let mut begin = f64::NEG_INFINITY;
+        for end in self.parts(&weights, sorted) {
+            for Kink { at, example, neuron } in self.kinks(&weights, begin..end) {
+                look(&value, from, at);
+                from = at;
+                let (example, neuron) = (example as usize, neuron as usize);
+                let on = self.ends[1].get(example, neuron);
+                let [a, b] = self.products(&weights, example, neuron);
+                for c in 0..k {
+                    let entry = example * k + c;
+                    let weight = if on { unit } else { -unit } * signs[neuron * k + c];
+                    let (p, q) = (&mut p[entry], &mut q[entry]);
+                    let (dp, dq) = (weight * a, weight * b);
+                    value.c += dp * (2.0 * *p + dp);
+                    value.b += dp * (*q + dq) + *p * dq;
+                    value.a += dq * (2.0 * *q + dq);
+                    (*p, *q) = (*p + dp, *q + dq);
+                }
             }
+            begin = end;
         }
         look(&value, from, 1.0);
         best
     }
 
-    /// All kinks, in their order.
-    fn kinks(&self) -> Vec<Kink> {
-        let d = self.network.inputs();
-        let mut weights = self.network.initial_weights();
-        weights.iter_mut().zip(self.network.change()).for_each(|(w, u)| *w += u);
-        let product = |rows: &[f64], neuron: usize, example: usize| -> f64 {
-            (0..d).map(|c| rows[neuron * d + c] * self.x[(example, c)]).sum()
-        };
-        let [start, end] = self.ends;
+    /// Where parts of the line end that have so many kinks at most, but for those that are all but in one place.
+    fn parts(&self, weights: &[f64], most: u64) -> Vec<f64> {
+        let mut ends = Vec::new();
+        if self.ends[0].count_differences(self.ends[1]) > most {
+            let mut counts = [0; COUNTED];
+            self.each_kink(weights, |at, _, _| {
+                counts[((at * COUNTED as f64) as usize).min(COUNTED - 1)] += 1;
+            });
+            let mut sum = 0;
+            for (part, count) in counts.into_iter().enumerate() {
+                if sum > 0 && sum + count > most {
+                    ends.push(part as f64 / COUNTED as f64);
+                    sum = 0;
+                }
+                sum += count;
+            }
+        }
+        ends.push(f64::INFINITY);
+        ends
+    }
+
+    /// The kinks of a part of the line, in their order.
+    fn kinks(&self, weights: &[f64], part: Range<f64>) -> Vec<Kink> {
         let mut kinks = Vec::new();
+        self.each_kink(weights, |at, example, neuron| {
+            if part.contains(&at) {
+                kinks.push(Kink { at, example: example as u32, neuron: neuron as u32 });
+            }
+        });
+        kinks.sort_unstable_by(|one, other| {
+            let place = |kink: &Kink| (kink.example, kink.neuron);
+            one.at.total_cmp(&other.at).then(place(one).cmp(&place(other)))
+        });
+        kinks
+    }
+
+    /// Tells `see` each kink: where it is, and its example and neuron.
+    fn each_kink(&self, weights: &[f64], mut see: impl FnMut(f64, usize, usize)) {
+        let [start, end] = self.ends;
         for example in 0..start.nrows() {
             for (word, (before, after)) in
                 start.row(example).iter().zip(end.row(example)).enumerate()
             {
                 let mut flipped = before ^ after;
                 while flipped != 0 {
-                    let bit = flipped.trailing_zeros() as usize;
+                    let neuron = 64 * word + flipped.trailing_zeros() as usize;
                     flipped &= flipped - 1;
-                    let neuron = 64 * word + bit;
-                    let sign = if after >> bit & 1 == 1 { 1.0 } else { -1.0 };
-                    let a = product(&weights, neuron, example);
-                    let b = product(self.step, neuron, example);
+                    let [a, b] = self.products(weights, example, neuron);
                     // Rounding can put a kink outside, or leave no slope.
                     let at = if b == 0.0 { 1.0 } else { (-a / b).clamp(0.0, 1.0) };
-                    kinks.push(Kink { at, example, neuron, change: [sign * a, sign * b] });
+                    see(at, example, neuron);
                 }
             }
         }
-        kinks.sort_by(|one, other| one.at.total_cmp(&other.at));
-        kinks
+    }
+
+    /// `w_r . x_i` and `d_r . x_i`.
+    fn products(&self, weights: &[f64], example: usize, neuron: usize) -> [f64; 2] {
+        let d = self.network.inputs();
+        [weights, self.step]
+            .map(|rows| (0..d).map(|c| rows[neuron * d + c] * self.x[(example, c)]).sum())
     }
 }
 
@@ -177,6 +228,8 @@ mod tests {
             let ends = [&start, &end];
             let line = Line { network: &network, x, residual: &residual, step: &step, image: &image, ends, ridge };
             let best = line.best();
+            // Sorted in parts, they are the same kinks.
+            prop_assert_eq!(line.best_by(3).to_bits(), best.to_bits());
             let (least, ..) = at(best);
             prop_assert!(least <= here * (1.0 + 1e-9), "{least} {here}");
             for i in 0..=200 {

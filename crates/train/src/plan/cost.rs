@@ -19,14 +19,14 @@ const ARRAYS: f64 = 8.0;
 
 /// Masks of a state: its own, one of the directions, which neurons share in pairs at least, and what has flipped. By
 /// comparison with whole runs, like these:
-const MASKS: f64 = 1.75;
+pub(super) const MASKS: f64 = 1.75;
 
 /// What a product takes in a run beside one that is timed alone: flips are corrected for, vectors updated, and other things
 /// are in the caches.
 const WHOLE: f64 = 1.1;
 
 /// What a run takes beside its parts at their quickest, as rates tell them.
-const IN_TURN: f64 = 1.15;
+pub(super) const IN_TURN: f64 = 1.15;
 
 /// The part that a run of no time takes more, and seconds from which on it hardly does: threads are woken for each part, pages are
 /// new, and caches have something else. By comparison with 25 runs of a millisecond to 16 seconds.
@@ -56,10 +56,10 @@ const TALL: f64 = 0.65;
 const EIGENPAIRS: (f64, f64) = (13.0, 22.0);
 const NORM: f64 = 10.0;
 
-/// Forward passes in the search for a scale, and with so many parameters for each equation, whose masks hardly change, with a ridge
-/// and without one, where the first scale does.
-const TRIED: f64 = 7.0;
-const TRIED_WIDE: [f64; 2] = [4.0, 2.0];
+/// Forward passes in the search for a scale, with a ridge and without one; and with so many parameters for each equation, whose
+/// masks hardly change.
+const TRIED: [f64; 2] = [4.0, 5.0];
+const TRIED_WIDE: [f64; 2] = [3.0, 2.0];
 const WIDE: f64 = 100.0;
 
 pub(super) fn candidate(
@@ -147,7 +147,7 @@ pub(super) fn candidate(
     // Looking for a scale takes forward passes, of which each ends with a gradient, and a step that is not kept.
     let tried = match options.scale {
         Scale::Auto if m * d > WIDE * n => TRIED_WIDE[usize::from(options.ridge == 0.0)],
-        Scale::Auto => TRIED,
+        Scale::Auto => TRIED[usize::from(options.ridge == 0.0)],
         Scale::Fixed(_) => 1.0,
     };
     let passes = (steps as f64 + retried + tried) * (forward + rates.parameter * m * d);
@@ -155,8 +155,8 @@ pub(super) fn candidate(
     let again = dense && (shifts > 1.0 || builds > 1 && options.ridge == 0.0);
     let kept = if again && size * n * n <= KEPT { size * n * n } else { 0.0 };
     let factor_bytes = kept + factor_bytes(kind, shape, options, size, (rank, most));
-    // Of two states and one that is tried, and of the initial one while a scale is looked for.
-    let states = if options.scale == Scale::Auto { 4.0 } else { 3.0 };
+    // Of a state and one that is tried; while a scale is looked for of another one, and of the initial one.
+    let states = if options.scale == Scale::Auto { 4.0 } else { 2.0 };
     let masks = MASKS * states * n * (m / 64.0).ceil() * 8.0;
     // Scratch of a pass: the inputs twice and a sum for each 768 neurons or so; with several outputs m x d where neurons share
     // directions, and residuals and sums of classes.
@@ -197,15 +197,20 @@ fn factor_bytes(
         // With its square and the factor of that.
         // As if the rank were the highest: a guess too low would end in a lack of memory.
         SolverKind::RpCholesky | SolverKind::RpGram => size * (n * most + 2.0 * most * most),
-        // With test vectors and images while it is made; by comparison with runs of 10,000 and 1,000,000 rows.
-        SolverKind::Nystrom => size * (3.4 * n * most + most * most),
+        // With test vectors and images while it is made, and where the rank is near the rows eigenvectors and their room; by
+        // comparison with runs of 500 to 1,000,000 rows.
+        SolverKind::Nystrom => size * (3.4 * n * most + 6.6 * most * most),
         SolverKind::Srht | SolverKind::TensorSrht => {
             let stacked = if options.ridge > 0.0 { 3.0 * n * n } else { 0.0 };
             size * (rank * n + n * n).max(stacked)
         }
     };
     // Of the matrix that a Nyström approximation is of no entry is known.
-    let copied = if kind == SolverKind::Nystrom { 0.0 } else { n.min(COPIED) * size * n };
+    let copied = match kind {
+        SolverKind::Nystrom => 0.0,
+        SolverKind::RpCholesky | SolverKind::RpGram => most.min(COPIED) * size * n,
+        _ => n.min(COPIED) * size * n,
+    };
     let shared = if shape.coupled { numbers(kind, (shape.rows, shape.outputs)) } else { 0.0 };
     8.0 * shared + factor + FACTORING[usize::from(shape.outputs > 1)] + copied
 }

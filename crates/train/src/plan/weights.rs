@@ -3,12 +3,20 @@
 
 use super::{Candidate, Rates, Shape, cost};
 use crate::options::{Options, Precision};
-use crate::primal::{is_overdetermined, normal_factor_after, normal_factor_columns};
+use crate::primal::{
+    drawn, factor_after, is_overdetermined, normal_factor_after, normal_factor_columns,
+    sampled_bytes,
+};
 use crate::solver::SolverKind;
 
-/// The part that steps take of the iterations without a preconditioner, which are guessed for systems that have a solution:
-/// gradients of steps that hardly contract are solved for to a tenth, by comparison with runs.
-const PART: f64 = 0.3;
+/// The part that steps take of the iterations without a preconditioner, which are guessed for systems that have a solution; solves
+/// for each step that may be taken, as some are not kept; what an iteration takes beside the same product in the space of the
+/// multipliers; iterations with a factor of some examples, and builds of it for each step. All by comparison with runs.
+const PART: f64 = 0.6;
+const SOLVES: f64 = 1.6;
+const PACE: f64 = 1.5;
+const SAMPLED: f64 = 60.0;
+const BUILDS: f64 = 0.8;
 
 /// Whether steps are solved for there: with the squared loss only.
 pub(super) fn applies(shape: &Shape, options: &Options) -> bool {
@@ -30,18 +38,39 @@ pub(super) fn candidate(
     let shape = Shape { least_eigenvalue: f64::INFINITY, ..*shape };
     let options = options.precision(Precision::F64);
     let plain = cost::candidate(SolverKind::Cg, &shape, &options, steps, rates);
-    let iterations = PART * plain.iterations;
-    let parameters = options.width * shape.inputs;
-    let factor_bytes = normal_factor_after(parameters).map_or(0.0, |_| {
+    let mut iterations = PART * plain.iterations;
+    let (rows, parameters) = (shape.rows, options.width * shape.inputs);
+    let normal = normal_factor_after(parameters).is_some();
+    let (mut build_seconds, mut builds, mut factor_bytes) = (0.0, 0, 0.0);
+    let mut iteration_seconds = PACE * plain.iteration_seconds;
+    if normal {
         let p = parameters as f64;
-        8.0 * (2.0 * p * p + p * normal_factor_columns(shape.rows, parameters).1 as f64)
-    });
-    let solved = (steps as f64 + 1.0) * (iterations - plain.iterations) * plain.iteration_seconds;
+        let (summed, held) = normal_factor_columns(rows, parameters);
+        // What is added up, and a sum of it, where examples are taken some at a time.
+        let matrices = if summed == held { 2.0 } else { 4.0 };
+        factor_bytes = 8.0 * (matrices * p * p + p * held as f64);
+    } else if factor_after(parameters, shape.outputs).is_some() {
+        factor_bytes = sampled_bytes(rows, (options.width, shape.inputs));
+        if iterations > SAMPLED {
+            let some = Shape { rows: drawn(rows, parameters), ..shape };
+            let single = options.precision(Precision::F32);
+            let of_some = cost::candidate(SolverKind::Cholesky, &some, &single, 1, rates);
+            build_seconds = of_some.build_seconds;
+            iteration_seconds += of_some.iteration_seconds;
+            (iterations, builds) = (SAMPLED, (BUILDS * steps as f64).ceil() as usize);
+        }
+    }
+    let solves = SOLVES * (steps as f64 + 1.0);
+    let solved = solves * iterations * iteration_seconds + builds as f64 * build_seconds;
+    let before = (steps as f64 + 1.0) * plain.iterations * plain.iteration_seconds;
     Candidate {
         solver: named,
-        predicted_seconds: plain.predicted_seconds + solved,
+        predicted_seconds: plain.predicted_seconds + cost::IN_TURN * (solved - before),
         predicted_bytes: plain.predicted_bytes + factor_bytes,
+        build_seconds,
+        builds,
         iterations,
+        iteration_seconds,
         ..plain
     }
 }

@@ -134,6 +134,11 @@ impl SolverKind {
         }
     }
 
+    /// Whether its factor changes with the activation mask: [`InnerSolver::follows_masks`].
+    pub(crate) fn follows_masks(self) -> bool {
+        self.instance::<f64>(1, 0).follows_masks()
+    }
+
     /// Whether rows of what it factors can be scaled at each step of Newton's method: for losses with corners.
     pub(crate) fn scales_rows(self) -> bool {
         matches!(self, Self::Cholesky | Self::ArcCosine | Self::RpCholesky | Self::RpGram)

@@ -45,8 +45,8 @@ const fn case(
     Case { rows, width, inputs, outputs, ridge, points }
 }
 
-/// From 200 rows to 50,000, with a tenth to a thousand parameters for each row, condition numbers from 1e2 to 1e10.
-pub(super) const CASES: [Case; 25] = {
+/// From 200 rows to 50,000, two of them with fewer parameters than equations and no ridge, with a tenth to a thousand parameters for each row, condition numbers from 1e2 to 1e10.
+pub(super) const CASES: [Case; 27] = {
     use Inputs::{Cloud, Pairs, Surface};
     [
         case((200, 4, 5, 1), 1e-2, Cloud),
@@ -68,6 +68,8 @@ pub(super) const CASES: [Case; 25] = {
         case((10_000, 4096, 20, 1), 1e-3, Surface),
         case((10_000, 4096, 20, 1), 0.1, Cloud),
         case((10_000, 100, 10, 1), 1e-2, Cloud),
+        case((2000, 100, 10, 1), 0.0, Surface),
+        case((5000, 400, 10, 1), 0.0, Cloud),
         case((20_000, 4096, 10, 1), 1e-2, Surface),
         case((20_000, 16_384, 20, 1), 1e-2, Cloud),
         case((20_000, 4096, 10, 1), 1e-4, Surface),

@@ -67,15 +67,16 @@ pub(super) fn page(measured: &Measured) -> String {
     format!(
         "# The planner on a grid of shapes\n\n\
          Written by `cargo xtask bench grid`: change the program, not this page.\n\n{}\n\
-         Every problem is trained to the tolerance 1e-6 with the planner's choice (`auto`) and with each solver, in `f64` without a ridge and in `f32` with one, \
-         each in a process of its own with at most 16 GiB; the planner knows the rates of this machine, which are measured \
+         Every problem is trained with the planner's choice (`auto`) and with each solver, as the program trains: without a ridge in `f64` to the relative \
+         residual 1e-6, or where there are fewer parameters than equations to that part of the gradient; with one in `f32` until a step lowers the objective by less than 1e-3 of it. \
+         Each run is in a process of its own with at most 16 GiB; the planner knows the rates of this machine, which are measured \
          first. A solver gets {:.0} seconds or {:.0} times those of the choice, whichever is more; one that was ended then \
-         counts as slower. The choice and those within half again of the quickest run {ROUNDS} times in turn, and medians count; a \
+         counts as slower, and one whose residual is over 1% larger than the choice's does not count. The choice and those within half again of the quickest run {ROUNDS} times in turn, and medians count; a \
          run of less than two seconds is repeated within its process. Condition numbers are those of `J J^T + mu I` at the initial weights, from the first 1,024 rows.\n\n\
          ## Results\n\n\
          - The choice takes at most 1.3 times the best solver's time on {} of {cases} problems, at most twice on {}.\n\
          - Predicted seconds are within a factor of 2 of those measured on {timed}, predicted bytes within 1.3 on {sized} \
-         of {} runs.\n\n{}\n## Every solver, seconds\n\n{}\n## Iterations\n\nInner iterations in all kept steps, measured, \
+         of {} runs.\n{}\n{}\n## Every solver, seconds\n\n{}\n## Iterations\n\nInner iterations in all kept steps, measured, \
          and in brackets as guessed.\n\n{}",
         measured.facts.paragraph(),
         LIMIT.0,
@@ -83,12 +84,34 @@ pub(super) fn page(measured: &Measured) -> String {
         within(1.3),
         within(2.0),
         ran().count(),
+        asked_for(measured),
         choices(measured, &all),
-        solvers(measured, |ran| figure(ran.seconds)),
-        solvers(measured, |ran| {
+        solvers(measured, |case, kind, _| {
+            median(measured, case, kind.name()).map_or_else(|| "-".into(), figure)
+        }),
+        solvers(measured, |_, _, ran| {
             let guessed = ran.predicted_iterations * ran.predicted_steps as f64;
             format!("{} ({guessed:.0})", ran.iterations)
         })
+    )
+}
+
+/// How well solvers were predicted that were asked for.
+fn asked_for(measured: &Measured) -> String {
+    let first = measured.kept.entries.iter().filter(|entry| entry.round == 0);
+    let ran: Vec<&Ran> = first
+        .filter(|entry| entry.asked != "auto")
+        .filter_map(|entry| entry.ran.as_ref())
+        .collect();
+    let within = |limit: f64, ratio: &dyn Fn(&Ran) -> f64| {
+        ran.iter().map(|ran| ratio(ran)).filter(|ratio| ratio.max(1.0 / ratio) <= limit).count()
+    };
+    format!(
+        "- Of {} runs with each other solver that ended in time, predicted seconds are within a factor of 2 on {}, predicted \
+         bytes within 1.3 on {}.\n",
+        ran.len(),
+        within(2.0, &|ran| ran.predicted_seconds / ran.seconds),
+        within(1.3, &|ran| ran.predicted_bytes / ran.bytes),
     )
 }
 
@@ -138,7 +161,7 @@ fn choices(measured: &Measured, all: &[Judged<'_>]) -> Table {
 }
 
 /// A table of what each solver took, problem by problem.
-fn solvers(measured: &Measured, tell: impl Fn(&Ran) -> String) -> Table {
+fn solvers(measured: &Measured, tell: impl Fn(usize, SolverKind, &Ran) -> String) -> Table {
     let mut header = vec!["problem"];
     header.extend(SolverKind::ALL.map(SolverKind::name));
     let mut table = Table::new(&header, 1);
@@ -151,7 +174,7 @@ fn solvers(measured: &Measured, tell: impl Fn(&Ran) -> String) -> Table {
             case.ridge
         );
         let cells = SolverKind::ALL.into_iter().map(|kind| match of(measured, at, kind.name()) {
-            Some(Entry { ran: Some(ran), .. }) => tell(ran),
+            Some(Entry { ran: Some(ran), .. }) => tell(at, kind, ran),
             Some(Entry { limit, .. }) => format!("> {limit:.0} s"),
             None => "-".into(),
         });

@@ -61,6 +61,9 @@ pub(super) struct Measured {
     pub(super) limits: Vec<Bound>,
     /// Everybody's times, nearlin's first.
     pub(super) entries: Vec<Entry>,
+    /// Peers that gave no answer, and what became of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) failed: Vec<String>,
 }
 
 /// A limit, and what it lets the kernel do.
@@ -191,11 +194,18 @@ impl<'a> Case<'a> {
     }
 
     /// Times everybody in the current pool: after a warm-up, round by round, and in each round the
-    /// limits too, so that what slows the machine down for a while slows all of them.
+    /// limits too, so that what slows the machine down for a while slows all of them. A peer that fails at the warm-up is
+    /// left out.
     pub(super) fn measure(mut self, peaks: &Peaks, effort: Effort) -> Result<Measured, String> {
-        let mut repeats = Vec::new();
-        for (_, _, run) in &mut self.contestants {
-            repeats.push(warm_up(run, effort.sample)?);
+        let (mut repeats, mut failed) = (Vec::new(), Vec::new());
+        for (kind, name, mut run) in std::mem::take(&mut self.contestants) {
+            match warm_up(&mut run, effort.sample) {
+                Ok(times) => {
+                    repeats.push(times);
+                    self.contestants.push((kind, name, run));
+                }
+                Err(reason) => failed.push(format!("{name}: {reason}")),
+            }
         }
         let mut meters = self.limits.map(|limit| peaks.meter(limit));
         let mut samples = vec![Vec::new(); self.contestants.len()];
@@ -226,6 +236,7 @@ impl<'a> Case<'a> {
             formula,
             limits: Vec::new(),
             entries: Vec::new(),
+            failed,
         }
         .with(self.limits.map(Limit::name), &rates, names.zip(samples))
         .ok_or_else(|| "nothing was measured".to_owned())

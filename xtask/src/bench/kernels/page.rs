@@ -41,17 +41,29 @@ pub(super) fn page(report: &Report) -> String {
         "# {title}\n\n\
          Written by `cargo xtask bench {group}`: change the program, not this page.\n\n{}\n\
          {METHOD}\nUp to {} a case, in each of which everybody has a turn. {peers}\n\n{note}{}\n\
-         ## Results\n\n{}\n{}{}{}\n## Limits\n\n\
+         ## Results\n\n{}{}\n{}{}{}\n## Limits\n\n\
          The best of a few samples before the first case.\n\n{}",
         report.facts.paragraph(),
         counted(report.effort.rounds, "round"),
         formulas(&report.cases),
+        failures(&report.cases),
         told.concat(),
         pictures.concat(),
         cases(report),
         inputs::section(report),
         limits(report),
     )
+}
+
+/// What peers gave no answer to; empty where all did.
+fn failures(cases: &[Measured]) -> String {
+    let lines = cases.iter().flat_map(|case| {
+        let (kernel, shape, precision, threads) = case.key();
+        let case_name = format!("{kernel}, {shape}, {precision}, {}", counted(threads, "thread"));
+        case.failed.iter().map(move |reason| format!("- {case_name}: {reason}\n"))
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("Left out, as a peer failed:\n\n{lines}\n") }
 }
 
 /// The formula of each kernel's work.

@@ -68,7 +68,11 @@ impl Peers {
         threads: usize,
         request: Value,
     ) -> Outcome<impl FnMut(u64) -> Result<f64, String> + Send + use<>> {
-        let peer = if let Some(peer) = self.running.get(&threads) {
+        let lives = |peer: &&Arc<Mutex<Peer>>| {
+            let mut peer = peer.lock().unwrap_or_else(PoisonError::into_inner);
+            matches!(peer.child.try_wait(), Ok(None))
+        };
+        let peer = if let Some(peer) = self.running.get(&threads).filter(lives) {
             Arc::clone(peer)
         } else {
             let (peer, versions) = Peer::start(&self.program, &self.script, threads)?;
@@ -124,7 +128,11 @@ impl Peer {
 
     fn answer(&mut self) -> Result<Answer, String> {
         let mut line = String::new();
-        self.answers.read_line(&mut line).map_err(|error| error.to_string())?;
+        let read = self.answers.read_line(&mut line).map_err(|error| error.to_string())?;
+        if read == 0 {
+            let ended = self.child.wait().map_err(|error| error.to_string())?;
+            return Err(format!("it ended without an answer ({ended})"));
+        }
         serde_json::from_str(&line).map_err(|error| format!("`{}`: {error}", line.trim()))
     }
 }

@@ -24,6 +24,7 @@ fn measured(kernel: &str, seconds: [f64; 3]) -> Measured {
         formula: model.formula().to_owned(),
         limits: Vec::new(),
         entries: Vec::new(),
+        failed: Vec::new(),
     }
     .with(["FMA f32", "read"], &[vec![1e9, 1e9, 2e9], vec![1e12; 3]], entries)
     .unwrap()
@@ -172,11 +173,13 @@ fn results_are_compared_through_their_json() {
 fn pages_belong_to_their_numbers() {
     let mut slow = measured("J v", [40.0; 3]);
     slow.shape = "another".to_owned();
+    slow.failed.push("NumPy: it ended".to_owned());
     let page = page::page(&report(vec![measured("J v", [8.0; 3]), slow]));
     for part in [
         "J v in f32 on 1 thread: 10 to 50 % of the limit; GEMM takes 2.00 times as long.",
         "| J v    | flops   | 2 n m d a pass, 2 n m (d + K) where K > 1 |",
         "Up to 3 rounds a case",
+        "Left out, as a peer failed:\n\n- J v, another, f32, 1 thread: NumPy: it ended\n",
         "Without peers.",
         "(jacobian-1.svg)",
         "| FMA f32 | AVX2 |       1 |  100 |",
@@ -262,8 +265,11 @@ fn contestants_take_turns() {
     assert!(measured.entries[0].seconds.min >= 2e-3);
     assert_eq!(measured.entries.iter().map(|e| e.samples.len()).max(), Some(FEWEST));
     let fails = Case::new("made", Model::Cholesky { n: 8 }, Precision::F64)
-        .peer("peer", |_| Err("broken".to_owned()));
-    assert_eq!(fails.measure(&peaks, effort).unwrap_err(), "broken");
+        .peer("broken", |_| Err("no answer".to_owned()))
+        .peer("whole", |repeats| Ok(repeats as f64));
+    let measured = fails.measure(&peaks, effort).unwrap();
+    assert_eq!(measured.failed, ["broken: no answer"]);
+    assert_eq!(measured.entries.iter().map(|e| &e.name).collect::<Vec<_>>(), ["whole"]);
 }
 
 /// A quick group from end to end, on one thread.

@@ -71,6 +71,8 @@ pub(super) struct Trial {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Step {
+    pub(super) rel_residual: f64,
+    pub(super) seconds: f64,
     pub(super) eta_inner: f64,
     pub(super) contraction: f64,
     pub(super) flipped: f64,
@@ -102,16 +104,26 @@ impl Program {
         Ok(Self { root: root.to_owned(), report })
     }
 
+    /// Measures the machine for later plans, whose rates are kept below the repository's `target` and not for its user.
+    pub(super) fn calibrate(&self) -> Outcome {
+        eprintln!("nearlin plan --calibrate");
+        output(self.command().args(["plan", "--calibrate"])).map(|_| ())
+    }
+
+    fn command(&self) -> Command {
+        let mut run = Command::new(cargo());
+        run.current_dir(&self.root)
+            .args(["run", "--release", "--quiet", "-p", "nearlin-cli", "--"])
+            .env("XDG_CACHE_HOME", self.root.join("target/bench/cache"));
+        run
+    }
+
     /// `nearlin fit OPTIONS`, from the repository's root.
     pub(super) fn fit(&self, options: &str) -> Outcome<Run> {
         let command = format!("nearlin fit {options}");
         eprintln!("{command}");
-        let mut run = Command::new(cargo());
-        run.current_dir(&self.root)
-            .args(["run", "--release", "--quiet", "-p", "nearlin-cli", "--", "fit"])
-            .args(options.split(' '))
-            .args(["--quiet", "--report"])
-            .arg(&self.report);
+        let mut run = self.command();
+        run.arg("fit").args(options.split(' ')).args(["--quiet", "--report"]).arg(&self.report);
         output(&mut run)?;
         let text = std::fs::read_to_string(&self.report)?;
         std::fs::remove_file(&self.report)?;

@@ -80,8 +80,11 @@ impl Metric {
             kept: rounds.kept,
         };
         let importances = setup.importances().into_iter();
+        // The metric itself knows whether it is a matrix, not how that was made.
+        let learned = choice.rounds[choice.best].form;
+        let form = choice.network.as_ref().map_or(learned, |rounds| rounds.form);
         Some(Self {
-            form: choice.metric.form().name(),
+            form: form.name(),
             bias: Finite(choice.metric.bias()),
             rows: choice.rows,
             rounds: choice.rounds.iter().map(round).collect(),

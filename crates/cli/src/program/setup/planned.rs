@@ -1,6 +1,6 @@
 //! The plan of a run, whatever kind it is of.
 
-use nearlin::{Options, Plan, Rates, Shape, SolverKind, plan_at};
+use nearlin::{Options, Plan, Rates, Shape, SolverKind, plan_ensemble_at};
 
 use crate::program::batches::Beyond;
 
@@ -16,20 +16,7 @@ pub(super) fn planned(
     if let Some((beyond, trained)) = beyond {
         return beyond.plan(trained, shape, options, rates).within(budget);
     }
-    let mut plan = plan_at(shape, options, rates).within(budget);
-    let shared = |kind| matches!(kind, SolverKind::Cg | SolverKind::RpCholesky);
-    if ensemble > 1 && options.solver.is_none() && !shared(plan.chosen) {
-        let fits = |kind: &dyn Fn(SolverKind) -> bool| {
-            let mut fitting = plan.candidates.iter().filter(|c| c.predicted_bytes <= budget);
-            fitting.find(|candidate| kind(candidate.solver)).map(|candidate| candidate.solver)
-        };
-        let arc_cosine = SolverKind::ArcCosine;
-        let found = fits(&|kind| kind == arc_cosine).or_else(|| fits(&shared));
-        plan.chosen = found.unwrap_or(arc_cosine);
-        let of = if shared(plan.chosen) { "serves" } else { "is factored once for" };
-        plan.reason = format!("{} {of} all networks of the ensemble", plan.chosen);
-    }
-    plan
+    plan_ensemble_at(ensemble, shape, options, rates).within(budget)
 }
 
 /// The plan of a run that goes on with the solver that it began with, unless another one is asked for.

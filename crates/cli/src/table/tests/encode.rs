@@ -137,6 +137,33 @@ fn odd_columns_are_pointed_out() {
     assert_eq!(warnings[1].to_string(), unread);
 }
 
+/// Numbers with commas, dates but for one cell, and numbers of rows.
+#[test]
+fn cells_that_were_meant_otherwise() {
+    let mut text = String::from("row,weight,price,day,step,target\n");
+    for i in 0..40 {
+        let day = if i == 5 { "soon".into() } else { format!("2026-01-{:02}", 1 + i % 28) };
+        let price = format!("\"{},{:03}.5\"", 1 + i, i);
+        writeln!(text, "{},\"{i},5\",{price},{day},{},{i}", i + 1, 2 * i).unwrap();
+    }
+    let table = table(&text);
+    let (_, warnings) = Encoder::fit(&table, "target", &all(&table));
+    let words: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let commas = |column: &str, cell: &str| {
+        format!(
+            "column `{column}` is read as categories because of `{cell}` on line 2 and such cells, here 40 of 40; numbers have \
+             a decimal point and nothing between thousands"
+        )
+    };
+    let counts =
+        "column `row` counts the rows from 1 on: if it is an index, it tells nothing of new rows";
+    let dates = "column `day` is read as categories because of `soon` on line 7, though 39 of its 40 cells are dates";
+    for expected in [counts, &commas("weight", "0,5"), &commas("price", "1,000.5"), dates] {
+        assert!(words.iter().any(|told| told == expected), "{expected}: {words:?}");
+    }
+    assert!(!words.iter().any(|told| told.contains("`step`")), "{words:?}");
+}
+
 /// Columns from 1e-150 to 1e150 side by side, and rows far outside what was learnt.
 #[test]
 fn magnitudes_do_not_matter() {

@@ -110,7 +110,7 @@ fn rows_without_a_target_are_left_out() {
             writeln!(with, "{},{}", 1000 + i, ["", "NA", "?"][i % 3]).unwrap();
         }
         for text in [&mut with, &mut without] {
-            writeln!(text, "{i},{}", i * i % 13).unwrap();
+            writeln!(text, "{},{}", 2 * i, i * i % 13).unwrap();
         }
     }
     for task in [Task::Regression, Task::Classification] {

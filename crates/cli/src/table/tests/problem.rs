@@ -43,6 +43,32 @@ fn regression() {
     assert_eq!(again.encoder, problem.encoder);
 }
 
+/// Texts that nobody has called classes and that look like none are refused, and why is said.
+#[test]
+fn targets_that_look_like_no_classes() {
+    let of = |cell: &dyn Fn(usize) -> String| {
+        let rows = (0..40).map(|i| format!("{};{}\n", i % 7, cell(i)));
+        table(&std::iter::once("a;y\n".into()).chain(rows).collect::<String>())
+    };
+    let numbers = of(&|i| if i == 3 { "?!".into() } else { format!("{i}.5") });
+    let commas = of(&|i| if i % 2 == 0 { format!("{i},5") } else { i.to_string() });
+    let texts = of(&|i| format!("text {i}"));
+    says(
+        Problem::prepare(&numbers, &options("y")),
+        "line 5: target column `y` holds `?!`, though 39 of its 40 cells are numbers; correct it, or say --task \
+         classification if these are classes",
+    );
+    says(
+        Problem::prepare(&commas, &options("y")),
+        "line 2: target column `y` holds `0,5` and such cells, 20 of 40; numbers have a decimal point and nothing between \
+         thousands; correct them, or say --task classification if these are classes",
+    );
+    says(
+        Problem::prepare(&texts, &options("y")),
+        "target column `y` holds 40 different texts in 40 rows; say --task classification if these are classes",
+    );
+}
+
 /// Nothing of the test rows shows in what is learnt.
 #[test]
 fn test_rows_do_not_leak() {

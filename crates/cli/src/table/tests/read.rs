@@ -209,6 +209,8 @@ fn rows_that_do_not_fit_the_header() {
 #[test]
 fn names_of_columns() {
     says(parse(&b"a,,c\n1,2,3\n"[..]), "column 2 of the header has no name");
+    let index = "column 1 of the header has no name; pandas writes its index like that, unless it is told `index=False`";
+    says(parse(&b",a\n0,2\n"[..]), index);
     says(parse(&b"a,\" \"\n1,2\n"[..]), "column 2 of the header has no name");
     says(parse(&b"a,b,c,b\n1,2,3,4\n"[..]), "columns 2 and 4 of the table are both called `b`");
     says(parse(&b"a, a\n1,2\n"[..]), "columns 1 and 2 of the table are both called `a`");
