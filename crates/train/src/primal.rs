@@ -101,12 +101,23 @@ fn remedy<'a>(
     Ok(sampled.map(|sampled| Box::new(sampled) as Box<dyn Precond<f64>>))
 }
 
-/// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`, where the last one took so many iterations.
+/// Whether a factor helped the last of steps that took so many iterations, of a network of so many parameters and outputs.
+pub(crate) fn was_helped(
+    iterations: impl Iterator<Item = usize>,
+    parameters: usize,
+    outputs: usize,
+) -> bool {
+    let Some(patience) = factor_after(parameters, outputs) else { return false };
+    // One that was needed is there after the first iteration of the next step.
+    iterations.fold(false, |helped, count| count > if helped { 1 } else { patience })
+}
+
+/// The step `D` with `|J^T (r + J D)| <= tolerance |J^T r|`, with a factor after one iteration where one has helped before.
 pub(crate) fn least_squares(
     exact: &Features<f64>,
     active: &Activations,
     residual: &[f64],
-    (tolerance, last): (f64, usize),
+    (tolerance, helped): (f64, bool),
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Direction, TrainError> {
@@ -121,11 +132,7 @@ pub(crate) fn least_squares(
 
     let identity = Identity { dim: m * d };
     let _ = observer.on_event(&Event::Phase(Phase::Solve));
-    let patience = match factor_after(m * d, k) {
-        // One that was needed is needed again.
-        Some(patience) if last > patience => 1,
-        patience => patience.unwrap_or(usize::MAX),
-    };
+    let patience = if helped { 1 } else { factor_after(m * d, k).unwrap_or(usize::MAX) };
     let solve = |precond: &dyn Precond<f64>,
                  (b, rtol): (&Mat<f64>, f64),
                  most: usize,

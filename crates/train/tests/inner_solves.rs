@@ -150,3 +150,25 @@ fn products_lead_where_the_exact_factor_does() {
         }
     }
 }
+
+/// More equations than free parameters, and more parameters than a factor of `J^T J` is made of: once plain iterations have not
+/// done, each step has a factor of some examples, and the first is the least-squares one, after which nothing is left to gain.
+#[test]
+fn examples_precondition_least_squares() {
+    let equations = problem(3000, 8, 1, 3);
+    let options = options(400)
+        .scale(Scale::Fixed(65536.0))
+        .inner_tolerance(InnerTolerance::Fixed(1e-9))
+        .tolerance(1e-13)
+        .max_steps(3);
+    let mut builds = 0;
+    let run = train(&equations, &options, &mut |event: &Event<'_>| {
+        builds += usize::from(matches!(event, Event::Phase(Phase::Build)));
+        ControlFlow::Continue(())
+    });
+    let run = run.unwrap();
+    let (first, last) = (&run.steps[0], run.steps.last().unwrap());
+    assert!(builds >= run.steps.len() && run.steps.len() >= 2, "{builds} {:?}", run.steps);
+    assert!(first.inner_iterations > 32 && first.condition < 1e5, "{first:?}");
+    assert!((last.rel_residual / first.rel_residual - 1.0).abs() < 1e-3, "{:?}", run.steps);
+}

@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             points: Inputs::Cloud,
         };
         let equations = case.equations()?;
-        for m in widths(n).filter(|&m| m <= 1 << 18) {
+        for m in widths(n) {
             cells.push(cell(&equations, m, &rates)?);
         }
     }
@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     println!("{page}");
     if !args.quick {
         for ending in ["svg", "png"] {
-            chart(&measured.cells).write(&folder.join(format!("map.{ending}")))?;
+            chart(&measured).write(&folder.join(format!("map.{ending}")))?;
         }
     }
     files::write(&folder, "map", &measured, &page)
@@ -184,20 +184,31 @@ fn guess(rows: usize, width: usize, rates: &Rates) -> Guess {
     Guess { rows, width, solver: plan.chosen.name(), srht }
 }
 
-/// A marker for every shape, by its winner.
-fn chart(cells: &[Cell]) -> Chart {
+/// A marker for every shape, by its winner: measured, or else by the cost model.
+fn chart(Measured { cells, guesses, .. }: &Measured) -> Chart {
     let won = |solver: SolverKind| -> Vec<(f64, f64)> {
         let won =
             cells.iter().filter(|cell| cell.best().is_some_and(|best| best.0 == solver.name()));
         won.map(|cell| (cell.width as f64, cell.rows as f64)).collect()
     };
+    let is_measured = |guess: &Guess| {
+        cells.iter().any(|cell| (cell.rows, cell.width) == (guess.rows, guess.width))
+    };
+    let would_win = |solver: SolverKind| -> Vec<(f64, f64)> {
+        let of = guesses.iter().filter(|guess| guess.solver == solver.name());
+        let of = of.filter(|guess| !is_measured(guess));
+        of.map(|guess| (guess.width as f64, guess.rows as f64)).collect()
+    };
+    let measured = SolverKind::ALL.map(|solver| (solver.name().to_owned(), won(solver)));
+    let modelled =
+        SolverKind::ALL.map(|solver| (format!("{solver}, by the cost model"), would_win(solver)));
     Chart {
         title: "The quickest solver for one certified step".into(),
         subtitle: format!("{INPUTS} inputs, one output, no ridge, inner tolerance {TOLERANCE:e}"),
         x: Axis::new("neurons m", AxisScale::Log10),
         y: Axis::new("examples n", AxisScale::Log10),
-        series: (SolverKind::ALL.into_iter())
-            .map(|solver| Series::new(solver.name(), won(solver), Style::Markers))
+        series: (measured.into_iter().chain(modelled))
+            .map(|(name, points)| Series::new(&name, points, Style::Markers))
             .filter(|series| !series.points.is_empty())
             .collect(),
     }

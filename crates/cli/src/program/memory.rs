@@ -7,11 +7,11 @@ pub(super) fn peak_bytes() -> Option<u64> {
     kibibytes("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes of memory and swap space of the machine, or of memory that a control group of the process may have, as in a
-/// container, where that is less; `None` where the system does not tell.
+/// Bytes of memory that the machine has, or the control groups of the process may have, as in a container, and of swap space;
+/// `None` where the system does not tell.
 pub(super) fn machine_bytes() -> Option<u64> {
-    let memory = kibibytes("/proc/meminfo", "MemTotal:")?;
-    Some(limited(memory + kibibytes("/proc/meminfo", "SwapTotal:").unwrap_or(0)))
+    let memory = kibibytes("/proc/meminfo", "MemTotal:").map(limited)?;
+    Some(memory + kibibytes("/proc/meminfo", "SwapTotal:").unwrap_or(0))
 }
 
 /// The least limit of the control groups that `groups` names, lines of `/proc/self/cgroup`, and of those that hold them; their
@@ -39,7 +39,8 @@ fn group_bytes(root: &Path, groups: &str) -> Option<u64> {
     limits.into_iter().min()
 }
 
-/// Bytes that could be used now without swapping; `None` where the system does not tell.
+/// Bytes that could be used now without swapping, or that control groups may have in all where that is less; `None` where the
+/// system does not tell.
 pub(super) fn available_bytes() -> Option<u64> {
     kibibytes("/proc/meminfo", "MemAvailable:").map(limited)
 }

@@ -355,14 +355,19 @@ impl Setup {
                 (asked as f64, format!("`--memory` allows {}", words::bytes(asked as f64)))
             }
             (None, Some(there)) => {
-                let has = format!("this machine has {}", words::bytes(there as f64));
+                let has = format!("there are {} of memory", words::bytes(there as f64));
                 (MEMORY_MARGIN * there as f64, has)
             }
             (None, None) => return Ok(()),
         };
         if needed > most {
             let (width, inputs) = (self.options.width, self.equations.inputs());
-            return Err(too_large(width, inputs, needed, there));
+            let batches = if self.beyond.is_some() {
+                ""
+            } else {
+                "; steps on some rows at a time (`--batch`) need less"
+            };
+            return Err(too_large(width, inputs, needed, there + batches));
         }
         Ok(())
     }

@@ -52,13 +52,22 @@ pub(super) fn other_numbers(table: &Table, column: &Column) -> Option<Warning> {
     })
 }
 
-/// Whether a text is a number with a comma in it: a decimal one, or some that divide thousands.
+/// Whether a text is a number with a comma in it: a decimal one, perhaps with points between thousands, or some between thousands,
+/// perhaps with a decimal point.
 fn other_number(text: &str) -> bool {
-    let number = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
-    text.contains(',') && {
-        let (points, commas) = (text.replace('.', "").replace(',', "."), text.replace(',', ""));
-        number(&points) || number(&commas)
-    }
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let grouped = |text: &str, by: char| {
+        let mut groups = text.split(by);
+        let first =
+            groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && digits(first));
+        first && groups.all(|group| group.len() == 3 && digits(group))
+    };
+    let decimal = text.split_once(',').is_some_and(|(whole, part)| {
+        !part.is_empty() && digits(part) && (digits(whole) || grouped(whole, '.'))
+    });
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    decimal || whole.contains(',') && grouped(whole, ',') && digits(part)
 }
 
 /// Whether few cells keep a column from being dates.
@@ -95,10 +104,24 @@ mod tests {
 
     #[test]
     fn commas_in_numbers() {
-        for text in ["3,5", "-0,25", "1.234,5", "1,234", "1,234,567.8", "1,5e3", ",5"] {
+        for text in ["3,5", "-0,25", "1.234,5", "1,234", "1,234,567.8", "+12345,6", ",5"] {
             assert!(other_number(text), "{text}");
         }
-        for text in ["3.5", "3", "", ",", "a,b", "3,5 kg", "1.2.3", "inf,", "nan,"] {
+        let others = [
+            "3.5",
+            "3",
+            "",
+            ",",
+            "a,b",
+            "3,5 kg",
+            "1.2.3",
+            "inf,",
+            "52.1,4.3",
+            "1,2,3",
+            "01,02,2024",
+            "1..2,3",
+        ];
+        for text in others {
             assert!(!other_number(text), "{text}");
         }
     }

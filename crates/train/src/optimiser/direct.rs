@@ -9,7 +9,7 @@ use crate::TrainError;
 use crate::dual::Quality;
 use crate::observe::{Event, Observer, Phase};
 use crate::options::InnerTolerance;
-use crate::primal::least_squares;
+use crate::primal::{least_squares, was_helped};
 use crate::replan::{Replanned, Watch};
 use crate::report::StepReport;
 use crate::step::{Direction, Point, System, draft_suffices};
@@ -70,8 +70,10 @@ impl<T: Element> Optimiser<'_, T> {
         }
         let (exact, active, residual) = (&self.exact, &state.active, &state.residual);
         let in_weight_space = |observer: &mut dyn Observer| {
-            let last = steps.last().map_or(0, |step| step.inner_iterations);
-            least_squares(exact, active, residual, (tolerance, last), options, observer)
+            let counts = steps.iter().map(|step| step.inner_iterations);
+            let outputs = residual.len() / exact.jacobian(active).examples();
+            let helped = was_helped(counts, state.network.change().len(), outputs);
+            least_squares(exact, active, residual, (tolerance, helped), options, observer)
         };
         if !dual {
             return Ok((in_weight_space(observer)?, Quality::default()));

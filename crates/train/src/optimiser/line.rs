@@ -11,10 +11,11 @@ use core::ops::Range;
 use faer::MatRef;
 use nearlin_relu::{Network, PackedMask};
 
-/// Kinks that are sorted at a time, 16 MiB of them.
+/// Kinks that are sorted at a time, 16 MiB of them, or a part of all where that is more, as all are looked at for each part.
 const SORTED: u64 = 1 << 20;
+const MOST_PARTS: u64 = 16;
 
-/// Parts of a line whose kinks are counted, where those are more.
+/// Pieces of a line whose kinks are counted, where there are more; those of one are sorted together.
 const COUNTED: usize = 1024;
 
 /// A step from a network's weights, and what is known at both its ends.
@@ -56,9 +57,10 @@ impl Parabola {
 
 impl Line<'_> {
     /// The `t` of `[0, 1]` with the least objective: `O(F (d + K + log F))` operations for `F` flips, after one look
-    /// at both masks; of more than 2^20 flips for each so many of them `O(F d)` more.
+    /// at both masks; of more than 2^20 flips up to some 17 times `O(F d)` more, in memory for a sixteenth of them.
     pub(super) fn best(&self) -> f64 {
-        self.best_by(SORTED)
+        let all = self.ends[0].count_differences(self.ends[1]);
+        self.best_by(SORTED.max(all / MOST_PARTS))
     }
 
     fn best_by(&self, sorted: u64) -> f64 {
@@ -108,7 +110,7 @@ impl Line<'_> {
         best
     }
 
-    /// Where parts of the line end that have so many kinks at most, but for those that are all but in one place.
+    /// Where parts of the line end that have so many kinks at most, if no 1/1024 of it has more.
     fn parts(&self, weights: &[f64], most: u64) -> Vec<f64> {
         let mut ends = Vec::new();
         if self.ends[0].count_differences(self.ends[1]) > most {

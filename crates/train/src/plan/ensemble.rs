@@ -28,31 +28,32 @@ pub fn plan_ensemble_at(members: usize, shape: &Shape, options: &Options, rates:
         return plan;
     }
     let later = plan_at(shape, &options.scale(Scale::Fixed(1.0)), rates).candidates;
+    // Systems of weights have one candidate, whatever the solver, and factors of their own.
+    let in_weights = plan.candidates.len() == 1;
     let together = |first: &Candidate| {
         let later = later.iter().find(|later| later.solver == first.solver).unwrap_or(first);
-        together(members, first, later, shape, options)
+        let shared = !in_weights && !first.solver.follows_masks();
+        together((members, shared), first, later, shape, options)
     };
     let candidates: Vec<Candidate> = plan.candidates.iter().map(together).collect();
-    // Systems of weights have one candidate, whatever the solver.
-    if candidates.len() == 1 {
+    if in_weights {
         return Plan { candidates, ..plan };
     }
     // A solver is kept for all networks.
     Plan { alternatives: None, ..decided(candidates, options, plan.steps) }
 }
 
-/// What all networks cost with one solver, of which the first costs `first` and each of the others `later` and a factor, where
-/// the first one's does not serve.
+/// What all networks cost with one solver, of which the first costs `first` and each of the others `later`, less a factor where
+/// that is `shared`.
 fn together(
-    members: usize,
+    (members, shared): (usize, bool),
     first: &Candidate,
     later: &Candidate,
     shape: &Shape,
     options: &Options,
 ) -> Candidate {
-    let Candidate { solver, builds, build_seconds, .. } = *later;
+    let Candidate { builds, build_seconds, .. } = *later;
     let others = (members - 1) as f64;
-    let shared = !solver.follows_masks();
     let saved = if shared { cost::IN_TURN * builds as f64 * build_seconds } else { 0.0 };
     let seconds = first.predicted_seconds + others * (later.predicted_seconds - saved).max(0.0);
     let (n, k, m) = (shape.rows as f64, shape.outputs as f64, options.width as f64);
@@ -93,6 +94,10 @@ mod tests {
             let (per, builds) = if kind.follows_masks() { (5, one.builds) } else { (1, 0) };
             assert_eq!(five.builds, per * one.builds, "{kind}");
             assert!(step > builds as f64 * one.build_seconds, "{kind}");
+            if !kind.follows_masks() {
+                let factor = one.builds as f64 * one.build_seconds;
+                assert!(step <= one.predicted_seconds - factor, "{kind}");
+            }
             let kept = (many.predicted_bytes - five.predicted_bytes) / 45.0;
             let network = 8.0 * 8192.0 * (1.5 * 20.0 + 1.0);
             assert!(kept >= 0.7 * network && kept < 6.0 * network, "{kind}: {kept}");
@@ -113,5 +118,12 @@ mod tests {
         assert_eq!((three.candidates.len(), &three.reason), (1, &one.reason));
         let ratio = three.candidates[0].predicted_seconds / one.candidates[0].predicted_seconds;
         assert!(ratio > 2.0 && ratio <= 3.0, "{ratio}");
+        // Factors of some examples, of which each network makes its own.
+        let wide = options.width(2000).solver(Some(SolverKind::ArcCosine));
+        let of =
+            |members: usize| plan_ensemble_at(members, &shape, &wide, &rates).candidates[0].clone();
+        let (one, three) = (of(1), of(3));
+        assert!(one.builds > 0 && three.builds == 3 * one.builds);
+        assert!(three.predicted_seconds > 2.0 * one.predicted_seconds);
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct Sampled<'a> {
     x: Vec<f64>,
     inputs: usize,
     signs: MatRef<'a, f64>,
+    /// The largest input, and in its square as a unit `delta` and what the factor is of.
+    unit: f64,
     delta: f64,
     factor: Factor,
 }
@@ -78,14 +80,24 @@ enum Factor {
 }
 
 impl<'a> Sampled<'a> {
-    /// The preconditioner for one output; `None` where no drawn example has an active neuron.
+    /// The preconditioner for one output; `None` where no drawn example has an active neuron, or nothing can be factored.
     pub(super) fn new(
         jacobian: &Jacobian<'a, f64>,
         seed: u64,
         par: Par,
     ) -> Result<Option<Self>, TrainError> {
+        let parameters = jacobian.width() * jacobian.inputs();
+        Self::of(jacobian, drawn(jacobian.examples(), parameters), seed, par)
+    }
+
+    /// The same from `s` examples.
+    fn of(
+        jacobian: &Jacobian<'a, f64>,
+        s: usize,
+        seed: u64,
+        par: Par,
+    ) -> Result<Option<Self>, TrainError> {
         let (n, m, inputs) = (jacobian.examples(), jacobian.width(), jacobian.inputs());
-        let s = drawn(n, m * inputs);
         // One at random of each of `s` runs of as many, as rows may be sorted or come round.
         let row = |at: usize| {
             let (begin, end) = (at * n / s, (at + 1) * n / s);
@@ -93,23 +105,27 @@ impl<'a> Sampled<'a> {
         };
         let mut mask = PackedMask::zeros(s, m);
         let words = mask.words_per_row();
-        let mut x = Vec::with_capacity(s * inputs);
+        let mut x = Vec::<f64>::with_capacity(s * inputs);
         for (at, into) in mask.words_mut().chunks_exact_mut(words).enumerate() {
             into.copy_from_slice(jacobian.mask().row(row(at)));
             x.extend(jacobian.x().row(row(at)).iter());
         }
-        // All examples leave nothing to chance.
+        let unit = x.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+        if unit == 0.0 {
+            return Ok(None);
+        }
+        let scaled: Vec<f64> = x.iter().map(|x| x / unit).collect();
+        let single = |wanted: f64| factor::<f32>(&scaled, &mask, (wanted, LEAST[0]), seed, par);
+        let double = |wanted: f64| factor::<f64>(&scaled, &mask, (wanted, LEAST[1]), seed, par);
+        // All examples leave nothing to chance: then `delta` is as small as rounding lets it be.
         let wanted = if s < n { PART * s as f64 } else { s as f64 };
-        let factored = |parts: (&[f64], &PackedMask)| -> Result<_, TrainError> {
-            if let Some((delta, factor)) = factor::<f32>(parts, wanted, LEAST[0], seed, par)? {
-                return Ok(Some((delta, Factor::Single(factor))));
-            }
-            let found = factor::<f64>(parts, wanted, LEAST[1], seed, par)?;
-            Ok(found.map(|(delta, factor)| (delta, Factor::Double(factor))))
+        let rough = if s < n { single(wanted)? } else { None };
+        let found = match rough {
+            Some((delta, factor)) => Some((delta, Factor::Single(factor))),
+            None => double(wanted)?.map(|(delta, factor)| (delta, Factor::Double(factor))),
         };
-        let found = factored((&x, &mask))?;
         let signs = jacobian.signs();
-        Ok(found.map(|(delta, factor)| Self { mask, x, inputs, signs, delta, factor }))
+        Ok(found.map(|(delta, factor)| Self { mask, x, inputs, signs, unit, delta, factor }))
     }
 
     fn jacobian(&self) -> Jacobian<'_, f64> {
@@ -151,19 +167,22 @@ impl Precond<f64> for Sampled<'_> {
                     (0..s).for_each(|i| u[(i, 0)] = unit * f64::from(single[(i, 0)]));
                 }
             }
+            let square = self.unit * self.unit;
+            (0..s).for_each(|i| u[(i, 0)] /= square);
             let mut z = z.as_mut().subcols_mut(j, 1);
             jacobian.apply_adjoint(unstack_mut(z.as_mut(), m, d), u.as_ref(), par).expect(fits);
-            (0..m * d).for_each(|at| z[(at, 0)] = (r[(at, 0)] - z[(at, 0)]) / self.delta);
+            (0..m * d)
+                .for_each(|at| z[(at, 0)] = (r[(at, 0)] - z[(at, 0)]) / (square * self.delta));
         }
     }
 }
 
-/// `delta`, and the factor of `G + delta I`, where the effective dimension is the wanted one; in `f32` `None` where rounding does not allow that,
-/// in `f64` as near as it does, and `None` where `G` is 0.
+/// `delta`, and the factor of `G + delta I`, where the effective dimension is the wanted one; in `f32` `None` where rounding does not
+/// allow that, in `f64` as near as it does, and `None` where `G` is 0 or, with `delta` too, within rounding of singular.
 fn factor<T: Element>(
-    (x, mask): (&[f64], &PackedMask),
-    wanted: f64,
-    least: f64,
+    x: &[f64],
+    mask: &PackedMask,
+    (wanted, least): (f64, f64),
     seed: u64,
     par: Par,
 ) -> Result<Option<(f64, Cholesky<T>)>, TrainError> {
@@ -171,7 +190,7 @@ fn factor<T: Element>(
     let x: Vec<T> = x.iter().map(|&x| cast(x)).collect();
     let mut matrix = gram(MatRef::from_row_major_slice(&x, s, x.len() / s), mask, par)?;
     let starts = Mat::from_fn(s, PROBES, |i, j| {
-        let word = mixed(mixed(seed, j as u64 + 1), i as u64);
+        let word = mixed(mixed(mixed(seed, j as u64 + 1), i as u64), j as u64);
         cast::<T>(if word >> 63 == 0 { 1.0 } else { -1.0 })
     });
     let found = lanczos_each(&Symmetric::new(matrix.as_ref()), starts.as_ref(), STEPS, par)?;
@@ -187,7 +206,7 @@ fn factor<T: Element>(
     for i in 0..s {
         matrix[(i, i)] += cast::<T>(delta);
     }
-    Ok(Some((delta, Cholesky::factor(matrix, par)?)))
+    Ok(Cholesky::factor(matrix, par).ok().map(|factor| (delta, factor)))
 }
 
 /// The `delta` with this effective dimension, to a tenth, at most the largest eigenvalue; `None` where no `delta` is so small.
@@ -222,13 +241,14 @@ mod tests {
         mixed(mixed(mixed(seed, at as u64), 7), seed).cast_signed() as f64 / 2f64.powi(63)
     }
 
-    /// What is made of a network with `n` examples, `m` neurons and `d` inputs.
+    /// What is made of a network with `n` examples, `m` neurons and `d` inputs of that size.
     fn with_sampled<R>(
         (n, m, d): (usize, usize, usize),
+        (size, drawn): (f64, usize),
         seed: u64,
         tell: impl FnOnce(&Jacobian<'_, f64>, &Sampled<'_>) -> R,
-    ) -> R {
-        let x = (0..n * d).map(|at| noise(seed, at)).collect();
+    ) -> Option<R> {
+        let x = (0..n * d).map(|at| size * noise(seed, at)).collect();
         let equations = Equations::new(x, vec![0.0; n], d, 1).unwrap();
         let init = Init { inputs: d, outputs: 1, width: m, seed, signs: Signs::Random };
         let network = init.network(1.0).unwrap();
@@ -236,8 +256,10 @@ mod tests {
         let forward = network.forward(equations.x(), Par::Seq).unwrap();
         let active = Activations::of(forward.mask, &network);
         let jacobian = features.jacobian(&active);
-        let sampled = Sampled::new(&jacobian, seed, Par::rayon(2)).unwrap().unwrap();
-        tell(&jacobian, &sampled)
+        let sampled = Sampled::of(&jacobian, drawn, seed, Par::rayon(2)).unwrap();
+        // An example may have no active neuron, and all that were drawn.
+        let sampled = sampled?;
+        Some(tell(&jacobian, &sampled))
     }
 
     fn applied(sampled: &Sampled<'_>, r: &Mat<f64>) -> Mat<f64> {
@@ -253,10 +275,14 @@ mod tests {
         /// It is the inverse of `J_s^T J_s + delta I`: to rounding in the precision of its factor over `delta`.
         #[test]
         fn it_inverts_what_it_says(
-            n in 3usize..40, half in 1usize..20, d in 1usize..5, columns in 1usize..3, seed: u64,
+            n in 3usize..40, half in 1usize..20, d in 1usize..5, columns in 1usize..3, size in -30i32..30,
+            part in 0.0..1.2f64, seed: u64,
         ) {
             let m = 2 * half;
-            let (left, size) = with_sampled((n, m, d), seed, |_, sampled| {
+            let drawn = ((part * n as f64) as usize).clamp(1, n);
+            let size = 10f64.powi(size);
+            let found = with_sampled((n, m, d), (size, drawn), seed, |_, sampled| {
+                assert!(drawn < n || matches!(sampled.factor, Factor::Double(_)));
                 let r = Mat::from_fn(m * d, columns, |i, j| noise(!seed, i + j * m * d));
                 let z = applied(sampled, &r);
                 let own = sampled.jacobian();
@@ -267,9 +293,11 @@ mod tests {
                     let back = back.as_mut().subcols_mut(j, 1);
                     own.apply_adjoint(unstack_mut(back, m, d), u.as_ref(), Par::Seq).unwrap();
                 }
-                let left = &back + &z * faer::Scale(sampled.delta) - &r;
+                let delta = sampled.unit.powi(2) * sampled.delta;
+                let left = &back + &z * faer::Scale(delta) - &r;
                 (left.norm_l2(), r.norm_l2())
             });
+            let Some((left, size)) = found else { return Ok(()) };
             prop_assert!(left <= 0.05 * size, "{left} {size}");
         }
     }
@@ -278,8 +306,9 @@ mod tests {
     #[test]
     fn few_examples_say_most_of_all() {
         let (n, m, d) = (4000, 60, 10);
-        with_sampled((n, m, d), 3, |jacobian, sampled| {
+        let found = with_sampled((n, m, d), (1.0, drawn(n, m * d)), 3, |jacobian, sampled| {
             assert!(sampled.mask.nrows() < n / 2, "{}", sampled.mask.nrows());
+            assert!(matches!(sampled.factor, Factor::Single(_)));
             let operator = Primal(*jacobian);
             let targets = Mat::from_fn(n, 1, |i, _| noise(9, i));
             let mut b = Mat::<f64>::zeros(m * d, 1);
@@ -306,6 +335,7 @@ mod tests {
             assert!(near.condition() < 30.0 && 4.0 * near.condition() < plain.condition());
             assert!(3 * near.iters < plain.iters, "{} {}", near.iters, plain.iters);
         });
+        assert!(found.is_some());
     }
 
     /// More parameters take more examples, up to all of them and to what a factor may take.

@@ -80,6 +80,11 @@ pub(super) const CASES: [Case; 27] = {
 };
 
 impl Case {
+    /// Whether there are fewer parameters than equations and no ridge: steps are solved for in the weights, whatever the solver.
+    pub(super) fn in_weights(&self) -> bool {
+        self.ridge == 0.0 && self.width / 2 * self.inputs < self.rows * self.outputs
+    }
+
     /// The equations: inputs on the unit sphere, and a smooth function of them, with noise where a ridge is there for it.
     pub(in crate::bench) fn equations(&self) -> Result<Equations, TrainError> {
         let (d, k) = (self.inputs, self.outputs);

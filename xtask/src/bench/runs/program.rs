@@ -14,6 +14,8 @@ use crate::tidy::output;
 pub(in crate::bench) struct Program {
     root: PathBuf,
     report: PathBuf,
+    /// Where rates are kept; `None` for the user's place.
+    cache: Option<PathBuf>,
 }
 
 /// A run: how it was called and what it reported.
@@ -101,20 +103,23 @@ impl Program {
         }
         let report =
             std::env::temp_dir().join(format!("nearlin-report-{}.json", std::process::id()));
-        Ok(Self { root: root.to_owned(), report })
+        Ok(Self { root: root.to_owned(), report, cache: None })
     }
 
-    /// Measures the machine for later plans, whose rates are kept below the repository's `target` and not for its user.
-    pub(super) fn calibrate(&self) -> Outcome {
+    /// The same with plans at the rates of the machine, which are measured, and kept in `target` and not for its user.
+    pub(super) fn calibrated(&self) -> Outcome<Self> {
         eprintln!("nearlin plan --calibrate");
-        output(self.command().args(["plan", "--calibrate"])).map(|_| ())
+        let cache = Some(self.root.join("target/bench/cache"));
+        let program = Self { root: self.root.clone(), report: self.report.clone(), cache };
+        output(program.command().args(["plan", "--calibrate"]))?;
+        Ok(program)
     }
 
     fn command(&self) -> Command {
         let mut run = Command::new(cargo());
         run.current_dir(&self.root)
             .args(["run", "--release", "--quiet", "-p", "nearlin-cli", "--"])
-            .env("XDG_CACHE_HOME", self.root.join("target/bench/cache"));
+            .envs(self.cache.iter().map(|cache| ("XDG_CACHE_HOME", cache)));
         run
     }
 

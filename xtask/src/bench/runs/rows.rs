@@ -72,7 +72,7 @@ pub(super) fn run(program: &Program, facts: Facts, folder: &Path, quick: bool) -
     } else {
         &[1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000]
     };
-    program.calibrate()?;
+    let program = &program.calibrated()?;
     let mut series = SERIES.map(|fixed| Fits { fixed, runs: Vec::new() });
     let mut optima = Vec::new();
     for &rows in sizes {

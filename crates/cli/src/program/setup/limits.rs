@@ -35,7 +35,7 @@ pub(super) fn check_weights(
             let needed = 128.0 * width as f64 * (inputs + outputs) as f64;
             let there = memory::machine_bytes();
             let there = there.map_or("less".into(), |there| words::bytes(there as f64));
-            Err(too_large(width, inputs, needed, format!("this machine has {there}")))
+            Err(too_large(width, inputs, needed, format!("there are {there} of memory")))
         }
     }
 }
