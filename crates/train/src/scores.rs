@@ -5,8 +5,9 @@ use crate::Standard;
 /// Parts of equal numbers of rows between knots.
 const PARTS: usize = 16;
 
-/// Correlation with their scores from which on values are normal.
+/// Correlation with their scores from which on values are normal, and fewest values of which that is said.
 const NORMAL: f64 = 0.999;
+const TELLING: usize = 1000;
 
 /// Fewest values whose ranks tell more than the values do.
 const FEWEST: usize = 20;
@@ -27,8 +28,8 @@ pub struct NormalScores {
 
 impl NormalScores {
     /// The scores of finite values; `None` for fewer than 20, where fewer than three of their quantiles differ, or where
-    /// more than half of the values are the same, or they are normal already: scores whose correlation with them is over 0.999
-    /// would be one input twice.
+    /// more than half of the values are the same, or they are normal already: of a thousand values or more, all of whose quantiles
+    /// differ, scores whose correlation with them is over 0.999 would be one input twice.
     #[must_use]
     pub fn fit(values: &[f64]) -> Option<Self> {
         Self::fit_among(values, 0)
@@ -61,7 +62,7 @@ impl NormalScores {
         let of_values = Standard::fit(values)?;
         let alike = |(&x, &score): (&f64, &f64)| of_values.apply(x) * of_scores.apply(score);
         let correlation = values.iter().zip(&scores).map(alike).sum::<f64>() / n as f64;
-        if correlation > NORMAL {
+        if n >= TELLING && knots.len() > PARTS && correlation > NORMAL {
             return None;
         }
         let mean = of_scores.invert(0.0);
@@ -142,21 +143,22 @@ mod tests {
         assert_eq!(repeated(&[1.0], 30), None);
         assert_eq!(repeated(&[1.0, 2.0], 30), None);
         assert_eq!(repeated(&[0.0, 0.0, 0.0, 1.0, 2.0], 30), None);
-        assert_eq!(repeated(&[1.0, 2.0, 4.0], 6), None);
-        assert!(repeated(&[1.0, 2.0, 4.0], 7).is_some());
-        assert!(repeated(&[f64::MIN, f64::MAX / 2.0, f64::MAX], 7).is_some());
+        assert_eq!(repeated(&[1.0, 2.0, 3.0], 6), None);
+        assert!(repeated(&[1.0, 2.0, 3.0], 7).is_some());
+        assert!(repeated(&[f64::MIN, 0.0, f64::MAX], 7).is_some());
     }
 
     /// What is normal already has none: its scores would be itself. A tail that is twice as long tells.
     #[test]
     fn normal_values_have_no_scores() {
-        let quantiles = |stretch: f64| -> Vec<f64> {
-            let of = |i: usize| normal_quantile((i as f64 + 0.5) / 1000.0);
-            (0..1000).map(of).map(|x| if x > 1.0 { 1.0 + stretch * (x - 1.0) } else { x }).collect()
+        let quantiles = |stretch: f64, n: usize| -> Vec<f64> {
+            let of = |i: usize| normal_quantile((i as f64 + 0.5) / n as f64);
+            (0..n).map(of).map(|x| if x > 1.0 { 1.0 + stretch * (x - 1.0) } else { x }).collect()
         };
-        assert_eq!(NormalScores::fit(&quantiles(1.0)), None);
-        assert!(NormalScores::fit(&quantiles(2.0)).is_some());
-        assert_eq!(NormalScores::fit(&[1.0, 2.0, 3.0].repeat(7)), None);
+        assert_eq!(NormalScores::fit(&quantiles(1.0, 1000)), None);
+        assert!(NormalScores::fit(&quantiles(2.0, 1000)).is_some());
+        assert!(NormalScores::fit(&quantiles(1.0, 999)).is_some(), "too few to tell");
+        assert!(NormalScores::fit(&[1.0, 2.0, 3.0].repeat(700)).is_some(), "three values");
     }
 
     proptest! {
